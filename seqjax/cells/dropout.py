@@ -1,0 +1,122 @@
+"""Dropout, with its randomness in the carry."""
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from seqjax import loop
+from seqjax.cell import Cell, Params
+from seqjax.errors import ArgumentError
+
+
+class DropoutCarry(NamedTuple):
+    """A key for each example and a count of draws so far, both `[B]`."""
+
+    key: jax.Array
+    count: jax.Array
+
+
+class Dropout(Cell):
+    """Set features to zero with probability `rate`, and divide the rest by 1 - rate (Srivastava et al. 2014).
+
+    Args:
+        rate: 0 <= rate < 1. At 0 the layer passes its input on and needs no key: what `evaluation()` gives.
+        per: "step", a new mask each real step, or "sequence", one mask until the next reset
+            (Gal and Ghahramani 2016).
+
+    The mask of the n-th draw is a function of the example's key and n, so neither padding nor the cutting of a
+    sequence into chunks changes it. Carry: `DropoutCarry(key, count)`, made by
+    `initial_carry(params, batch_shape, key=key)`.
+    """
+
+    feature_axes: ClassVar[Any] = 1
+
+    rate: float
+    _: dataclasses.KW_ONLY
+    per: str = "step"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rate, (int, float)) or not 0 <= self.rate < 1:
+            raise ArgumentError(f"Dropout: rate must be in [0, 1), found {self.rate!r}")
+        if self.per not in ("step", "sequence"):
+            raise ArgumentError(f"Dropout: per must be 'step' or 'sequence', found {self.per!r}")
+
+    @property
+    def random(self) -> bool:
+        """With a rate above 0."""
+        return self.rate > 0
+
+    @property
+    def out_features(self) -> None:
+        """As many as come in."""
+        return None
+
+    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+        """No parameters."""
+        return {}
+
+    def initial_carry(
+        self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None
+    ) -> Any:
+        """A key of its own for each example.
+
+        Raises:
+            ArgumentError: there is no key, and the rate is above 0.
+        """
+        if not self.random:
+            return ()
+        if key is None:
+            raise ArgumentError(
+                f"{self!r} draws random numbers: pass carry=cell.initial_carry(params, batch_shape, key=key), "
+                "or evaluate with cell.evaluation()"
+            )
+        return DropoutCarry(jax.random.split(key, batch_shape), jnp.zeros(batch_shape, jnp.int32))
+
+    def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
+        """A reset goes on with fresh masks instead of repeating the first ones."""
+        if not self.random or self.per == "step":
+            return carry
+        return carry._replace(count=carry.count + 1)
+
+    def evaluation(self) -> "Dropout":
+        """Rate 0."""
+        return dataclasses.replace(self, rate=0.0)
+
+    def step(self, params: Params, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        """Draw, drop, count."""
+        if not self.random:
+            return carry, x
+        count = carry.count + (self.per == "step")
+        return carry._replace(count=count), x * self._mask(carry.key, carry.count, x)
+
+    def sequence(
+        self, params: Params, carry: Any, xs: jax.Array, plan: loop.Plan = loop.Plan()
+    ) -> tuple[Any, jax.Array]:
+        """All masks at once; one mask alone where it lasts the sequence."""
+        loop.note(f"{self!r}: all steps at once")
+        if not self.random:
+            return carry, xs
+        if self.per == "step":
+            draws = jnp.ones(xs.shape[:-1], bool) if plan.mask is None else plan.mask
+        elif plan.resets is None:
+            return carry, xs * self._mask(carry.key, carry.count, xs)[None]
+        else:
+            draws = loop.boundaries(plan)
+        steps = draws.astype(jnp.int32)
+        drawn = jax.lax.cumsum(steps, axis=0, reverse=plan.reverse)
+        counts = jnp.broadcast_to(carry.count, drawn.shape) + drawn
+        if self.per == "step":
+            counts = counts - steps
+        keys = jnp.broadcast_to(carry.key, counts.shape)
+        last = carry.count + jnp.sum(steps, axis=0)
+        return carry._replace(count=last), xs * self._mask(keys, counts, xs)
+
+    def _mask(self, key: jax.Array, count: jax.Array, x: jax.Array) -> jax.Array:
+        def draw(key: jax.Array, count: jax.Array) -> jax.Array:
+            return jax.random.bernoulli(jax.random.fold_in(key, count), 1 - self.rate, x.shape[-1:])
+
+        for _ in range(key.ndim):
+            draw = jax.vmap(draw)
+        return draw(key, count).astype(x.dtype) / (1 - self.rate)

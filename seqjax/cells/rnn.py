@@ -1,0 +1,32 @@
+"""The simple recurrent network."""
+
+import jax
+
+from seqjax import gating
+from seqjax.cell import Gated, Params
+
+
+class RNN(Gated):
+    """Simple recurrent network (Elman 1990):  h' = a(x W + b + h U),  y = h'.
+
+    Args:
+        features: F, the width of h.
+        activation: a, by name: "tanh", "relu", "identity" (a linear recurrence) or another of `seqjax.gating`.
+
+    Carry: h `[B, F]`. With relu and `recurrent_init=identity()` it is the IRNN (Le, Jaitly, Hinton 2015).
+    """
+
+    gates = ("h",)
+
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        gating.activation(self.activation)
+
+    def update(
+        self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """a(z + m)."""
+        h = gating.activation(self.activation)(z + m)
+        return h, h

@@ -1,0 +1,61 @@
+"""Cells are spelled as the calls that make them: in print, on the command line and in stored configurations."""
+
+import ast
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, dataclass_transform
+
+from seqjax.errors import ArgumentError, closest
+
+
+@dataclass_transform(frozen_default=True)
+class Spelled:
+    """A frozen dataclass that prints as the call that makes it, options at their default left out."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, repr=False)(cls)
+
+    def __repr__(self) -> str:
+        words = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            required = field.default is dataclasses.MISSING
+            if not required and value == field.default:
+                continue
+            words.append(repr(value) if required else f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
+
+
+def parse(text: str, names: Mapping[str, Callable[..., Any]]) -> Any:
+    """The value that `text` spells, `"stack(LSTM(64), GRU(32))"`, calling nothing but `names`.
+
+    Literals, calls of the given names and keyword arguments are understood; nothing else is evaluated.
+
+    Raises:
+        ArgumentError: not such a call, an unknown name or option, or the callee refused its arguments.
+    """
+
+    def value(node: ast.AST) -> Any:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = node.func.id
+            if name not in names:
+                raise ArgumentError(f"{text!r}: {name!r} is not known.{closest(name, names)}")
+            args = [value(arg) for arg in node.args]
+            options = {k.arg: value(k.value) for k in node.keywords if k.arg is not None}
+            try:
+                return names[name](*args, **options)
+            except TypeError as error:
+                raise ArgumentError(f"{text!r}: {name} refused its arguments: {error}") from error
+        try:
+            return ast.literal_eval(node)  # type: ignore[arg-type]
+        except ValueError:
+            raise ArgumentError(
+                f"{text!r}: {ast.unparse(node)!r} is neither a literal nor a call such as LSTM(64)"
+            ) from None
+
+    try:
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError as error:
+        raise ArgumentError(f"{text!r} cannot be read: {error.msg}. Write LSTM(64)") from None
+    return value(tree.body)
