@@ -88,7 +88,7 @@ def arrays(name: str, tree: Any) -> Any:
                 f"{name} must hold arrays, found {type(leaf).__name__} {leaf!r}. "
                 "A list of sequences? Pad them into one array and pass lengths="
             )
-        if leaf.dtype.kind in "OSUV" and not jnp.issubdtype(leaf.dtype, jnp.floating):
+        if getattr(leaf.dtype, "kind", "f") in "OSUV" and not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ArgumentTypeError(f"{name} has dtype {leaf.dtype}, which is no number. Text? Encode it as ids")
     return tree
 

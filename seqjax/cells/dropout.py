@@ -88,7 +88,7 @@ class Dropout(Cell):
         """Draw, drop, count."""
         if not self.random:
             return carry, x
-        count = carry.count + (self.per == "step")
+        count = carry.count + 1 if self.per == "step" else carry.count
         return carry._replace(count=count), x * self._mask(carry.key, carry.count, x)
 
     def sequence(
@@ -110,7 +110,7 @@ class Dropout(Cell):
         if self.per == "step":
             counts = counts - steps
         keys = jnp.broadcast_to(carry.key, counts.shape)
-        last = carry.count + jnp.sum(steps, axis=0)
+        last = carry.count + jnp.sum(steps, axis=0, dtype=steps.dtype)
         return carry._replace(count=last), xs * self._mask(keys, counts, xs)
 
     def _mask(self, key: jax.Array, count: jax.Array, x: jax.Array) -> jax.Array:

@@ -1,0 +1,130 @@
+"""What every experiment shares: its run folder, progress on the terminal, and the record of where it ran.
+
+A run lives in `runs/<name>/<hash of the config>-s<seed>/`: config.json, environment.json, metrics.jsonl,
+summary.json, plots and STATUS. The same command goes on where it stopped; another config is another folder.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+RUNS = Path("runs")
+
+
+class Run:
+    """One run folder. `units` are the pieces of work done in earlier calls, so that they are not done again."""
+
+    def __init__(self, name: str, config: Any, root: Path = RUNS) -> None:
+        values = dataclasses.asdict(config)
+        seed = values.pop("seed")
+        text = json.dumps(values, sort_keys=True, default=str)
+        self.folder = root / name / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-s{seed}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._metrics = self.folder / "metrics.jsonl"
+        self._write("config.json", {"experiment": name, "seed": seed} | values)
+        self._write("environment.json", environment())
+        self.units: dict[str, list[dict[str, Any]]] = {}
+        self._read()
+        self.status("running")
+
+    def record(self, unit: str, rows: list[dict[str, Any]]) -> None:
+        """Append the rows of a finished piece of work, in one write."""
+        lines = [json.dumps({"unit": unit} | row) for row in rows]
+        lines.append(json.dumps({"unit": unit, "done": True, "time": time.time()}))
+        with self._metrics.open("a") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.units[unit] = rows
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary and mark the run as done."""
+        self._write("summary.json", summary)
+        self.status("done")
+
+    def status(self, word: str) -> None:
+        """running, done or failed."""
+        (self.folder / "STATUS").write_text(word + "\n")
+
+    def plot(self, name: str, figure: Any) -> Path:
+        """Save a figure as PNG and SVG; the path of the PNG."""
+        folder = self.folder / "plots"
+        folder.mkdir(exist_ok=True)
+        for suffix in ("svg", "png"):
+            figure.savefig(folder / f"{name}.{suffix}", dpi=110)
+        return folder / f"{name}.png"
+
+    def _write(self, name: str, value: Any) -> None:
+        part = self.folder / (name + ".part")
+        part.write_text(json.dumps(value, indent=1, default=str) + "\n")
+        os.replace(part, self.folder / name)
+
+    def _read(self) -> None:
+        """Take up finished units; what a stopped run left unfinished is dropped from the file."""
+        if not self._metrics.exists():
+            return
+        pending: dict[str, list[dict[str, Any]]] = {}
+        for line in self._metrics.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            unit = row.pop("unit")
+            if row.get("done"):
+                self.units[unit] = pending.pop(unit, [])
+            else:
+                pending.setdefault(unit, []).append(row)
+        units, self.units = self.units, {}
+        part = self._metrics.with_suffix(".part")
+        part.write_text("")
+        self._metrics, kept = part, self._metrics
+        for unit, rows in units.items():
+            self.record(unit, rows)
+        os.replace(part, kept)
+        self._metrics = kept
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device and commit; no names of hosts or users."""
+
+    def git(*words: str) -> str:
+        try:
+            return subprocess.run(("git", *words), capture_output=True, text=True).stdout.strip()
+        except OSError:
+            return ""
+
+    device = jax.devices()[0]
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "device": f"{device.platform} ({device.device_kind}), {os.cpu_count()} cores",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "commit": git("rev-parse", "--short", "HEAD"),
+        "changed": bool(git("status", "--porcelain")),
+    }
+
+
+def progress(items: Any, label: str) -> Iterator[Any]:
+    """Go through `items` with a bar on a terminal, and without a word elsewhere."""
+    from tqdm import tqdm
+
+    yield from tqdm(items, desc=label, leave=False, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows of text as aligned columns, the first row as head."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    return "\n".join(lines)

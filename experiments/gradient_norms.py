@@ -1,0 +1,257 @@
+"""How far back does the gradient of the last step's loss reach, as sequences get longer?
+
+Expectation (Bengio et al. 1994; Pascanu et al. 2013): through a tanh RNN the norm of dL_T/dh_t shrinks by a
+constant factor a step; gates (Hochreiter and Schmidhuber 1997; Cho et al. 2014) slow that down, and training slows it
+further. With a recurrent scale above 1 it can grow instead, and plain SGD needs clipping to survive.
+
+Cells are compared at equal width, then with widths changed so that each has as many parameters as the largest.
+
+    python -m experiments.gradient_norms --cell "LSTM(64)" "stack(RNN(32), GRU(32))" --lengths 10 100 1000
+"""
+
+import dataclasses
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import seqjax as sj
+from experiments import sources
+from experiments.common import Run, progress, table
+from experiments.report import exploding_rows, figures, flow_rows, reading
+from seqjax.diagnostics import GradientFlow, gradient_flow, half_life, log_mean
+from seqjax.initializers import orthogonal
+
+LOG10 = math.log(10)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment; cells are written as the calls that make them."""
+
+    cell: tuple[str, ...] = ("RNN(64)", "LSTM(64)", "GRU(64)")
+    """Cells to compare. One of your own: my_cells.py:MGU(64)"""
+    lengths: tuple[int, ...] = ()
+    """Sequence lengths T. None given: ten from 10 to 1,000 for text, six up to 64 for digits"""
+    data: str = "shakespeare"
+    """shakespeare, digits, or the path of a text file"""
+    equal_parameters: bool = True
+    """Compare also at equal parameter count"""
+    batch: int = 32
+    """Sequences in a batch"""
+    train_steps: int = 200
+    """Adam steps between the two measurements"""
+    train_length: int = 50
+    """Steps of a training sequence"""
+    learning_rate: float = 3e-3
+    """Of Adam"""
+    exploding_scale: float = 2.0
+    """Recurrent scale of the exploding RNN; 0 leaves that part out"""
+    seed: int = 0
+    """Of parameters and batches"""
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Measure, print a table with its reading, draw the figures; the summary is also in the run folder."""
+    cells = [sj.cell_from_text(text) for text in config.cell]
+    source = sources.load(config.data)
+    config = dataclasses.replace(config, lengths=check(config, cells, source))
+    run = Run("gradient_norms", config)
+    for group, cell in progress(plan(config, cells), "cells"):
+        unit = f"{group}: {cell!r}"
+        if unit not in run.units:
+            run.record(unit, study(cell, group, source, config))
+    if config.exploding_scale:
+        for clip in progress((0.0, 1.0), "exploding"):
+            unit = f"exploding, clip {clip}"
+            if unit not in run.units:
+                run.record(unit, explode(clip, source, config))
+    rows = [row for rows in run.units.values() for row in rows]
+    summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows)}
+    print(table(summary["flow"]), reading(rows), sep="\n\n")
+    if summary["exploding"]:
+        print("", table(summary["exploding"]), sep="\n")
+    for name, figure in figures(rows, config.lengths, source.name).items():
+        print(f"{name}: {run.plot(name, figure)}")
+    run.finish(summary)
+    return summary
+
+
+def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple[int, ...]:
+    """The lengths to measure at; everything that can be wrong is refused here, before any work.
+
+    Raises:
+        ArgumentError: a cell without a step, or an option out of range.
+    """
+    for cell in cells:
+        if not cell.causal:
+            raise sj.ArgumentError(f"cell: {cell!r} reads both directions, so no gradient flows back step by step")
+        if cell.feature_axes != 1 or cell.random:
+            raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
+    if not cells:
+        raise sj.ArgumentError("cell: give at least one, such as LSTM(64)")
+    for name in ("batch", "train_length", "learning_rate"):
+        if getattr(config, name) <= 0:
+            raise sj.ArgumentError(f"{name} must be above 0, found {getattr(config, name)}")
+    for name in ("train_steps", "exploding_scale", "seed"):
+        if getattr(config, name) < 0:
+            raise sj.ArgumentError(f"{name} must not be below 0, found {getattr(config, name)}")
+    if config.train_length > source.longest:
+        raise sj.ArgumentError(
+            f"train_length must be at most {source.longest} for {source.name}, found {config.train_length}"
+        )
+    last = min(1000, source.longest)
+    count = 10 if last == 1000 else 6
+    lengths = config.lengths or tuple(int(t) for t in np.geomspace(10 if count == 10 else 4, last, count).round())
+    for length in lengths:
+        if not 1 <= length <= source.longest:
+            raise sj.ArgumentError(
+                f"lengths must be from 1 to {source.longest} for {source.name}, found {length}"
+            )
+    return tuple(sorted(set(lengths)))
+
+
+def plan(config: Config, cells: list[sj.Cell]) -> list[tuple[str, sj.Cell]]:
+    """(group, cell) pairs: as given, then resized to the parameter count of the largest."""
+    pairs = [("as given", cell) for cell in cells]
+    if config.equal_parameters and len(cells) > 1 and all(isinstance(c, sj.Gated) for c in cells):
+        most = max(count(cell) for cell in cells)
+        pairs += [("equal parameters", resized(cell, most)) for cell in cells]
+    return pairs
+
+
+def count(cell: sj.Cell, in_features: int = 32) -> int:
+    """Number of parameters."""
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def resized(cell: Any, parameters: int) -> sj.Cell:
+    """The cell with the width that brings its parameter count nearest to `parameters`."""
+    sizes = {f: count(dataclasses.replace(cell, features=f)) for f in range(1, 4 * cell.features + 64)}
+    best = min(sizes, key=lambda f: abs(sizes[f] - parameters))
+    return dataclasses.replace(cell, features=best)
+
+
+def study(cell: sj.Cell, group: str, source: sources.Source, config: Config) -> list[dict[str, Any]]:
+    """Rows of one cell: every length, before and after a short training."""
+    model = model_of(cell, source)
+    params = model.init(jax.random.key(config.seed), width_in(source))
+    measure = jax.jit(lambda params, *batch: flow(model, source, params, *batch))
+    rows = []
+    for phase in ("before", "after"):
+        if phase == "after":
+            optimiser = optax.adam(config.learning_rate)
+            params, _ = train(model, source, params, optimiser, config)
+        for length in config.lengths:
+            result = measure(params, *padded(source, length, config))
+            rows.append({"group": group, "cell": repr(cell), "size": count(cell), "phase": phase, "length": length}
+                        | statistics(result, length))  # fmt: skip
+    return rows
+
+
+def flow(model: Any, source: sources.Source, params: Any, xs: Any, targets: Any, mask: Any) -> GradientFlow:
+    """The gradient flow through the cell alone, between the front and the readout of the model."""
+    *front, cell, readout = model.cells
+    for i, part in enumerate(front):
+        _, xs = sj.scan(part, params[str(i)], xs, mask=mask)
+    here, last = str(len(front)), params[str(len(front) + 1)]
+
+    def loss(y: jax.Array) -> jax.Array:
+        return source.loss(readout.apply(last, y), targets)
+
+    return gradient_flow(cell, params[here], xs, loss, mask=mask)
+
+
+def padded(source: sources.Source, length: int, config: Config) -> tuple[Any, Any, Any]:
+    """Windows of `length` steps at the right end of the longest: one shape, so one compilation for all."""
+    rng = np.random.default_rng((config.seed, length))
+    xs, targets = source.windows(rng, config.batch, length)
+    longest = max(config.lengths)
+    pad = [(0, 0), (longest - length, 0)] + [(0, 0)] * (xs.ndim - 2)
+    mask = np.broadcast_to(np.arange(longest) >= longest - length, (config.batch, longest))
+    return np.pad(xs, pad), targets[:, -1] if targets.ndim == 2 else targets, mask
+
+
+def statistics(result: GradientFlow, length: int) -> dict[str, Any]:
+    """Log10 of the norms by distance 0 ... T: mean, median and 10-90 % over the examples; half-life in steps."""
+    joint = np.asarray(result.joint, np.float64)[:, : length + 1]
+    low, middle, high = np.quantile(joint, (0.1, 0.5, 0.9), axis=0)
+    mean = log_mean(joint)
+    parts = {name: log_mean(part[:, :length]) for name, part in result.parts.items()}
+    return {
+        "loss": float(np.mean(result.loss)),
+        "parameters": float(result.parameters) / LOG10,
+        "half_life": half_life(mean),
+        "parts": {name: _log10(part) for name, part in parts.items()} if len(parts) > 1 else {},
+    } | {name: _log10(c) for name, c in (("mean", mean), ("median", middle), ("p10", low), ("p90", high))}
+
+
+def _log10(logs: np.ndarray) -> list[float | None]:
+    """None stands for a norm of exactly zero."""
+    return [round(float(v) / LOG10, 4) if np.isfinite(v) else None for v in logs]
+
+
+def train(
+    model: sj.Cell, source: sources.Source, params: Any, optimiser: optax.GradientTransformation, config: Config
+) -> tuple[Any, list[tuple[float, float]]]:
+    """Train on windows of `train_length`; the parameters, and loss and gradient norm of every step."""
+
+    @jax.jit
+    def step(params: Any, state: Any, xs: Any, targets: Any) -> tuple[Any, Any, jax.Array, jax.Array]:
+        def loss(params: Any) -> jax.Array:
+            _, logits = sj.scan(model, params, xs)
+            return jnp.mean(source.loss(logits if targets.ndim == 2 else logits[:, -1], targets))
+
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, state = optimiser.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, value, optax.global_norm(grads)
+
+    state, rng, log = optimiser.init(params), np.random.default_rng((config.seed, 0)), []
+    for _ in progress(range(config.train_steps), "training"):
+        batch = source.windows(rng, config.batch, config.train_length)
+        params, state, value, norm = step(params, state, *batch)
+        log.append((float(value), float(norm)))
+    return params, log
+
+
+def explode(clip: float, source: sources.Source, config: Config) -> list[dict[str, Any]]:
+    """A tanh RNN with a recurrent scale above 1 under plain SGD, with its gradient clipped to `clip` or (0) not."""
+    cell = sj.RNN(64, recurrent_init=orthogonal(config.exploding_scale))
+    model = model_of(cell, source)
+    params = model.init(jax.random.key(config.seed), width_in(source))
+    sgd = optax.sgd(0.3)
+    optimiser = optax.chain(optax.clip_by_global_norm(clip), sgd) if clip else sgd
+    length = max(config.lengths)
+    at_start = jax.jit(lambda p, *batch: flow(model, source, p, *batch))(params, *padded(source, length, config))
+    _, log = train(model, source, params, optimiser, config)
+    row = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before", "length": length}
+    losses, norms = zip(*log) if log else ((math.nan,), (math.nan,))
+    extra = {"clip": clip, "first_loss": losses[0], "last_loss": float(np.mean(losses[-10:])),
+             "largest_norm": float(np.max(norms)), "steps": len(log)}  # fmt: skip
+    return [row | statistics(at_start, length) | extra]
+
+
+def width_in(source: sources.Source) -> int:
+    """Features of the raw input; an embedding has none."""
+    return 0 if source.xs is None else int(source.xs.shape[-1])
+
+
+def model_of(cell: sj.Cell, source: sources.Source) -> sj.Cell:
+    """Embedding (for text), the cell, and a linear readout."""
+    front = () if source.front is None else (source.front,)
+    return sj.stack(*front, cell, sj.Dense(source.classes))
+
+
+if __name__ == "__main__":
+    import tyro
+
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except sj.SeqjaxError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,78 @@
+"""Where sequences come from: the characters of a text, or the pixels of digits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import seqjax as sj
+from seqjax import datasets
+
+LEAST_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Sequences with a question about their end.
+
+    front: the cell that turns raw inputs into vectors, or None where they are vectors already.
+    text: ids of all characters, or None; xs, labels: pixel sequences and their classes, or None.
+    """
+
+    name: str
+    classes: int
+    longest: int
+    front: sj.Cell | None
+    ids: np.ndarray | None = None
+    xs: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+    def windows(self, rng: np.random.Generator, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs of `length` steps and targets: the next character `[B, T]`, or the class `[B]` of the digit."""
+        if self.ids is not None:
+            starts = rng.integers(0, len(self.ids) - length, batch)
+            cut = self.ids[starts[:, None] + np.arange(length + 1)]
+            return cut[:, :-1], cut[:, 1:]
+        assert self.xs is not None and self.labels is not None
+        rows = rng.integers(0, len(self.xs), batch)
+        return self.xs[rows, -length:], self.labels[rows]
+
+    def loss(self, logits: jax.Array, targets: jax.Array) -> jax.Array:
+        """Cross entropy of each row, in nats."""
+        picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+        return jax.nn.logsumexp(logits, axis=-1) - picked
+
+
+def load(data: str) -> Source:
+    """"shakespeare", "digits", or the path of a text file.
+
+    Raises:
+        ArgumentError: neither, or a text that is too short.
+        DataError: it cannot be had or read.
+    """
+    if data == "digits":
+        digits = datasets.load("digits")
+        assert isinstance(digits, datasets.LabelledSequences)
+        return Source("digits", 10, digits.xs.shape[1], None, xs=digits.xs, labels=digits.labels)
+    if data == "shakespeare":
+        text = datasets.load("shakespeare")
+        assert isinstance(text, datasets.Text)
+        return _from_text("shakespeare", text.text)
+    path = Path(data)
+    if not path.is_file():
+        raise sj.ArgumentError(f"data: {data!r} is neither shakespeare, digits nor the path of a text file")
+    try:
+        return _from_text(path.name, path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, OSError) as error:
+        raise sj.DataError(f"data: {data} cannot be read as UTF-8 text: {error}") from error
+
+
+def _from_text(name: str, text: str) -> Source:
+    if len(text) < LEAST_CHARACTERS:
+        raise sj.ArgumentError(f"data: {name} has {len(text)} characters; at least {LEAST_CHARACTERS} are needed")
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    alphabet, ids = np.unique(codes, return_inverse=True)
+    front = sj.Embed(len(alphabet), 32)
+    return Source(name, len(alphabet), len(text) // 2, front, ids=ids.astype(np.int32))
