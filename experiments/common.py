@@ -18,6 +18,8 @@ from typing import Any
 
 import jax
 
+import seqjax
+
 RUNS = Path("runs")
 
 
@@ -25,7 +27,7 @@ class Run:
     """One run folder. `units` are the pieces of work done in earlier calls, so that they are not done again."""
 
     def __init__(self, name: str, config: Any, root: Path = RUNS) -> None:
-        values = dataclasses.asdict(config)
+        values = {"seqjax": seqjax.__version__} | dataclasses.asdict(config)
         seed = values.pop("seed")
         text = json.dumps(values, sort_keys=True, default=str)
         self.folder = root / name / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-s{seed}"
@@ -35,6 +37,8 @@ class Run:
         self._write("environment.json", environment())
         self.units: dict[str, list[dict[str, Any]]] = {}
         self._read()
+        status = self.folder / "STATUS"
+        self.was_done = status.exists() and status.read_text().strip() == "done"
         self.status("running")
 
     def record(self, unit: str, rows: list[dict[str, Any]]) -> None:
@@ -56,13 +60,19 @@ class Run:
         """running, done or failed."""
         (self.folder / "STATUS").write_text(word + "\n")
 
-    def plot(self, name: str, figure: Any) -> Path:
-        """Save a figure as PNG and SVG; the path of the PNG."""
+    def plots(self) -> list[Path]:
+        """The figures of a run that was done already."""
+        return sorted(self.folder.glob("plots/*.png")) if self.was_done else []
+
+    def plot(self, figures: dict[str, Any]) -> list[Path]:
+        """Save figures as PNG and SVG; the paths of the PNGs."""
         folder = self.folder / "plots"
         folder.mkdir(exist_ok=True)
-        for suffix in ("svg", "png"):
-            figure.savefig(folder / f"{name}.{suffix}", dpi=110)
-        return folder / f"{name}.png"
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=110)
+            figure.set_layout_engine("none")  # laid out once is enough
+            figure.savefig(folder / f"{name}.svg")
+        return [folder / f"{name}.png" for name in figures]
 
     def _write(self, name: str, value: Any) -> None:
         part = self.folder / (name + ".part")

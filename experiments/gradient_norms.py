@@ -9,9 +9,12 @@ Cells are compared at equal width, then with widths changed so that each has as 
     python -m experiments.gradient_norms --cell "LSTM(64)" "stack(RNN(32), GRU(32))" --lengths 10 100 1000
 """
 
+import bisect
 import dataclasses
+import functools
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +31,7 @@ from seqjax.diagnostics import GradientFlow, gradient_flow, half_life, log_mean
 from seqjax.initializers import orthogonal
 
 LOG10 = math.log(10)
+EXPLODING_RATE, EXPLODING_LENGTH = 0.5, 200
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Config:
     """Compare also at equal parameter count"""
     batch: int = 32
     """Sequences in a batch"""
-    train_steps: int = 200
+    train_steps: int = 150
     """Adam steps between the two measurements"""
     train_length: int = 50
     """Steps of a training sequence"""
@@ -64,20 +68,20 @@ def main(config: Config) -> dict[str, Any]:
     run = Run("gradient_norms", config)
     for group, cell in progress(plan(config, cells), "cells"):
         unit = f"{group}: {cell!r}"
-        if unit not in run.units:
-            run.record(unit, study(cell, group, source, config))
-    if config.exploding_scale:
-        for clip in progress((0.0, 1.0), "exploding"):
-            unit = f"exploding, clip {clip}"
-            if unit not in run.units:
-                run.record(unit, explode(clip, source, config))
+        if unit in run.units:
+            continue
+        known = run.units.get(f"as given: {cell!r}")
+        rows = [row | {"group": group} for row in known] if known else study(cell, group, source, config)
+        run.record(unit, rows)
+    if config.exploding_scale and "exploding" not in run.units:
+        run.record("exploding", explode(source, config))
     rows = [row for rows in run.units.values() for row in rows]
     summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows)}
     print(table(summary["flow"]), reading(rows), sep="\n\n")
     if summary["exploding"]:
         print("", table(summary["exploding"]), sep="\n")
-    for name, figure in figures(rows, config.lengths, source.name).items():
-        print(f"{name}: {run.plot(name, figure)}")
+    for path in run.plots() or run.plot(figures(rows, source.name)):
+        print(f"figure: {path}")
     run.finish(summary)
     return summary
 
@@ -133,29 +137,44 @@ def count(cell: sj.Cell, in_features: int = 32) -> int:
 
 def resized(cell: Any, parameters: int) -> sj.Cell:
     """The cell with the width that brings its parameter count nearest to `parameters`."""
-    sizes = {f: count(dataclasses.replace(cell, features=f)) for f in range(1, 4 * cell.features + 64)}
-    best = min(sizes, key=lambda f: abs(sizes[f] - parameters))
+
+    def size(features: int) -> int:
+        return count(dataclasses.replace(cell, features=features))
+
+    above = bisect.bisect_left(range(1, parameters + 2), parameters, key=size) + 1
+    best = min(above, max(1, above - 1), key=lambda f: abs(size(f) - parameters))
     return dataclasses.replace(cell, features=best)
 
 
 def study(cell: sj.Cell, group: str, source: sources.Source, config: Config) -> list[dict[str, Any]]:
     """Rows of one cell: every length, before and after a short training."""
     model = model_of(cell, source)
-    params = model.init(jax.random.key(config.seed), width_in(source))
-    measure = jax.jit(lambda params, *batch: flow(model, source, params, *batch))
+    params = started(model, source, config)
     rows = []
     for phase in ("before", "after"):
         if phase == "after":
             optimiser = optax.adam(config.learning_rate)
-            params, _ = train(model, source, params, optimiser, config)
-        for length in config.lengths:
-            result = measure(params, *padded(source, length, config))
-            rows.append({"group": group, "cell": repr(cell), "size": count(cell), "phase": phase, "length": length}
-                        | statistics(result, length))  # fmt: skip
+            params, _ = train(model, source, params, optimiser, config, config.train_length)
+        head = {"group": group, "cell": repr(cell), "size": count(cell), "phase": phase}
+        rows += [head | row for row in measured(model, source, params, config)]
     return rows
 
 
-def flow(model: Any, source: sources.Source, params: Any, xs: Any, targets: Any, mask: Any) -> GradientFlow:
+def started(model: sj.Cell, source: sources.Source, config: Config) -> Any:
+    """Fresh parameters."""
+    width = 0 if source.xs is None else int(source.xs.shape[-1])
+    return jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), width)
+
+
+def measured(model: Any, source: sources.Source, params: Any, config: Config) -> Iterator[dict[str, Any]]:
+    """A row for each length, all by one compiled program."""
+    for length in config.lengths:
+        result = flow(model, params, *padded(source, length, config))
+        yield {"length": length} | statistics(result, length)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def flow(model: Any, params: Any, xs: Any, targets: Any, mask: Any) -> GradientFlow:
     """The gradient flow through the cell alone, between the front and the readout of the model."""
     *front, cell, readout = model.cells
     for i, part in enumerate(front):
@@ -163,7 +182,7 @@ def flow(model: Any, source: sources.Source, params: Any, xs: Any, targets: Any,
     here, last = str(len(front)), params[str(len(front) + 1)]
 
     def loss(y: jax.Array) -> jax.Array:
-        return source.loss(readout.apply(last, y), targets)
+        return sources.cross_entropy(readout.apply(last, y), targets)
 
     return gradient_flow(cell, params[here], xs, loss, mask=mask)
 
@@ -193,20 +212,20 @@ def statistics(result: GradientFlow, length: int) -> dict[str, Any]:
 
 
 def _log10(logs: np.ndarray) -> list[float | None]:
-    """None stands for a norm of exactly zero."""
+    """None stands for a norm of exactly zero, or one that is not finite."""
     return [round(float(v) / LOG10, 4) if np.isfinite(v) else None for v in logs]
 
 
 def train(
-    model: sj.Cell, source: sources.Source, params: Any, optimiser: optax.GradientTransformation, config: Config
+    model: sj.Cell, source: sources.Source, params: Any, optimiser: optax.GradientTransformation, config: Config, length: int
 ) -> tuple[Any, list[tuple[float, float]]]:
-    """Train on windows of `train_length`; the parameters, and loss and gradient norm of every step."""
+    """Train on windows of `length` steps; the parameters, and loss and gradient norm of every step."""
 
     @jax.jit
     def step(params: Any, state: Any, xs: Any, targets: Any) -> tuple[Any, Any, jax.Array, jax.Array]:
         def loss(params: Any) -> jax.Array:
             _, logits = sj.scan(model, params, xs)
-            return jnp.mean(source.loss(logits if targets.ndim == 2 else logits[:, -1], targets))
+            return jnp.mean(sources.cross_entropy(logits if targets.ndim == 2 else logits[:, -1], targets))
 
         value, grads = jax.value_and_grad(loss)(params)
         updates, state = optimiser.update(grads, state, params)
@@ -214,32 +233,27 @@ def train(
 
     state, rng, log = optimiser.init(params), np.random.default_rng((config.seed, 0)), []
     for _ in progress(range(config.train_steps), "training"):
-        batch = source.windows(rng, config.batch, config.train_length)
+        batch = source.windows(rng, config.batch, length)
         params, state, value, norm = step(params, state, *batch)
         log.append((float(value), float(norm)))
     return params, log
 
 
-def explode(clip: float, source: sources.Source, config: Config) -> list[dict[str, Any]]:
-    """A tanh RNN with a recurrent scale above 1 under plain SGD, with its gradient clipped to `clip` or (0) not."""
+def explode(source: sources.Source, config: Config) -> list[dict[str, Any]]:
+    """A tanh RNN with a recurrent scale above 1: its gradient flow, and plain SGD with and without clipping."""
     cell = sj.RNN(64, recurrent_init=orthogonal(config.exploding_scale))
     model = model_of(cell, source)
-    params = model.init(jax.random.key(config.seed), width_in(source))
-    sgd = optax.sgd(0.3)
-    optimiser = optax.chain(optax.clip_by_global_norm(clip), sgd) if clip else sgd
-    length = max(config.lengths)
-    at_start = jax.jit(lambda p, *batch: flow(model, source, p, *batch))(params, *padded(source, length, config))
-    _, log = train(model, source, params, optimiser, config)
-    row = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before", "length": length}
-    losses, norms = zip(*log) if log else ((math.nan,), (math.nan,))
-    extra = {"clip": clip, "first_loss": losses[0], "last_loss": float(np.mean(losses[-10:])),
-             "largest_norm": float(np.max(norms)), "steps": len(log)}  # fmt: skip
-    return [row | statistics(at_start, length) | extra]
-
-
-def width_in(source: sources.Source) -> int:
-    """Features of the raw input; an embedding has none."""
-    return 0 if source.xs is None else int(source.xs.shape[-1])
+    params = started(model, source, config)
+    head = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before"}
+    rows = [head | row for row in measured(model, source, params, config)]
+    for clip in (None, 1.0):
+        sgd = optax.sgd(EXPLODING_RATE)
+        optimiser = sgd if clip is None else optax.chain(optax.clip_by_global_norm(clip), sgd)
+        length = min(EXPLODING_LENGTH, source.longest)
+        _, log = train(model, source, params, optimiser, config, length)
+        rows.append({"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length,
+                     "losses": [loss for loss, _ in log], "norms": _log10(np.log([norm for _, norm in log]))})  # fmt: skip
+    return rows
 
 
 def model_of(cell: sj.Cell, source: sources.Source) -> sj.Cell:

@@ -9,7 +9,8 @@ from seqjax import plot
 def flow_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
     """The table: one line a cell, before and after training, at the longest length."""
     head = ["compared", "cell", "parameters", "training", "loss", "half-life"]
-    distances = [d for d in (1, 10, 100, 1000) if d <= max(r["length"] for r in rows)]
+    longest = _longest(rows)[0]["length"]
+    distances = [d for d in (1, 10, 100, 1000) if d <= longest]
     lines = [head + [f"k = {d}" for d in distances] + ["|dL/dparams|"]]
     for row in _longest(rows):
         values = [_power(row["mean"][d]) for d in distances]
@@ -22,15 +23,14 @@ def flow_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
 
 def exploding_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
     """What clipping does for the exploding RNN."""
-    found = [r for r in rows if r["group"] == "exploding"]
-    if not found:
-        return []
-    lines = [["exploding RNN under SGD", "half-life at the start", "first loss", "last loss", "largest norm"]]
-    for row in found:
-        clip = f"clipped to {row['clip']:g}" if row["clip"] else "no clipping"
-        lines.append([f"{row['cell']}, {clip}", _steps(row["half_life"]), f"{row['first_loss']:.2f}",
-                      f"{row['last_loss']:.2f}", f"{row['largest_norm']:.3g}"])  # fmt: skip
-    return lines
+    lines = [["exploding, SGD", "clipping", "first loss", "last loss", "largest norm", "median norm"]]
+    for row in rows:
+        if row["group"] == "exploding training":
+            losses, norms = row["losses"], row["norms"]
+            last = losses[-min(10, len(losses)) :]
+            lines.append([row["cell"], f"to {row['clip']:g}" if row["clip"] else "none", f"{losses[0]:.2f}",
+                          f"{sum(last) / len(last):.2f}", _power(max(norms)), _power(sorted(norms)[len(norms) // 2])])  # fmt: skip
+    return lines if len(lines) > 1 else []
 
 
 def reading(rows: list[dict[str, Any]]) -> str:
@@ -42,40 +42,46 @@ def reading(rows: list[dict[str, Any]]) -> str:
     for row in _longest(rows):
         if row["phase"] != "after":
             continue
-        before = next(r for r in _longest(rows) if r["phase"] == "before" and _same(r, row))
+        before = next(r for r in _longest(rows) if r["phase"] == "before" and _key(r) == _key(row))
         lines.append(
             f"{row['cell']} ({row['group']}): {_words(before)} before training, {_words(row)} after it."
         )
     return "\n".join(lines)
 
 
-def figures(rows: list[dict[str, Any]], lengths: tuple[int, ...], data: str) -> dict[str, Any]:
-    """Norm by distance at the longest length, and parameter gradient by length."""
+def figures(rows: list[dict[str, Any]], data: str) -> dict[str, Any]:
+    """Norm by distance at the longest length, parameter gradient by length, and the exploding RNN in training."""
     by_distance: dict[str, dict[str, Any]] = {}
     by_length: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        if row["group"] == "exploding" and row["clip"]:
-            continue
+    flows = [row for row in rows if "length" in row]
+    lengths = sorted({row["length"] for row in flows})
+    for row in flows:
         group = row["group"] if row["group"] == "exploding" else f"{row['group']}, {row['phase']} training"
-        if row["length"] == max(lengths):
+        by_length.setdefault(group, {}).setdefault(row["cell"], []).append(row["parameters"])
+        if row["length"] == lengths[-1]:
             by_distance.setdefault(group, {})[row["cell"]] = row
-        if row["group"] != "exploding":
-            by_length.setdefault(group, {}).setdefault(row["cell"], []).append(row["parameters"])
-    return {
+    drawn = {
         "norm_by_distance": plot.norm_by_distance(
-            by_distance, f"Gradient of the last loss, {max(lengths):,} steps of {data}"
+            by_distance, f"Gradient of the last step's loss over {lengths[-1]:,} steps of {data}"
         ),
         "norm_by_length": plot.norm_by_length(by_length, lengths, f"Parameter gradient by length, {data}"),
     }
+    clips = [row for row in rows if row["group"] == "exploding training"]
+    if clips:
+        names = [f"clipped to {row['clip']:g}" if row["clip"] else "not clipped" for row in clips]
+        norms, losses = ({n: row[key] for n, row in zip(names, clips)} for key in ("norms", "losses"))
+        drawn["exploding"] = plot.training(norms, losses, f"{clips[0]['cell']} under SGD")
+    return drawn
 
 
 def _longest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    longest = max(row["length"] for row in rows)
-    return [row for row in rows if row["length"] == longest and row["group"] != "exploding"]
+    flows = [row for row in rows if "length" in row]
+    longest = max(row["length"] for row in flows)
+    return [row for row in flows if row["length"] == longest and row["group"] != "exploding"]
 
 
-def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return (a["group"], a["cell"]) == (b["group"], b["cell"])
+def _key(row: dict[str, Any]) -> tuple[str, str]:
+    return row["group"], row["cell"]
 
 
 def _power(log10: float | None) -> str:

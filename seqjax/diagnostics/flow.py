@@ -102,11 +102,14 @@ def _name(path: Any) -> str:
 def _forward(cell: Cell, params: Params, carry: Any, xs: Any, real: Any) -> tuple[Any, jax.Array]:
     """The carries before each step, and the output at each row's last real step."""
 
-    def body(state: Any, inputs: Any) -> tuple[Any, Any]:
+    def advance(state: Any, x: Any, real: Any) -> Any:
         carry, y = state
-        x, real = inputs
         after, new = cell.step(params, carry, x)
-        return (loop.select(real, after, carry), loop.select(real, new, y)), carry
+        return loop.select(real, loop.cast_like(after, carry), carry), loop.select(real, new, y)
+
+    def body(state: Any, inputs: Any) -> tuple[Any, Any]:
+        x, real = inputs
+        return lax.cond(jnp.any(real), advance, lambda state, *_: state, state, x, real), state[0]
 
     x0 = jax.tree.map(lambda x: x[0], xs)
     y = jax.eval_shape(cell.step, params, carry, x0)[1]
@@ -129,8 +132,7 @@ def _backward(
 ) -> tuple[_Scaled, jax.Array, list[jax.Array]]:
     """Per step: the cotangents that arrive after it, and the log norms that leave before it."""
 
-    def body(state: _Scaled, inputs: Any) -> tuple[_Scaled, Any]:
-        before, x, real = inputs
+    def back(state: _Scaled, before: Any, x: Any) -> _Scaled:
         floats, rebuild = split_floats(before)
 
         def step(floats: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
@@ -139,7 +141,12 @@ def _backward(
 
         _, pull = jax.vjp(step, floats)
         (moved,) = pull((state.carry, state.y))
-        new = _scaled(moved, jnp.zeros_like(state.y), state.scale)
+        return _scaled(moved, jnp.zeros_like(state.y), state.scale)
+
+    def body(state: _Scaled, inputs: Any) -> tuple[_Scaled, Any]:
+        before, x, real = inputs
+        # Steps that are padding in every row, as when many lengths share one shape, cost nothing.
+        new = lax.cond(jnp.any(real), back, lambda state, *_: state, state, before, x)
         new = loop.select(real, new, state)
         joint = jnp.where(real, new.scale, jnp.nan)
         parts = [jnp.where(real, jnp.log(_norms([part])[1]) + new.scale, jnp.nan) for part in new.carry]
