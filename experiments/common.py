@@ -12,7 +12,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ class Run:
         status = self.folder / "STATUS"
         self.was_done = status.exists() and status.read_text().strip() == "done"
         self.status("running")
+
+    def work(self, jobs: dict[str, Callable[[], list[dict[str, Any]]]]) -> None:
+        """Do the pieces of work that are not done yet, two at a time, as compiling leaves a core idle."""
+        todo = {unit: job for unit, job in jobs.items() if unit not in self.units}
+        with ThreadPoolExecutor(2) as pool:
+            futures = {pool.submit(job): unit for unit, job in todo.items()}
+            try:
+                for future in progress(as_completed(futures), "measuring", len(futures)):
+                    self.record(futures[future], future.result())
+            except BaseException:
+                self.status("failed")
+                pool.shutdown(cancel_futures=True)
+                raise
 
     def record(self, unit: str, rows: list[dict[str, Any]]) -> None:
         """Append the rows of a finished piece of work, in one write."""
@@ -125,11 +139,19 @@ def environment() -> dict[str, Any]:
     }
 
 
-def progress(items: Any, label: str) -> Iterator[Any]:
-    """Go through `items` with a bar on a terminal, and without a word elsewhere."""
+def progress(items: Iterable[Any], label: str, total: int | None = None) -> Iterable[Any]:
+    """Go through `items` with a bar on a terminal, and a line each elsewhere."""
     from tqdm import tqdm
 
-    yield from tqdm(items, desc=label, leave=False, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    if sys.stderr.isatty():
+        return tqdm(items, desc=label, total=total, leave=False, dynamic_ncols=True)
+    return _told(items, label, total)
+
+
+def _told(items: Iterable[Any], label: str, total: int | None) -> Iterator[Any]:
+    for i, item in enumerate(items, 1):
+        yield item
+        print(f"{label}: {i} of {total}", file=sys.stderr, flush=True)
 
 
 def table(rows: list[list[str]]) -> str:

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ import optax
 
 import seqjax as sj
 from experiments import sources
-from experiments.common import Run, progress, table
+from experiments.common import Run, table
 from experiments.report import exploding_rows, figures, flow_rows, reading
 from seqjax.diagnostics import GradientFlow, gradient_flow, half_life, log_mean
 from seqjax.initializers import orthogonal
@@ -41,7 +41,7 @@ class Config:
     cell: tuple[str, ...] = ("RNN(64)", "LSTM(64)", "GRU(64)")
     """Cells to compare. One of your own: my_cells.py:MGU(64)"""
     lengths: tuple[int, ...] = ()
-    """Sequence lengths T. None given: ten from 10 to 1,000 for text, six up to 64 for digits"""
+    """Sequence lengths T. None given: eight from 10 to 1,000 for text, six up to 64 for digits"""
     data: str = "shakespeare"
     """shakespeare, digits, or the path of a text file"""
     equal_parameters: bool = True
@@ -66,16 +66,14 @@ def main(config: Config) -> dict[str, Any]:
     source = sources.load(config.data)
     config = dataclasses.replace(config, lengths=check(config, cells, source))
     run = Run("gradient_norms", config)
-    for group, cell in progress(plan(config, cells), "cells"):
-        unit = f"{group}: {cell!r}"
-        if unit in run.units:
-            continue
-        known = run.units.get(f"as given: {cell!r}")
-        rows = [row | {"group": group} for row in known] if known else study(cell, group, source, config)
-        run.record(unit, rows)
-    if config.exploding_scale and "exploding" not in run.units:
-        run.record("exploding", explode(source, config))
-    rows = [row for rows in run.units.values() for row in rows]
+    jobs: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)
+    }
+    if config.exploding_scale:
+        jobs["exploding"] = functools.partial(explode, source, config)
+    run.work(jobs)
+    rows = [{"group": group} | row for group, cell in plan(config, cells) for row in run.units[repr(cell)]]
+    rows += run.units.get("exploding", [])
     summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows)}
     print(table(summary["flow"]), reading(rows), sep="\n\n")
     if summary["exploding"]:
@@ -110,8 +108,8 @@ def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple
             f"train_length must be at most {source.longest} for {source.name}, found {config.train_length}"
         )
     last = min(1000, source.longest)
-    count = 10 if last == 1000 else 6
-    lengths = config.lengths or tuple(int(t) for t in np.geomspace(10 if count == 10 else 4, last, count).round())
+    count = 8 if last == 1000 else 6
+    lengths = config.lengths or tuple(int(t) for t in np.geomspace(10 if count == 8 else 4, last, count).round())
     for length in lengths:
         if not 1 <= length <= source.longest:
             raise sj.ArgumentError(
@@ -146,7 +144,7 @@ def resized(cell: Any, parameters: int) -> sj.Cell:
     return dataclasses.replace(cell, features=best)
 
 
-def study(cell: sj.Cell, group: str, source: sources.Source, config: Config) -> list[dict[str, Any]]:
+def study(cell: sj.Cell, source: sources.Source, config: Config) -> list[dict[str, Any]]:
     """Rows of one cell: every length, before and after a short training."""
     model = model_of(cell, source)
     params = started(model, source, config)
@@ -155,7 +153,7 @@ def study(cell: sj.Cell, group: str, source: sources.Source, config: Config) -> 
         if phase == "after":
             optimiser = optax.adam(config.learning_rate)
             params, _ = train(model, source, params, optimiser, config, config.train_length)
-        head = {"group": group, "cell": repr(cell), "size": count(cell), "phase": phase}
+        head = {"cell": repr(cell), "size": count(cell), "phase": phase}
         rows += [head | row for row in measured(model, source, params, config)]
     return rows
 
@@ -232,7 +230,7 @@ def train(
         return optax.apply_updates(params, updates), state, value, optax.global_norm(grads)
 
     state, rng, log = optimiser.init(params), np.random.default_rng((config.seed, 0)), []
-    for _ in progress(range(config.train_steps), "training"):
+    for _ in range(config.train_steps):
         batch = source.windows(rng, config.batch, length)
         params, state, value, norm = step(params, state, *batch)
         log.append((float(value), float(norm)))

@@ -171,12 +171,12 @@ class Gated(Recurrent):
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
         """`project` {kernel `[D, G F]`, bias `[G F]`}, `mix` {kernel `[F, G F]`} and, if learned, `carry`."""
         keys = jax.random.split(key, 3)
-        per_gate = len(self.gates)
+        count = len(self.gates)
 
         def blocks(init: Initializer, key: jax.Array, rows: int) -> jax.Array:
             shape = (rows, self.features)
-            drawn = [init(k, shape, dtype) for k in jax.random.split(key, per_gate)]
-            return jnp.concatenate(drawn, axis=-1)
+            drawn = jax.vmap(lambda k: init(k, shape, dtype))(jax.random.split(key, count))
+            return jnp.moveaxis(drawn, 0, 1).reshape(rows, count * self.features)
 
         params: Params = {
             "project": {

@@ -1,0 +1,42 @@
+# make demo: the main job. make test: the tests. Each sets up .venv by itself; a second call needs no network.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info[:2] == (3, 11) else "py312")')
+CONSTRAINTS := constraints-$(PY).txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-all lint format clean
+
+demo: $(VENV)/ready
+	$(BIN)/python -m experiments.gradient_norms
+
+test: $(VENV)/ready-torch lint
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(VENV)/ready-torch lint
+	SEQJAX_TEST_OPTIMISED=1 $(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqjax needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes -r $(CONSTRAINTS)
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+# torch serves the reference tests alone. Where there is no build of it, those tests say so and are skipped.
+$(VENV)/ready-torch: $(VENV)/ready
+	$(PIP) torch==2.13.0 || echo "torch could not be installed; the tests against it will be skipped"
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,34 @@
+"""Eight virtual devices, strict rank promotion, and (for speed of compilation alone) no LLVM optimisation.
+
+`make test-all` sets SEQJAX_TEST_OPTIMISED=1 and runs everything with the compiler's usual settings.
+"""
+
+import os
+
+FLAGS = ["--xla_force_host_platform_device_count=8"]
+if not os.environ.get("SEQJAX_TEST_OPTIMISED"):
+    FLAGS.append("--xla_backend_optimization_level=0")
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+settings.register_profile(
+    "seqjax",
+    deadline=None,
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("seqjax")
+
+
+@pytest.fixture
+def x64():
+    """Float64 for the length of a test."""
+    with jax.enable_x64(True):
+        yield

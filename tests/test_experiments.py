@@ -1,0 +1,190 @@
+"""The experiments at tiny settings, from the command line as well, and the run folder."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip("optax", reason="optax is not installed (extra: train)")
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra: plot)")
+pytest.importorskip("tqdm", reason="tqdm is not installed (extra: experiments)")
+
+import seqjax as sj
+from experiments import gradient_norms, sources
+from experiments.common import Run, table
+from experiments.gradient_norms import Config, main
+from tests.test_style import ROOT
+
+WORDS = "the quick brown fox jumps over the lazy dog and runs away. "
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text(WORDS * 40)
+    return "words.txt"
+
+
+def tiny(text, **changes):
+    options = {"cell": ("RNN(3)", "LSTM(3)"), "lengths": (2, 5), "data": text, "batch": 4, "train_steps": 2, "train_length": 6}
+    return Config(**(options | changes))
+
+
+def folder(tmp_path):
+    (found,) = (tmp_path / "runs" / "gradient_norms").iterdir()
+    return found
+
+
+def test_run_folder_and_resume(text, tmp_path, capsys, monkeypatch):
+    summary = main(tiny(text))
+    said = capsys.readouterr().out
+    run = folder(tmp_path)
+    files = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+    plots = {f"plots/{name}.{kind}" for name in ("norm_by_distance", "norm_by_length", "exploding") for kind in ("png", "svg")}
+    assert files == {"config.json", "environment.json", "metrics.jsonl", "summary.json", "STATUS"} | plots
+    assert (run / "STATUS").read_text() == "done\n"
+    assert json.loads((run / "summary.json").read_text()) == summary
+    assert json.loads((run / "config.json").read_text())["cell"] == ["RNN(3)", "LSTM(3)"]
+    assert "halves every" in said
+    # the same command again: the same words, and no work
+    monkeypatch.setattr(gradient_norms, "study", None)
+    monkeypatch.setattr(gradient_norms, "explode", None)
+    assert main(tiny(text)) == summary
+    assert capsys.readouterr().out == said
+
+
+def test_a_stopped_run_goes_on(text, tmp_path, monkeypatch):
+    whole = main(tiny(text))
+    metrics = folder(tmp_path) / "metrics.jsonl"
+    lines = metrics.read_text().splitlines()
+    metrics.write_text("\n".join(lines[: len(lines) // 2]) + '\n{"unit": "half a li')
+    (folder(tmp_path) / "STATUS").write_text("running\n")
+    assert main(tiny(text)) == whole
+
+
+def test_another_config_is_another_folder(text, tmp_path):
+    for changes in ({}, {"seed": 1}, {"batch": 3}):
+        main(tiny(text, cell=("RNN(2)",), exploding_scale=0.0, train_steps=0, **changes))
+    names = sorted(p.name for p in (tmp_path / "runs" / "gradient_norms").iterdir())
+    assert len(names) == 3
+    assert len({name.split("-")[0] for name in names}) == 2
+
+
+def test_rows_are_the_gradient(text):
+    """A linear scalar cell under the experiment's own measurement gives its weight's powers."""
+    source = sources.load(text)
+    cell = sj.RNN(1, activation="identity", recurrent_init=sj.initializers.identity(0.5))
+    rows = gradient_norms.study(cell, source, tiny(text, lengths=(3, 6), train_steps=0))
+    for row in rows:
+        mean = np.array(row["mean"])
+        assert len(mean) == row["length"] + 1
+        np.testing.assert_allclose(np.diff(mean), math.log10(0.5), atol=2e-4)
+        assert row["half_life"] == pytest.approx(1, rel=1e-3)
+
+
+def test_digits_and_own_cells(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: experiments)")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import jax.numpy as jnp\nfrom seqjax import Gated\n"
+        "class Leaky(Gated):\n    gates = ('h',)\n    rate: float = 0.1\n"
+        "    def update(self, p, h, z, m):\n"
+        "        h = (1 - self.rate) * h + self.rate * jnp.tanh(z + m)\n        return h, h\n"
+    )
+    cells = ("mine.py:Leaky(3, rate=0.5)", "stack(RNN(2), GRU(2))")
+    summary = main(tiny("digits", cell=cells, lengths=(), train_length=64, exploding_scale=0.0))
+    assert any("Leaky(3, rate=0.5)" in line for line in summary["flow"])
+
+
+def test_equal_parameters():
+    target = gradient_norms.count(sj.LSTM(64))
+    assert target == 4 * 64 * (32 + 64 + 1)
+    for cell in (sj.RNN(64), sj.GRU(64)):
+        width = gradient_norms.resized(cell, target)
+        least = min(range(1, 300), key=lambda f: abs(gradient_norms.count(dataclasses.replace(cell, features=f)) - target))
+        assert width.features == least
+        break  # one search by brute force is enough; it takes seconds
+
+
+def command_line(*options, cwd):
+    command = [sys.executable, "-m", "experiments.gradient_norms", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**__import__("os").environ, "PYTHONPATH": str(ROOT)})
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--cells", "LSTM(3)"], "--cell"),
+        (["--lengths", "ten"], "ten"),
+        (["--cell", "LTSM(3)"], "Perhaps you meant 'LSTM'"),
+        (["--data", "nowhere.txt"], "'nowhere.txt' is neither shakespeare, digits nor the path of a text file"),
+        (["--data", "words.txt", "--lengths", "0"], "lengths must be from 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_wrong_command_lines(text, tmp_path, options, message):
+    pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")
+    done = command_line(*options, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"cell": ()}, "cell: give at least one"),
+        ({"cell": ("bidirectional(LSTM(2))",)}, "reads both directions"),
+        ({"cell": ("stack(Embed(3, 2), LSTM(2))",)}, "must take vectors"),
+        ({"cell": ("stack(Dropout(0.5), LSTM(2))",)}, "draw no random numbers"),
+        ({"batch": 0}, "batch must be above 0"),
+        ({"learning_rate": -1.0}, "learning_rate must be above 0"),
+        ({"train_steps": -1}, "train_steps must not be below 0"),
+        ({"lengths": (10**6,)}, "lengths must be from 1 to"),
+        ({"train_length": 10**6}, "train_length must be at most"),
+    ],
+    ids=str,
+)
+def test_wrong_configs(text, tmp_path, changes, message):
+    with pytest.raises(sj.ArgumentError, match=message):
+        main(tiny(text, **changes))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_wrong_texts(text, tmp_path):
+    (tmp_path / "short.txt").write_text("short")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xfa" * 1000)
+    with pytest.raises(sj.ArgumentError, match=r"short.txt has 5 characters; at least 1000"):
+        main(tiny("short.txt"))
+    with pytest.raises(sj.DataError, match="cannot be read as UTF-8"):
+        main(tiny("bytes.txt"))
+
+
+def test_a_failing_job_marks_the_run(tmp_path):
+    run = Run("x", tiny("words"), root=tmp_path)
+
+    def broken():
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        run.work({"a": broken})
+    assert (run.folder / "STATUS").read_text() == "failed\n"
+    run.work({"a": lambda: [{"value": 1}]})
+    assert Run("x", tiny("words"), root=tmp_path).units == {"a": [{"value": 1}]}
+
+
+def test_table():
+    assert table([["a", "bb"], ["ccc", "d"]]) == "a    bb\n---  --\nccc  d"
+
+
+def test_windows_are_deterministic(text):
+    source = sources.load(text)
+    a, b = (source.windows(np.random.default_rng(3), 4, 5) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+    np.testing.assert_array_equal(a[0][:, 1:], a[1][:, :-1])

@@ -1,0 +1,42 @@
+"""The README's Python snippets run, in order, as a reader would type them."""
+
+import re
+
+from tests.test_style import ROOT
+
+README = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_snippets_run(capsys):
+    names = {}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, "README.md", "exec"), names)
+    said = capsys.readouterr().out
+    assert "(8, 50, 256) stack(Embed(256, 64), Dropout(0.0), LSTM(128), Dense(256))" in said
+    assert "halves every" in said
+
+
+def test_idea_in_fifteen_lines_and_a_cell_in_eight():
+    assert len(SNIPPETS[0].strip().splitlines()) <= 15
+    own = SNIPPETS[1].split("\n\n")[1]
+    assert len([line for line in own.splitlines() if line.strip()]) <= 8
+
+
+def test_map_names_what_is_there():
+    tree = re.search(r"```\nseqjax/\n(.*?)```", README, re.S).group(1)
+    for name in re.findall(r"^  ([\w.]+)/? ", tree, re.M):
+        assert (ROOT / "seqjax" / name).exists(), name
+    for path in (ROOT / "seqjax").glob("[!_]*"):
+        assert path.name in tree or path.name in ("errors.py", "spelling.py", "registry.py", "trees.py", "py.typed"), path
+
+
+def test_commands_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([\w-]+)", README, re.M):
+        assert f"\n{target}:" in makefile
+
+
+def test_files_shown_are_committed():
+    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
+        assert (ROOT / path).exists(), path
