@@ -69,7 +69,7 @@ def main(config: Config) -> dict[str, Any]:
     jobs: dict[str, Callable[[], list[dict[str, Any]]]] = {
         repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)
     }
-    if config.exploding_scale:
+    if config.exploding_scale and config.train_steps:
         jobs["exploding"] = functools.partial(explode, source, config)
     run.work(jobs)
     rows = [{"group": group} | row for group, cell in plan(config, cells) for row in run.units[repr(cell)]]
@@ -112,9 +112,7 @@ def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple
     lengths = config.lengths or tuple(int(t) for t in np.geomspace(10 if count == 8 else 4, last, count).round())
     for length in lengths:
         if not 1 <= length <= source.longest:
-            raise sj.ArgumentError(
-                f"lengths must be from 1 to {source.longest} for {source.name}, found {length}"
-            )
+            raise sj.ArgumentError(f"lengths must be from 1 to {source.longest} for {source.name}, found {length}")
     return tuple(sorted(set(lengths)))
 
 
@@ -215,7 +213,12 @@ def _log10(logs: np.ndarray) -> list[float | None]:
 
 
 def train(
-    model: sj.Cell, source: sources.Source, params: Any, optimiser: optax.GradientTransformation, config: Config, length: int
+    model: sj.Cell,
+    source: sources.Source,
+    params: Any,
+    optimiser: optax.GradientTransformation,
+    config: Config,
+    length: int,
 ) -> tuple[Any, list[tuple[float, float]]]:
     """Train on windows of `length` steps; the parameters, and loss and gradient norm of every step."""
 
@@ -227,7 +230,7 @@ def train(
 
         value, grads = jax.value_and_grad(loss)(params)
         updates, state = optimiser.update(grads, state, params)
-        return optax.apply_updates(params, updates), state, value, optax.global_norm(grads)
+        return optax.apply_updates(params, updates), state, value, optax.tree.norm(grads)
 
     state, rng, log = optimiser.init(params), np.random.default_rng((config.seed, 0)), []
     for _ in range(config.train_steps):
@@ -249,8 +252,9 @@ def explode(source: sources.Source, config: Config) -> list[dict[str, Any]]:
         optimiser = sgd if clip is None else optax.chain(optax.clip_by_global_norm(clip), sgd)
         length = min(EXPLODING_LENGTH, source.longest)
         _, log = train(model, source, params, optimiser, config, length)
-        rows.append({"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length,
-                     "losses": [loss for loss, _ in log], "norms": _log10(np.log([norm for _, norm in log]))})  # fmt: skip
+        losses, norms = zip(*log) if log else ((), ())
+        row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
+        rows.append(row | {"losses": losses, "norms": _log10(np.log(norms))})
     return rows
 
 

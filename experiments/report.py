@@ -15,8 +15,16 @@ def flow_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
     for row in _longest(rows):
         values = [_power(row["mean"][d]) for d in distances]
         lines.append(
-            [row["group"], row["cell"], f"{row['size']:,}", row["phase"], f"{row['loss']:.2f}",
-             _steps(row["half_life"]), *values, _power(row["parameters"])]  # fmt: skip
+            [
+                row["group"],
+                row["cell"],
+                f"{row['size']:,}",
+                row["phase"],
+                f"{row['loss']:.2f}",
+                _steps(row["half_life"]),
+                *values,
+                _power(row["parameters"]),
+            ]
         )
     return lines
 
@@ -25,11 +33,13 @@ def exploding_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
     """What clipping does for the exploding RNN."""
     lines = [["exploding, SGD", "clipping", "first loss", "last loss", "largest norm", "median norm"]]
     for row in rows:
-        if row["group"] == "exploding training":
-            losses, norms = row["losses"], row["norms"]
-            last = losses[-min(10, len(losses)) :]
-            lines.append([row["cell"], f"to {row['clip']:g}" if row["clip"] else "none", f"{losses[0]:.2f}",
-                          f"{sum(last) / len(last):.2f}", _power(max(norms)), _power(sorted(norms)[len(norms) // 2])])  # fmt: skip
+        if row["group"] != "exploding training":
+            continue
+        losses, last = row["losses"], row["losses"][-10:]
+        norms = sorted(math.inf if norm is None else norm for norm in row["norms"])
+        clip = f"to {row['clip']:g}" if row["clip"] else "none"
+        loss = f"{sum(last) / len(last):.2f}"
+        lines.append([row["cell"], clip, f"{losses[0]:.2f}", loss, _power(norms[-1]), _power(norms[len(norms) // 2])])
     return lines if len(lines) > 1 else []
 
 
@@ -43,9 +53,7 @@ def reading(rows: list[dict[str, Any]]) -> str:
         if row["phase"] != "after":
             continue
         before = next(r for r in _longest(rows) if r["phase"] == "before" and _key(r) == _key(row))
-        lines.append(
-            f"{row['cell']} ({row['group']}): {_words(before)} before training, {_words(row)} after it."
-        )
+        lines.append(f"{row['cell']} ({row['group']}): {_words(before)} before training, {_words(row)} after it.")
     return "\n".join(lines)
 
 
@@ -85,8 +93,8 @@ def _key(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _power(log10: float | None) -> str:
-    if log10 is None:
-        return "0"
+    if log10 is None or math.isinf(log10):
+        return "0" if log10 is None else "inf"
     exponent = math.floor(log10)
     return f"{10 ** (log10 - exponent):.1f}e{exponent:+03d}"
 

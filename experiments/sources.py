@@ -47,7 +47,7 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def load(data: str) -> Source:
-    """"shakespeare", "digits", or the path of a text file.
+    """The source called "shakespeare" or "digits", or the text file at a path.
 
     Raises:
         ArgumentError: neither, or a text that is too short.

@@ -53,7 +53,6 @@ __all__ = [
     "residual",
     "scan",
     "stack",
-
 ]
 
 

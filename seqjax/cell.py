@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax import loop
-from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
 from seqjax.gating import linear
 from seqjax.initializers import Bias, Initializer, glorot, orthogonal, zeros
 from seqjax.spelling import Spelled
@@ -61,9 +61,7 @@ class Cell(Spelled):
         """One time step, x `[B, D]`: the next carry and the output `[B, F]`."""
         raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
 
-    def sequence(
-        self, params: Params, carry: Any, xs: Any, plan: loop.Plan = loop.Plan()
-    ) -> tuple[Any, Any]:
+    def sequence(self, params: Params, carry: Any, xs: Any, plan: loop.Plan = loop.Plan()) -> tuple[Any, Any]:
         """All steps, xs `[T, B, D]` (time first, as in `lax.scan`): the last carry and ys `[T, B, F]`.
 
         `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them.
@@ -194,9 +192,7 @@ class Gated(Recurrent):
         dtype = jnp.promote_types(loop.out_dtype(params, ()), jnp.float32)
         shape = tuple(batch_shape) + (self.features,)
         if "carry" in params:
-            return jax.tree.map(
-                lambda c: jnp.broadcast_to(c.astype(dtype), shape), params["carry"]
-            )
+            return jax.tree.map(lambda c: jnp.broadcast_to(c.astype(dtype), shape), params["carry"])
         return self._carry(lambda: jnp.zeros(shape, dtype))
 
     def mix(self, p: Params, carry: Any) -> Any:
@@ -214,6 +210,38 @@ def check_positive(cell: Any, *names: str) -> None:
     for name in names:
         value = getattr(cell, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ArgumentError(
-                f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}"
-            )
+            raise ArgumentError(f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}")
+
+
+def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...], key: jax.Array | None) -> Any:
+    """`cell.initial_carry`, with the key for those cells alone that draw random numbers."""
+    if cell.random:
+        return cell.initial_carry(params, batch_shape, key=key)  # type: ignore[call-arg]
+    return cell.initial_carry(params, batch_shape)
+
+
+def init(cell: Cell, key: jax.Array, in_features: int, dtype: Any) -> Params:
+    """`cell.init`, leaving dtype out where it is the default, as a cell need not know of it."""
+    if dtype == jnp.float32:
+        return cell.init(key, in_features)
+    return cell.init(key, in_features, dtype)
+
+
+def check_cell_type(name: str, cell: Any) -> None:
+    """Refuse what is not a cell, with a hint for the common slips."""
+    if isinstance(cell, Cell):
+        return
+    slip = ""
+    if isinstance(cell, type):
+        slip = f" Write {cell.__name__}(...) with its features, not the class"
+    elif isinstance(cell, (list, tuple)):
+        slip = f" Write {name}(*cells)"
+    raise ArgumentTypeError(f"{name}: expected a cell such as LSTM(64), found {cell!r}.{slip}")
+
+
+def check_causal(cell: Cell) -> None:
+    """Refuse a single step of what must see the whole sequence."""
+    if not cell.causal:
+        raise NotCausalError(
+            f"{cell!r} reads the sequence in both directions, so it has no step; run it with seqjax.scan"
+        )

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.cell import Cell
-from seqjax.combinators import check_cell_type
+from seqjax.cell import Cell, check_cell_type
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 GRADIENTS = ("deferred", "autodiff")
@@ -54,18 +53,21 @@ def known(array: Any) -> bool:
 
 
 def options(
-    cell: Any, gradient: Any, checkpoint: Any, unroll: Any, engine: Any, reverse: Any, time_major: Any
+    cell: Any, params: Any, gradient: Any, checkpoint: Any, unroll: Any, engine: Any, reverse: Any, time_major: Any
 ) -> None:
-    """The cell itself and the options that are plain values."""
+    """The cell itself, that params are a dict, and the options that are plain values."""
     check_cell_type("scan", cell)
+    if not isinstance(params, dict):
+        slip = " Arguments in the order scan(cell, params, xs)?" if hasattr(params, "shape") else ""
+        raise ArgumentTypeError(
+            f"{cell!r}: params must be the dict from cell.init(key, in_features), found {type(params).__name__}.{slip}"
+        )
     if gradient not in GRADIENTS:
         raise ArgumentError(f"gradient must be one of {', '.join(GRADIENTS)}, found {gradient!r}")
     if engine not in ENGINES:
         raise ArgumentError(f"engine must be one of {', '.join(ENGINES)}, found {engine!r}")
     if checkpoint is not None and checkpoint != "sqrt" and not _is_count(checkpoint):
-        raise ArgumentError(
-            f'checkpoint must be None, a number of steps above 0, or "sqrt", found {checkpoint!r}'
-        )
+        raise ArgumentError(f'checkpoint must be None, a number of steps above 0, or "sqrt", found {checkpoint!r}')
     if not _is_count(unroll):
         raise ArgumentError(f"unroll must be a whole number above 0, found {unroll!r}")
     for name, value in (("reverse", reverse), ("time_major", time_major)):
@@ -113,20 +115,13 @@ def sequence_shape(cell: Cell, xs: Any, time_major: bool) -> Shape:
         leading = tuple(x.shape[: x.ndim - rank])
         found.add((leading[1:], leading[0]) if time_major else (leading[:-1], leading[-1]))
     if len(found) > 1:
-        raise ArgumentError(
-            f"{cell!r}: the arrays of xs disagree on (batch shape, steps): {sorted(found)}"
-        )
+        raise ArgumentError(f"{cell!r}: the arrays of xs disagree on (batch shape, steps): {sorted(found)}")
     batch, length = found.pop()
     return Shape(batch, length, ranks, time_major)
 
 
 def params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
     """Parameters against those that `cell.init` would make for this input."""
-    if not isinstance(given, dict):
-        slip = " Arguments in the order scan(cell, params, xs)?" if hasattr(given, "shape") else ""
-        raise ArgumentTypeError(
-            f"{cell!r}: params must be the dict from cell.init(key, in_features), found {type(given).__name__}.{slip}"
-        )
     if not isinstance(xs, (jax.Array, np.ndarray)):
         return  # a tree of inputs: what init takes for it is the cell's own business
     rank = shape.feature_axes
@@ -135,9 +130,7 @@ def params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
     if missing := sorted(set(expected) - set(found)):
         extra = sorted(set(found) - set(expected))
         rest = f" and has {', '.join(extra)} beside" if extra else ""
-        raise ArgumentError(
-            f"{cell!r}: params lacks {', '.join(missing)}{rest}. Parameters of another cell?"
-        )
+        raise ArgumentError(f"{cell!r}: params lacks {', '.join(missing)}{rest}. Parameters of another cell?")
     if extra := sorted(set(found) - set(expected)):
         raise ArgumentError(
             f"{cell!r}: params has {', '.join(extra)}, which this cell does not know. Parameters of another cell?"
@@ -146,9 +139,7 @@ def params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
         _check_param(cell, path, found[path], want, xs, size, shape)
 
 
-def _check_param(
-    cell: Cell, path: str, leaf: Any, want: Any, xs: Any, size: Any, shape: Shape
-) -> None:
+def _check_param(cell: Cell, path: str, leaf: Any, want: Any, xs: Any, size: Any, shape: Shape) -> None:
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
         raise ArgumentTypeError(f"{cell!r}: params{path} must be an array, found {leaf!r}")
     if jnp.issubdtype(want.dtype, jnp.floating) and not jnp.issubdtype(leaf.dtype, jnp.floating):
@@ -246,11 +237,9 @@ def carry(cell: Cell, params: Any, given: Any, shape: Shape) -> Any:
         )
     else:
         expected = jax.eval_shape(lambda: cell.initial_carry(params, shape.batch))
-    if jax.tree.structure(expected) != jax.tree.structure(given):
-        raise ArgumentError(
-            f"{cell!r}: carry has the structure {jax.tree.structure(given)}, "
-            f"expected {jax.tree.structure(expected)}. A carry of another cell?"
-        )
+    wanted, found = str(jax.tree.structure(expected)), str(jax.tree.structure(given))
+    if wanted != found:
+        raise ArgumentError(f"{cell!r}: carry has the structure {found}, expected {wanted}. A carry of another cell?")
     pairs = zip(_paths(expected).items(), jax.tree.leaves(given))
     for (path, want), leaf in pairs:
         if leaf.shape != want.shape:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from seqjax import loop
-from seqjax.cell import Cell, Params
-from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
+from seqjax.cell import Cell, Params, check_causal, check_cell_type, init, initial_carry
+from seqjax.errors import ArgumentError
 
 MERGES = {
     "concat": lambda f, b: jnp.concatenate([f, b], axis=-1),
@@ -17,15 +17,6 @@ MERGES = {
     "product": lambda f, b: f * b,
     "pair": lambda f, b: (f, b),
 }
-
-
-def initial_carry(
-    cell: Cell, params: Params, batch_shape: tuple[int, ...], key: jax.Array | None
-) -> Any:
-    """`cell.initial_carry`, with the key for those cells alone that draw random numbers."""
-    if cell.random:
-        return cell.initial_carry(params, batch_shape, key=key)  # type: ignore[call-arg]
-    return cell.initial_carry(params, batch_shape)
 
 
 class Stack(Cell):
@@ -83,17 +74,11 @@ class Stack(Cell):
     ) -> tuple[Any, ...]:
         """A tuple with the carry of each cell."""
         keys = [None] * len(self.cells) if key is None else jax.random.split(key, len(self.cells))
-        return tuple(
-            initial_carry(cell, params[str(i)], batch_shape, keys[i])
-            for i, cell in enumerate(self.cells)
-        )
+        return tuple(initial_carry(cell, params[str(i)], batch_shape, keys[i]) for i, cell in enumerate(self.cells))
 
     def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> tuple[Any, ...]:
         """Each cell's own."""
-        return tuple(
-            cell.restart(params[str(i)], carry[i], batch_shape)
-            for i, cell in enumerate(self.cells)
-        )
+        return tuple(cell.restart(params[str(i)], carry[i], batch_shape) for i, cell in enumerate(self.cells))
 
     def step(self, params: Params, carry: Any, x: Any) -> tuple[tuple[Any, ...], Any]:
         """One step of each in turn."""
@@ -134,9 +119,7 @@ class Bidirectional(Cell):
     def __post_init__(self) -> None:
         check_cell_type("bidirectional", self.cell)
         if self.merge not in MERGES:
-            raise ArgumentError(
-                f"bidirectional: merge must be one of {', '.join(MERGES)}, found {self.merge!r}"
-            )
+            raise ArgumentError(f"bidirectional: merge must be one of {', '.join(MERGES)}, found {self.merge!r}")
 
     def __repr__(self) -> str:
         merge = "" if self.merge == "concat" else f", merge={self.merge!r}"
@@ -163,10 +146,7 @@ class Bidirectional(Cell):
         if self.merge == "concat" and self.cell.out_features is None:
             raise ArgumentError(f"{self!r}: a cell that keeps its input's width cannot be concatenated")
         keys = jax.random.split(key)
-        return {
-            name: init(self.cell, k, in_features, dtype)
-            for name, k in zip(("forward", "backward"), keys)
-        }
+        return {name: init(self.cell, k, in_features, dtype) for name, k in zip(("forward", "backward"), keys)}
 
     def initial_carry(
         self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None
@@ -236,9 +216,7 @@ class Residual(Cell):
             )
         return init(self.cell, key, in_features, dtype)
 
-    def initial_carry(
-        self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None
-    ) -> Any:
+    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None) -> Any:
         """The cell's."""
         return initial_carry(self.cell, params, batch_shape, key)
 
@@ -282,30 +260,3 @@ def bidirectional(cell: Cell, *, merge: str = "concat") -> Bidirectional:
 def residual(cell: Cell) -> Residual:
     """x + cell(x), for a cell that gives as many features as it gets."""
     return Residual(cell)
-
-
-def init(cell: Cell, key: jax.Array, in_features: int, dtype: Any) -> Params:
-    """`cell.init`, leaving dtype out where it is the default, as a cell need not know of it."""
-    if dtype == jnp.float32:
-        return cell.init(key, in_features)
-    return cell.init(key, in_features, dtype)
-
-
-def check_cell_type(name: str, cell: Any) -> None:
-    """Refuse what is not a cell, with a hint for the common slips."""
-    if isinstance(cell, Cell):
-        return
-    slip = ""
-    if isinstance(cell, type):
-        slip = f" Write {cell.__name__}(...) with its features, not the class"
-    elif isinstance(cell, (list, tuple)):
-        slip = f" Write {name}(*cells)"
-    raise ArgumentTypeError(f"{name}: expected a cell such as LSTM(64), found {cell!r}.{slip}")
-
-
-def check_causal(cell: Cell) -> None:
-    """Refuse a single step of what must see the whole sequence."""
-    if not cell.causal:
-        raise NotCausalError(
-            f"{cell!r} reads the sequence in both directions, so it has no step; run it with seqjax.scan"
-        )

@@ -33,9 +33,7 @@ def activation(name: str) -> Any:
         ArgumentError: there is none of this name.
     """
     if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise ArgumentError(
-            f"activation {name!r} is not known.{closest(str(name), ACTIVATIONS)}"
-        )
+        raise ArgumentError(f"activation {name!r} is not known.{closest(str(name), ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 

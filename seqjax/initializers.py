@@ -18,6 +18,7 @@ class Initializer(Spelled):
     """Draws one matrix: `init(key, (rows, columns), dtype)`."""
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Draw in float32 or wider, then cast."""
         wide = jnp.promote_types(dtype, jnp.float32)
         return self.draw(key, shape, wide).astype(dtype)
 
@@ -43,7 +44,7 @@ class identity(Initializer):
 
     def draw(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Ones on the diagonal, also of a matrix that is not square."""
-        return self.scale * jnp.eye(*shape, dtype=dtype)
+        return self.scale * jnp.eye(shape[0], shape[1], dtype=dtype)
 
 
 class glorot(Initializer):
@@ -70,6 +71,7 @@ class Bias(Spelled):
     """Draws the biases of all gates of a cell: `init(key, cell, dtype)` -> `[G F]`."""
 
     def __call__(self, key: jax.Array, cell: Any, dtype: Any) -> jax.Array:
+        """The biases of all gates in the cell's order, zero where `draw` names none."""
         values = {gate: jnp.zeros(cell.features) for gate in cell.gates}
         values.update(self.draw(key, cell))
         return jnp.concatenate([values[gate].astype(dtype) for gate in cell.gates])

@@ -84,9 +84,7 @@ def cast_like(tree: Any, like: Any) -> Any:
 
 def cast_floats(tree: Any, dtype: Any) -> Any:
     """Cast the floating arrays of `tree`."""
-    return jax.tree.map(
-        lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
-    )
+    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
 
 
 def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, Any]:
@@ -244,9 +242,7 @@ def _chain_jvp(cell, how, primals, tangents):  # type: ignore[no-untyped-def]
     # Everything that does not wait for the carry's tangent, for all steps at once.
     ms, dms = jax.jvp(lambda q: cell.mix(q, befores), (mix,), (dmix,))
     _, driven = jax.jvp(lambda u, z, m: step(u, befores, z, m), (update, z, ms), (dupdate, dz, dms))
-    linear = jax.vmap(
-        lambda c, z, m: jax.linearize(lambda c, m: step(update, c, z, m), c, m)[1]
-    )(befores, z, ms)
+    linear = jax.vmap(lambda c, z, m: jax.linearize(lambda c, m: step(update, c, z, m), c, m)[1])(befores, z, ms)
 
     def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
         linear, (dafter_driven, dy_driven), before, mask, reset = inputs
@@ -259,5 +255,3 @@ def _chain_jvp(cell, how, primals, tangents):  # type: ignore[no-untyped-def]
     inputs = (linear, driven, befores, mask, resets)
     dlast, dys = lax.scan(body, dcarry, inputs, reverse=reverse, unroll=unroll)
     return (last, ys), (dlast, dys)
-
-

@@ -62,7 +62,7 @@ def scan(
         ArgumentError, ArgumentTypeError: a shape, dtype, structure, option or (outside `jit`) value that cannot
             be right; the message names it. Nothing has been computed by then.
     """
-    checks.options(cell, gradient, checkpoint, unroll, engine, reverse, time_major)
+    checks.options(cell, params, gradient, checkpoint, unroll, engine, reverse, time_major)
     xs = checks.arrays("xs", xs)
     shape = checks.sequence_shape(cell, xs, time_major)
     checks.params(cell, params, xs, shape)

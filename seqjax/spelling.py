@@ -18,7 +18,7 @@ class Spelled:
 
     def __repr__(self) -> str:
         words = []
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in sorted(dataclasses.fields(self), key=lambda f: bool(f.kw_only)):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             required = field.default is dataclasses.MISSING
             if not required and value == field.default:
@@ -48,7 +48,7 @@ def parse(text: str, names: Mapping[str, Callable[..., Any]]) -> Any:
             except TypeError as error:
                 raise ArgumentError(f"{text!r}: {name} refused its arguments: {error}") from error
         try:
-            return ast.literal_eval(node)  # type: ignore[arg-type]
+            return ast.literal_eval(node)
         except ValueError:
             raise ArgumentError(
                 f"{text!r}: {ast.unparse(node)!r} is neither a literal nor a call such as LSTM(64)"

@@ -28,7 +28,7 @@ def tokens(key, shape):
 
 def mixed_tree(key, shape):
     a, b = jax.random.split(key)
-    return {"token": tokens(a, shape), "value": jax.random.normal(b, (*shape, 2), jnp.float64)}
+    return {"token": tokens(a, shape), "value": jax.random.normal(b, (*shape, 2))}
 
 
 class MGU(Gated):

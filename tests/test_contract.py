@@ -8,7 +8,8 @@ import pytest
 from jax.test_util import check_grads
 
 import seqjax as sj
-from seqjax.testing import Case, LawError, along_directions, check_cell, vectors
+from seqjax.testing import Case, LawError, check_cell, vectors
+from seqjax.testing.case import along_directions
 from tests.table import TABLE
 
 MAY_BE_LEFT_OUT = {

@@ -77,7 +77,7 @@ def test_flow_is_the_gradient(x64, cell):
     """Each part and the whole, and the parameters' gradient, against autodiff in float64."""
     params = cell.init(jax.random.key(0), 2, "float64")
     xs = jax.random.normal(jax.random.key(1), (3, 6, 2), jnp.float64)
-    loss = lambda y: jnp.sum(jnp.sin(y), axis=-1)  # noqa: E731
+    loss = lambda y: jnp.sum(jnp.sin(y), axis=-1)
     carry = jax.tree.map(lambda a: a + 0.1, cell.initial_carry(params, (3,)))
     flow = gradient_flow(cell, params, xs, loss, carry)
     probes = probed(cell, params, xs, carry, loss)
@@ -94,7 +94,7 @@ def test_flow_is_the_gradient(x64, cell):
 
 
 def test_names_of_the_parts():
-    flow = lambda cell: gradient_flow(cell, cell.init(jax.random.key(0), 2), jnp.ones((1, 3, 2)), first)  # noqa: E731
+    flow = lambda cell: gradient_flow(cell, cell.init(jax.random.key(0), 2), jnp.ones((1, 3, 2)), first)
     assert set(flow(LSTM(2)).parts) == {"c", "h"}
     assert set(flow(RNN(2)).parts) == {""}
     assert set(flow(stack(RNN(2), LSTM(2))).parts) == {"[0]", "[1].c", "[1].h"}

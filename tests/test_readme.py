@@ -1,6 +1,8 @@
 """The README's Python snippets run, in order, as a reader would type them."""
 
 import re
+import sys
+import types
 
 from tests.test_style import ROOT
 
@@ -8,8 +10,10 @@ README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
-def test_snippets_run(capsys):
-    names = {}
+def test_snippets_run(capsys, monkeypatch):
+    module = types.ModuleType("readme")  # so that the classes can be pickled, as those of a notebook can
+    monkeypatch.setitem(sys.modules, "readme", module)
+    names = vars(module)
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), names)
     said = capsys.readouterr().out
@@ -28,7 +32,9 @@ def test_map_names_what_is_there():
     for name in re.findall(r"^  ([\w.]+)/? ", tree, re.M):
         assert (ROOT / "seqjax" / name).exists(), name
     for path in (ROOT / "seqjax").glob("[!_]*"):
-        assert path.name in tree or path.name in ("errors.py", "spelling.py", "registry.py", "trees.py", "py.typed"), path
+        assert path.name in tree or path.name in ("errors.py", "spelling.py", "registry.py", "trees.py", "py.typed"), (
+            path
+        )
 
 
 def test_commands_exist():

@@ -23,17 +23,22 @@ def random_xs(seed=1):
     return np.random.default_rng(seed).normal(size=(B, T, D))
 
 
+def weights(p):
+    return np.asarray(p["project"]["kernel"]), np.asarray(p["project"]["bias"]), np.asarray(p["mix"]["kernel"])
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
 def numpy_rnn(p, x, h, act):
-    return act(x @ p["project"]["kernel"] + p["project"]["bias"] + h @ p["mix"]["kernel"])
+    w, b, u = weights(p)
+    return act(x @ w + b + h @ u)
 
 
 def numpy_lstm(p, x, c, h):
     """Gers, Schmidhuber, Cummins 2000, one gate at a time."""
-    w, b, u = (np.split(np.asarray(a), 4, axis=-1) for a in (*p["project"].values(), p["mix"]["kernel"]))
+    w, b, u = (np.split(np.asarray(a), 4, axis=-1) for a in weights(p))
     net = [x @ w[k] + b[k] + h @ u[k] for k in range(4)]
     i, f, g, o = sigmoid(net[0]), sigmoid(net[1]), np.tanh(net[2]), sigmoid(net[3])
     c = f * c + i * g
@@ -42,11 +47,11 @@ def numpy_lstm(p, x, c, h):
 
 def numpy_gru(p, x, h, reset_after):
     """Cho et al. 2014, equations 5 to 8, and the form of cuDNN."""
-    w, b, u = (np.split(np.asarray(a), 3, axis=-1) for a in (*p["project"].values(), p["mix"]["kernel"]))
+    w, b, u = (np.split(np.asarray(a), 3, axis=-1) for a in weights(p))
     r = sigmoid(x @ w[0] + b[0] + h @ u[0])
     z = sigmoid(x @ w[1] + b[1] + h @ u[1])
     if reset_after:
-        n = np.tanh(x @ w[2] + b[2] + r * (h @ u[2] + p["update"]["bias"]))
+        n = np.tanh(x @ w[2] + b[2] + r * (h @ u[2] + np.asarray(p["update"]["bias"])))
     else:
         n = np.tanh(x @ w[2] + b[2] + (r * h) @ u[2])
     return z * h + (1 - z) * n
@@ -89,7 +94,7 @@ def test_gru_is_the_paper(reset_after):
 
 def test_norms_are_the_papers():
     x = random_xs()
-    layer, rms = (random_params(Norm(kind)) for kind in ("layer", "rms"))
+    layer, rms = (jax.tree.map(np.asarray, random_params(Norm(kind))) for kind in ("layer", "rms"))
     mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
     want = (x - mean) / np.sqrt(var + 1e-6) * layer["scale"] + layer["bias"]
     np.testing.assert_allclose(scan(Norm(), layer, x)[1], want, rtol=1e-12)
@@ -145,7 +150,10 @@ def torch_grads(module, layers, directions):
         layer = {}
         for direction in directions:
             suffix = f"_l{i}" + ("_reverse" if direction == "backward" else "")
-            g = {n: np.asarray(getattr(module, n + suffix).grad) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+            g = {
+                n: np.asarray(getattr(module, n + suffix).grad)
+                for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            }
             p = {"project": {"kernel": g["weight_ih"].T, "bias": g["bias_ih"]}, "mix": {"kernel": g["weight_hh"].T}}
             if isinstance(module, torch.nn.GRU):
                 p["update"] = {"bias": g["bias_hh"][2 * F :]}
@@ -198,7 +206,7 @@ def test_torch(kind, layers, both, packed):
 def flax_params(kind, p):
     """Our parameters under Flax's names, gate by gate."""
     names = {"lstm": "ifgo", "gru": "rzn"}[kind]
-    cut = lambda a: np.split(np.asarray(a), len(names), axis=-1)  # noqa: E731
+    cut = lambda a: np.split(np.asarray(a), len(names), axis=-1)
     w, b, u = cut(p["project"]["kernel"]), cut(p["project"]["bias"]), cut(p["mix"]["kernel"])
     flax = {}
     for k, name in enumerate(names):

@@ -98,7 +98,6 @@ def test_pytree_inputs():
     cell = TreeCell(3)
     params = cell.init(jax.random.key(0), 2)
     xs = mixed_tree(jax.random.key(1), (B, T))
-    xs["value"] = xs["value"].astype(jnp.float32)
     carry, ys = scan(cell, params, xs, lengths=np.array([0, 3, T]))
     np.testing.assert_array_equal(carry["t"], [0, 3, T])
     turned = jax.tree.map(lambda a: a.swapaxes(0, 1), xs)
@@ -148,7 +147,7 @@ def loops_of(hlo):
 
 @pytest.mark.parametrize("cell", [LSTM(16), GRU(16), RNN(16)], ids=repr)
 def test_two_matrix_products_in_the_innermost_loops_and_no_more(cell):
-    """One forwards, one backwards; autodiff has five (the input's and the two weights' gradients besides)."""
+    """One forwards, one backwards; autodiff has six (the input's product, its gradient and those of both weights besides)."""
     params = cell.init(jax.random.key(0), 16)
     xs = jnp.ones((8, CHUNK, 16))
 
@@ -157,10 +156,10 @@ def test_two_matrix_products_in_the_innermost_loops_and_no_more(cell):
             return jnp.sum(scan(cell, params, xs, gradient=gradient)[1] ** 2)
 
         hlo = jax.jit(jax.grad(score, argnums=(0, 1))).lower(params, xs).compile().as_text()
-        return sum(len(re.findall(r" dot\(|__onednn\$matmul|ynn_fusion", body)) for body in loops_of(hlo))
+        return sum(body.count(" dot(") for body in loops_of(hlo))
 
     assert products("deferred") == 2
-    assert products("autodiff") == 5
+    assert products("autodiff") == 6
 
 
 def temp_bytes(length, checkpoint):

@@ -12,10 +12,10 @@ from seqjax.errors import ArgumentError
 
 
 class DropoutCarry(NamedTuple):
-    """A key for each example and a count of draws so far, both `[B]`."""
+    """A key for each example and a number of draws so far, both `[B]`."""
 
     key: jax.Array
-    count: jax.Array
+    draws: jax.Array
 
 
 class Dropout(Cell):
@@ -27,7 +27,7 @@ class Dropout(Cell):
             (Gal and Ghahramani 2016).
 
     The mask of the n-th draw is a function of the example's key and n, so neither padding nor the cutting of a
-    sequence into chunks changes it. Carry: `DropoutCarry(key, count)`, made by
+    sequence into chunks changes it. Carry: `DropoutCarry(key, draws)`, made by
     `initial_carry(params, batch_shape, key=key)`.
     """
 
@@ -57,9 +57,7 @@ class Dropout(Cell):
         """No parameters."""
         return {}
 
-    def initial_carry(
-        self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None
-    ) -> Any:
+    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None) -> Any:
         """A key of its own for each example.
 
         Raises:
@@ -78,7 +76,7 @@ class Dropout(Cell):
         """A reset goes on with fresh masks instead of repeating the first ones."""
         if not self.random or self.per == "step":
             return carry
-        return carry._replace(count=carry.count + 1)
+        return carry._replace(draws=carry.draws + 1)
 
     def evaluation(self) -> "Dropout":
         """Rate 0."""
@@ -88,8 +86,8 @@ class Dropout(Cell):
         """Draw, drop, count."""
         if not self.random:
             return carry, x
-        count = carry.count + 1 if self.per == "step" else carry.count
-        return carry._replace(count=count), x * self._mask(carry.key, carry.count, x)
+        count = carry.draws + 1 if self.per == "step" else carry.draws
+        return carry._replace(draws=count), x * self._mask(carry.key, carry.draws, x)
 
     def sequence(
         self, params: Params, carry: Any, xs: jax.Array, plan: loop.Plan = loop.Plan()
@@ -99,19 +97,19 @@ class Dropout(Cell):
         if not self.random:
             return carry, xs
         if self.per == "step":
-            draws = jnp.ones(xs.shape[:-1], bool) if plan.mask is None else plan.mask
+            drawing = jnp.ones(xs.shape[:-1], bool) if plan.mask is None else plan.mask
         elif plan.resets is None:
-            return carry, xs * self._mask(carry.key, carry.count, xs)[None]
+            return carry, xs * self._mask(carry.key, carry.draws, xs)[None]
         else:
-            draws = loop.boundaries(plan)
-        steps = draws.astype(jnp.int32)
+            drawing = loop.boundaries(plan)
+        steps = drawing.astype(jnp.int32)
         drawn = jax.lax.cumsum(steps, axis=0, reverse=plan.reverse)
-        counts = jnp.broadcast_to(carry.count, drawn.shape) + drawn
+        counts = jnp.broadcast_to(carry.draws, drawn.shape) + drawn
         if self.per == "step":
             counts = counts - steps
         keys = jnp.broadcast_to(carry.key, counts.shape)
-        last = carry.count + jnp.sum(steps, axis=0, dtype=steps.dtype)
-        return carry._replace(count=last), xs * self._mask(keys, counts, xs)
+        last = carry.draws + jnp.sum(steps, axis=0, dtype=steps.dtype)
+        return carry._replace(draws=last), xs * self._mask(keys, counts, xs)
 
     def _mask(self, key: jax.Array, count: jax.Array, x: jax.Array) -> jax.Array:
         def draw(key: jax.Array, count: jax.Array) -> jax.Array:

@@ -45,9 +45,7 @@ class GRU(Gated):
             params["update"] = {"bias": jnp.zeros(self.features, dtype)}
         return params
 
-    def update(
-        self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The equations after the products (reset after)."""
         split = 2 * self.features
         r, u = gates(z[..., :split] + m[..., :split], "sigmoid sigmoid")

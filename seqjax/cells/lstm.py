@@ -39,9 +39,7 @@ class LSTM(Gated):
     _: dataclasses.KW_ONLY
     bias_init: Bias = forget_bias()
 
-    def update(
-        self, p: Params, carry: LSTMCarry, z: jax.Array, m: jax.Array
-    ) -> tuple[LSTMCarry, jax.Array]:
+    def update(self, p: Params, carry: LSTMCarry, z: jax.Array, m: jax.Array) -> tuple[LSTMCarry, jax.Array]:
         """The equations after the sums."""
         i, f, g, o = gates(z + m, "sigmoid sigmoid tanh sigmoid")
         c = f * carry.c + i * g

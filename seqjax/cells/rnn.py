@@ -24,9 +24,7 @@ class RNN(Gated):
         super().__post_init__()
         gating.activation(self.activation)
 
-    def update(
-        self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """a(z + m)."""
         h = gating.activation(self.activation)(z + m)
         return h, h

@@ -4,12 +4,14 @@
 `SEQJAX_DATA`, then fetches it.
 """
 
+from collections.abc import Callable
+
 from seqjax.datasets import digits, shakespeare
 from seqjax.datasets.digits import LabelledSequences
 from seqjax.datasets.shakespeare import Text
 from seqjax.errors import ArgumentError, closest
 
-_LOADERS = {"digits": digits.load, "shakespeare": shakespeare.load}
+_LOADERS: dict[str, Callable[[], Text | LabelledSequences]] = {"digits": digits.load, "shakespeare": shakespeare.load}
 
 
 def load(name: str) -> Text | LabelledSequences:

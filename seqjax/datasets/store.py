@@ -60,9 +60,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise DataError(
-            f"{path} cannot be written: {error.strerror}. Set SEQJAX_CACHE to a folder that can"
-        ) from error
+        raise DataError(f"{path} cannot be written: {error.strerror}. Set SEQJAX_CACHE to a folder that can") from error
 
 
 def original(requirement: str, filename: str, sha256: str) -> bytes:

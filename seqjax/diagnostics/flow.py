@@ -14,8 +14,7 @@ import numpy as np
 from jax import lax
 
 from seqjax import checks, loop
-from seqjax.cell import Cell, Params
-from seqjax.combinators import check_causal, initial_carry
+from seqjax.cell import Cell, Params, check_causal, initial_carry
 from seqjax.errors import ArgumentError
 from seqjax.trees import split_floats
 
@@ -60,7 +59,7 @@ def gradient_flow(
         NotCausalError, ArgumentError: the cell has no step; there is not one batch axis, or no step.
     """
     check_causal(cell)
-    checks.options(cell, "autodiff", None, 1, "scan", False, False)
+    checks.options(cell, params, "autodiff", None, 1, "scan", False, False)
     shape = checks.sequence_shape(cell, checks.arrays("xs", xs), False)
     checks.params(cell, params, xs, shape)
     if len(shape.batch) != 1 or shape.length == 0:
@@ -68,7 +67,7 @@ def gradient_flow(
             f"gradient_flow: xs must have one batch axis and at least one step, found batch {shape.batch} "
             f"and {shape.length} steps. A single sequence? Pass xs[None]"
         )
-    real = np.ones((shape.length, *shape.batch), bool)
+    real: Any = np.ones((shape.length, *shape.batch), bool)
     if mask is not None:
         real = shape.time_first(checks.flags(cell, "mask", mask, shape))
     if carry is None:
@@ -78,9 +77,7 @@ def gradient_flow(
     befores, y = _forward(cell, params, carry, xs, real)
     losses, pull = jax.vjp(loss, y)
     if losses.shape != shape.batch:
-        raise ArgumentError(
-            f"gradient_flow: loss gave shape {losses.shape}, expected one number a row, {shape.batch}"
-        )
+        raise ArgumentError(f"gradient_flow: loss gave shape {losses.shape}, expected one number a row, {shape.batch}")
     seed = pull(jnp.ones_like(losses))[0]
     arriving, joint, parts = _backward(cell, params, befores, xs, real, seed)
     start = jnp.log(_norms([seed])[1])
@@ -90,8 +87,7 @@ def gradient_flow(
         loss=losses,
         joint=jnp.concatenate([start[None], joint[::-1]]).T,
         parts={name: part[::-1].T for name, part in zip(names, parts)},
-        parameters=_parameter_norm(cell, params, befores, xs, real, arriving)
-        - math.log(shape.batch[0]),
+        parameters=_parameter_norm(cell, params, befores, xs, real, arriving) - math.log(shape.batch[0]),
     )
 
 
@@ -177,9 +173,7 @@ def _scaled(carry: list[jax.Array], y: jax.Array, scale: jax.Array) -> _Scaled:
     return _Scaled([unit(leaf) for leaf in carry], unit(y), scale + jnp.log(norm))
 
 
-def _parameter_norm(
-    cell: Cell, params: Params, befores: Any, xs: Any, real: Any, arriving: _Scaled
-) -> jax.Array:
+def _parameter_norm(cell: Cell, params: Params, befores: Any, xs: Any, real: Any, arriving: _Scaled) -> jax.Array:
     """All steps at once, relative to the largest cotangent; terms e^-87 below it cannot change the sum."""
     largest = jnp.max(arriving.scale)
     largest = jnp.where(jnp.isfinite(largest), largest, 0.0)

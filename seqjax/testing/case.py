@@ -1,0 +1,130 @@
+"""A cell on trial, and the measures that the laws share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax import loop
+from seqjax.cell import Cell, initial_carry
+from seqjax.errors import SeqjaxError
+from seqjax.scan import scan
+from seqjax.trees import split_floats
+
+SHORT, LONG = 4, 2 * loop.CHUNK + 3  # LONG: several chunks and a rest
+MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
+
+
+class LawError(SeqjaxError, AssertionError):
+    """A cell breaks the law; the message says which part and by how much."""
+
+
+def vectors(features: int) -> MakeInputs:
+    """Gaussian inputs."""
+    return lambda key, shape: jax.random.normal(key, (*shape, features), jnp.float64)
+
+
+@dataclass
+class Case:
+    """A cell with the parameters, carries and inputs that it is tried on."""
+
+    cell: Cell
+    in_features: int
+    make_xs: MakeInputs
+    seed: int
+
+    @cached_property
+    def params(self) -> Any:
+        """Those of `init`, moved a little so that zeros do not hide anything."""
+
+        def draw() -> Any:
+            params = self.cell.init(jax.random.key(self.seed), self.in_features)
+            leaves, tree = jax.tree.flatten(params)
+            keys = jax.random.split(jax.random.key(self.seed + 1), max(1, len(leaves)))
+            moved = [p + 0.1 * jax.random.normal(k, p.shape, jnp.float64) for p, k in zip(leaves, keys)]
+            return jax.tree.unflatten(tree, moved)
+
+        return jax.jit(draw)()
+
+    def xs(self, *shape: int) -> Any:
+        """Inputs of a leading shape."""
+        return self.make_xs(jax.random.key(self.seed + 2), shape)
+
+    def carry(self, *batch: int) -> Any:
+        """A carry that is not the initial one."""
+        carry = initial_carry(self.cell, self.params, batch, jax.random.key(self.seed + 3))
+        shift = lambda a: a + 0.3 if jnp.issubdtype(a.dtype, jnp.floating) else a
+        return jax.tree.map(shift, carry)
+
+    def run(self, params: Any, carry: Any, xs: Any, **options: Any) -> Any:
+        """`scan` of the cell."""
+        return scan(self.cell, params, xs, carry, **options)
+
+    @cached_property
+    def masked(self) -> Any:
+        """Values and gradients over SHORT steps of a batch of 3, compiled once for all laws about masks."""
+        return jax.jit(lambda p, c, x, mask: outcome(self.run, p, c, x, mask=mask))
+
+
+def outcome(run: Callable, params: Any, carry: Any, xs: Any, **options: Any) -> tuple[Any, Any]:
+    """What `run` returns and the gradient of a fixed score of it in params, carry and xs (float leaves)."""
+    floats, rebuild = split_floats((params, carry, xs))
+
+    def score(floats: list[Any]) -> tuple[jax.Array, Any]:
+        result = run(*rebuild(floats), **options)
+        return total(result), result
+
+    grads, result = jax.grad(score, has_aux=True)(floats)
+    return result, rebuild(grads, keep=False)
+
+
+def total(tree: Any) -> jax.Array:
+    """A smooth scalar that feels every floating entry of the tree differently."""
+    score = jnp.zeros(())
+    for leaf in jax.tree.leaves(tree):
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            phase = jnp.arange(leaf.size, dtype=leaf.dtype).reshape(leaf.shape)
+            score = score + jnp.sum(jnp.sin(leaf + phase))
+    return score
+
+
+def plain(leaf: Any) -> np.ndarray:
+    """As numpy, keys as their bits."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf)
+
+
+def same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
+    """Equal trees; bit for bit where the tolerance is 0, else relative to the largest entry or 1."""
+    if str(jax.tree.structure(found)) != str(jax.tree.structure(expected)):
+        raise LawError(f"{what}: {jax.tree.structure(found)} is not {jax.tree.structure(expected)}")
+    pairs = zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected))
+    for (path, a), b in pairs:
+        a, b = plain(a), plain(b)
+        if a.shape != b.shape:
+            raise LawError(f"{what}: shape {a.shape} is not {b.shape} at {jax.tree_util.keystr(path)}")
+        if a.size == 0 or np.array_equal(a, b):
+            continue
+        worst = float(np.max(np.abs(a.astype(float) - b.astype(float))))
+        if not worst <= tolerance * max(1.0, float(np.max(np.abs(b.astype(float))))):
+            raise LawError(f"{what}: differs by {worst:.3g} at {jax.tree_util.keystr(path)}")
+
+
+def along_directions(case: Case, gradient: str) -> Callable[[jax.Array], jax.Array]:
+    """A `[3]` -> score, where a moves params, carry and xs along one random direction each."""
+    point = case.params, case.carry(2), case.xs(2, SHORT)
+    floats, rebuild = split_floats(point)
+    keys = jax.random.split(jax.random.key(case.seed + 4), max(1, len(floats)))
+    ways = [0.1 * jax.random.normal(k, x.shape, jnp.float64) for k, x in zip(keys, floats)]
+    group = [i for i, part in enumerate(point) for _ in split_floats(part)[0]]
+
+    def score(a: jax.Array) -> jax.Array:
+        moved = [x + a[g] * w for x, w, g in zip(floats, ways, group)]
+        return total(case.run(*rebuild(moved), gradient=gradient))
+
+    return score

@@ -1,0 +1,121 @@
+"""The parts of the law about derivatives, transformations, devices, dtypes and identity."""
+
+import pickle
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from seqjax import loop
+from seqjax.cell import Cell, initial_carry
+from seqjax.scan import scan
+from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
+
+
+def deferred_is_autodiff(case: Case) -> None:
+    """Over several chunks, with lengths and resets, and with the sqrt checkpoint."""
+    lengths, resets = np.array([LONG, 0, LONG // 2]), np.zeros((3, LONG), bool)
+    resets[:, [0, 7, 40]] = True
+    args = case.params, case.carry(3), case.xs(3, LONG)
+
+    def run(**options: Any) -> Any:
+        options |= {"lengths": lengths, "resets": resets}
+        return jax.jit(lambda p, c, x: outcome(case.run, p, c, x, **options))(*args)
+
+    want = run(gradient="autodiff")
+    same("deferred gradient", run(), want, 1e-12)
+    same("deferred gradient, sqrt checkpoint", run(checkpoint="sqrt"), want, 1e-12)
+
+
+def all_orders_and_modes(case: Case) -> None:
+    """Jvp and hessian of the deferred gradient against autodiff's, and against finite differences."""
+    a, da, step = jnp.zeros(3), jnp.array([1.0, -0.5, 2.0]), 1e-5
+
+    def derivatives(gradient: str) -> Any:
+        f = along_directions(case, gradient)
+        return jax.jit(lambda a: (jax.jvp(f, (a,), (da,)), jax.grad(f)(a), jax.hessian(f)(a)))
+
+    fast = derivatives("deferred")
+    found = (_, slope), gradient, hessian = fast(a)
+    same("jvp and hessian", found, derivatives("autodiff")(a), 1e-11)
+    ahead, behind = fast(a + step * da), fast(a - step * da)
+    same("jvp by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope, 1e-6)
+    same("gradient and jvp", gradient @ da, slope, 1e-12)
+    same("hessian by differences", (ahead[1] - behind[1]) / (2 * step), hessian @ da, 1e-6)
+
+
+def vmap_over_params(case: Case) -> None:
+    """Two sets of parameters at once are each alone."""
+    two = jax.tree.map(lambda p: jnp.stack([p, 1.1 * p]), case.params)
+    rest = case.carry(3), case.xs(3, SHORT), np.ones((3, SHORT), bool)
+    if not jax.tree.leaves(two):
+        return
+    together = jax.vmap(case.masked, in_axes=(0, None, None, None))(two, *rest)
+    for i in range(2):
+        alone = case.masked(jax.tree.map(lambda p: p[i], two), *rest)
+        same("vmap over params", jax.tree.map(lambda a: a[i], together), alone, 1e-12)
+
+
+def devices(case: Case) -> str | None:
+    """One device against eight, by mesh (both kinds of axes) and by shard_map."""
+    if len(jax.devices()) < 8:
+        return "not tried: fewer than 8 devices (XLA_FLAGS=--xla_force_host_platform_device_count=8)"
+    lengths = np.arange(8) % (SHORT + 1)
+    carry = case.carry(8) if case.cell.random else None
+    args = case.params, carry, case.xs(8, SHORT), lengths
+
+    def score(params: Any, carry: Any, xs: Any, lengths: Any) -> jax.Array:
+        return jnp.sum(jnp.stack([jnp.sum(jnp.sin(y)) for y in jax.tree.leaves(
+            case.run(params, carry, xs, lengths=lengths)[1])]))  # fmt: skip
+
+    def shard(*args: Any) -> Any:
+        value, grads = jax.value_and_grad(score)(*args)
+        return jax.lax.psum(value, "data"), grads
+
+    want = jax.jit(jax.value_and_grad(score))(*args)
+    whole, parted = PartitionSpec(), PartitionSpec("data")
+    for kind in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
+        with jax.set_mesh(mesh):
+            put = lambda tree, spec: jax.device_put(tree, NamedSharding(mesh, spec))
+            placed = (put(args[0], whole), *(put(a, parted) for a in args[1:]))
+            mapped = jax.shard_map(shard, in_specs=(whole, parted, parted, parted), out_specs=whole)
+            for name, f in (("mesh", jax.value_and_grad(score)), ("shard_map", mapped)):
+                same(f"8 devices, {kind} {name}", jax.jit(f)(*placed), want, 1e-12)
+    return None
+
+
+def dtypes(case: Case) -> None:
+    """Ys has the promoted dtype of params and xs; a carry keeps its own, and begins with float32 or wider."""
+    cast = loop.cast_floats
+    for p, x in (("f4", "f4"), ("bfloat16", "bfloat16"), ("f4", "bfloat16"), ("bfloat16", "f4"), ("f8", "f8")):
+        params, xs = cast(case.params, p), cast(case.xs(3, SHORT), x)
+        carry = initial_carry(case.cell, params, (3,), jax.random.key(0))
+        last, ys = jax.eval_shape(case.run, params, carry, xs)
+        dtype = loop.out_dtype(params, xs) if jax.tree.leaves(params) else jnp.dtype(x)
+        found = {str(y.dtype) for y in jax.tree.leaves(ys)}
+        if found != {str(dtype)}:
+            raise LawError(f"params {p}, xs {x}: ys are {found}, expected {dtype}")
+        for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(carry)):
+            if a.dtype != b.dtype or (jnp.issubdtype(b.dtype, jnp.floating) and b.dtype.itemsize < 4):
+                raise LawError(f"params {p}, xs {x}: a carry goes in as {b.dtype}, comes out as {a.dtype}")
+
+
+def equal_cells_are_one(case: Case) -> None:
+    """Equality, hash, pickle and print; one trace for equal cells, and for all lengths of a padded batch."""
+    cell, traces = case.cell, []
+
+    def traced(cell: Cell, params: Any, xs: Any, carry: Any, lengths: Any) -> Any:
+        traces.append(cell)
+        return scan(cell, params, xs, carry, lengths=lengths)
+
+    other = pickle.loads(pickle.dumps(cell))
+    if (other, hash(other), repr(other)) != (cell, hash(cell), repr(cell)):
+        raise LawError(f"{cell!r} changes when pickled, to {other!r}")
+    f = jax.jit(traced, static_argnums=0)
+    for each, longest in ((cell, SHORT), (other, 1), (cell, 0)):
+        f(each, case.params, case.xs(3, SHORT), case.carry(3), np.array([0, 1, longest]))
+    if len(traces) != 1:
+        raise LawError(f"{len(traces)} traces for equal cells and a sweep of lengths, expected 1")
