@@ -86,7 +86,7 @@ class Run:
             figure.savefig(folder / f"{name}.png", dpi=110)
             figure.set_layout_engine("none")  # laid out once is enough
             figure.savefig(folder / f"{name}.svg")
-        return [folder / f"{name}.png" for name in figures]
+        return sorted(folder / f"{name}.png" for name in figures)
 
     def _write(self, name: str, value: Any) -> None:
         part = self.folder / (name + ".part")

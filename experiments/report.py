@@ -53,7 +53,7 @@ def reading(rows: list[dict[str, Any]]) -> str:
         if row["phase"] != "after":
             continue
         before = next(r for r in _longest(rows) if r["phase"] == "before" and _key(r) == _key(row))
-        lines.append(f"{row['cell']} ({row['group']}): {_words(before)} before training, {_words(row)} after it.")
+        lines.append(f"{row['cell']} ({row['group']}): {_words(before)} before training; {_words(row)} after it.")
     return "\n".join(lines)
 
 
@@ -110,7 +110,7 @@ def _steps(half_life: float) -> str:
 def _words(row: dict[str, Any]) -> str:
     steps = row["half_life"]
     if math.isnan(steps) or math.isinf(steps):
-        return "it neither falls nor grows"
+        return "neither falls nor grows"
     if steps < 0:
-        return f"it doubles every {-steps:.1f} steps"
-    return f"it halves every {steps:.1f} steps, so a billionth is left after {30 * steps:.0f}"
+        return f"doubles every {-steps:.1f} steps"
+    return f"halves every {steps:.1f} steps (a billionth is left after {30 * steps:.0f})"

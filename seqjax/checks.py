@@ -49,7 +49,9 @@ class Shape:
 
 def known(array: Any) -> bool:
     """Whether the values can be looked at."""
-    return not isinstance(array, jax.core.Tracer)
+    if isinstance(array, jax.core.Tracer):
+        return False
+    return not isinstance(array, jax.Array) or array.is_fully_addressable
 
 
 def options(
@@ -189,7 +191,7 @@ def flags(cell: Cell, name: str, array: Any, shape: Shape) -> jax.Array:
     return jnp.asarray(array)
 
 
-def lengths(cell: Cell, given: Any, mask: Any, shape: Shape) -> jax.Array:
+def lengths(cell: Cell, given: Any, mask: Any, shape: Shape) -> Any:
     """Whole numbers in [0, T], one for each sequence."""
     if mask is not None:
         raise ArgumentError("mask and lengths were both given; they say the same thing, so pass one")
@@ -217,7 +219,7 @@ def lengths(cell: Cell, given: Any, mask: Any, shape: Shape) -> jax.Array:
                 f"lengths must be in [0, {shape.length}] (steps of xs), found {wrong}. "
                 "Lengths of the sequences before they were cut?"
             )
-    return jnp.asarray(given)
+    return given
 
 
 def input_values(cell: Cell, xs: Any, mask: Any, shape: Shape) -> None:

@@ -78,6 +78,10 @@ def _panels(panels: Panels, title: str, xlabel: str, ylabel: str, sharey: bool =
         axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)
         axis.grid(alpha=0.25)
-        axis.yaxis.set_major_formatter(lambda value, _: f"1e{value:g}")
+        axis.yaxis.set_major_formatter(lambda value, _: _power_of_ten(value))
     figure.suptitle(title, fontsize=11)
     return figure, axes
+
+
+def _power_of_ten(exponent: float) -> str:
+    return f"{10**exponent:.3g}" if abs(exponent) < 3 else f"1e{exponent:g}"

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.experimental import checkify
 
@@ -100,10 +101,12 @@ def _mask(cell: Cell, mask: Any, lengths: Any, shape: checks.Shape, checked: boo
         checkify.check(
             jnp.all((lengths >= 0) & (lengths <= shape.length)),
             f"lengths must be in [0, {shape.length}], found {{low}} to {{high}}",
-            low=jnp.min(lengths, initial=shape.length),
-            high=jnp.max(lengths, initial=0),
+            low=jnp.min(lengths, initial=jnp.iinfo(lengths.dtype).max),
+            high=jnp.max(lengths, initial=jnp.iinfo(lengths.dtype).min),
         )
-    steps = lax.broadcasted_iota(lengths.dtype, (shape.length,) + shape.batch, 0)
+    if isinstance(lengths, np.ndarray):
+        return np.arange(shape.length).reshape(-1, *(1,) * lengths.ndim) < lengths
+    steps = lax.broadcasted_iota(lengths.dtype, (shape.length, *shape.batch), 0)
     return steps < jnp.broadcast_to(lengths, steps.shape)
 
 

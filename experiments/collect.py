@@ -1,0 +1,55 @@
+"""Gather the finished runs of an experiment into one small table, experiments/results/<name>.csv, to be committed.
+
+    python -m experiments.collect gradient_norms
+
+One line for each measured row and seed: its numbers and words (curves are left to the run folders), the date, the
+device and the version of jax.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.common import RUNS
+from seqjax.errors import ArgumentError
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
+    """Write the table and give its path.
+
+    Raises:
+        ArgumentError: no finished run of this name.
+    """
+    rows: list[dict[str, Any]] = []
+    for folder in sorted((root / name).glob("*")):
+        if (folder / "STATUS").read_text().strip() != "done":
+            continue
+        config = json.loads((folder / "config.json").read_text())
+        where = json.loads((folder / "environment.json").read_text())
+        for line in (folder / "metrics.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            if row.pop("done", False):
+                continue
+            numbers = {k: v for k, v in row.items() if not isinstance(v, (list, dict)) and k != "unit"}
+            curve = {f"log10 k={k}": row["mean"][k] for k in (1, 10, 100, 1000) if k < len(row.get("mean", ()))}
+            rows.append({"run": folder.name.split("-")[0], "seed": config["seed"]} | numbers | curve
+                        | {key: where[key] for key in ("date", "device", "jax")})  # fmt: skip
+    if not rows:
+        raise ArgumentError(f"no finished run of {name!r} under {root}")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    path = results / f"{name}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    return path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    print(collect(sys.argv[1]))
