@@ -62,12 +62,14 @@ def gates(z: jax.Array, names: str) -> list[jax.Array]:
     if not set(kinds) <= {"sigmoid", "tanh"}:
         return [activation(kind)(part) for kind, part in zip(kinds, parts(z, len(kinds)))]
     if set(kinds) == {"tanh"}:
-        return parts(jnp.tanh(z), len(kinds))
-    features = z.shape[-1] // len(kinds)
-    is_sigmoid = np.repeat([kind == "sigmoid" for kind in kinds], features)
-    scale = jnp.broadcast_to(jnp.asarray(np.where(is_sigmoid, 0.5, 1.0), z.dtype), z.shape)
-    offset = jnp.broadcast_to(jnp.asarray(np.where(is_sigmoid, 0.5, 0.0), z.dtype), z.shape)
-    return parts(jnp.tanh(z * scale) * scale + offset, len(kinds))
+        active = jnp.tanh(z)
+    else:
+        is_sigmoid = np.repeat([kind == "sigmoid" for kind in kinds], z.shape[-1] // len(kinds))
+        scale = jnp.broadcast_to(jnp.asarray(np.where(is_sigmoid, 0.5, 1.0), z.dtype), z.shape)
+        offset = jnp.broadcast_to(jnp.asarray(np.where(is_sigmoid, 0.5, 0.0), z.dtype), z.shape)
+        active = jnp.tanh(z * scale) * scale + offset
+    # Without the barrier XLA computes the gates again inside each of their consumers.
+    return parts(jax.lax.optimization_barrier(active), len(kinds))
 
 
 def parts(z: jax.Array, count: int) -> list[jax.Array]:

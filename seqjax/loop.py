@@ -241,17 +241,19 @@ def _chain_jvp(cell, how, primals, tangents):  # type: ignore[no-untyped-def]
 
     # Everything that does not wait for the carry's tangent, for all steps at once.
     ms, dms = jax.jvp(lambda q: cell.mix(q, befores), (mix,), (dmix,))
-    _, driven = jax.jvp(lambda u, z, m: step(u, befores, z, m), (update, z, ms), (dupdate, dz, dms))
-    linear = jax.vmap(lambda c, z, m: jax.linearize(lambda c, m: step(update, c, z, m), c, m)[1])(befores, z, ms)
+    linear = jax.vmap(lambda c, z, m: jax.linearize(lambda c, z, m: step(update, c, z, m), c, z, m)[1])(befores, z, ms)
+    # Small parameters inside `update`, where a cell has any, drive the tangent too.
+    driven = jax.jvp(lambda u: step(u, befores, z, ms), (update,), (dupdate,))[1] if jax.tree.leaves(update) else None
 
     def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
-        linear, (dafter_driven, dy_driven), before, mask, reset = inputs
+        linear, dz, driven, dms, before, mask, reset = inputs
         dbefore = dcarry if reset is None else select(reset, dfresh, dcarry)
         _, dm = jax.jvp(lambda c: cell.mix(mix, c), (before,), (dbefore,))
-        dafter, dy = linear(dbefore, dm)
-        dafter = jax.tree.map(jnp.add, dafter, dafter_driven)
-        return select(mask, dafter, dbefore), jax.tree.map(jnp.add, dy, dy_driven)
+        dafter, dy = linear(dbefore, dz, jax.tree.map(jnp.add, dm, dms))
+        if driven is not None:
+            dafter, dy = jax.tree.map(jnp.add, (dafter, dy), driven)
+        return select(mask, dafter, dbefore), dy
 
-    inputs = (linear, driven, befores, mask, resets)
+    inputs = (linear, dz, driven, dms, befores, mask, resets)
     dlast, dys = lax.scan(body, dcarry, inputs, reverse=reverse, unroll=unroll)
     return (last, ys), (dlast, dys)

@@ -51,7 +51,7 @@ class GRU(Gated):
         r, u = gates(z[..., :split] + m[..., :split], "sigmoid sigmoid")
         hidden = m[..., split:]
         bias = jnp.broadcast_to(p["bias"].astype(hidden.dtype), hidden.shape)
-        n = jnp.tanh(z[..., split:] + r * (hidden + bias))
+        (n,) = gates(z[..., split:] + r * (hidden + bias), "tanh")
         h = n + u * (h - n)
         return h, h
 
@@ -65,6 +65,6 @@ class GRU(Gated):
         m = linear({"kernel": kernel[:, :split]}, carry, keep=True)
         r, u = gates(z[..., :split] + m, "sigmoid sigmoid")
         reset = linear({"kernel": kernel[:, split:]}, (r * carry).astype(carry.dtype), keep=True)
-        n = jnp.tanh(z[..., split:] + reset)
+        (n,) = gates(z[..., split:] + reset, "tanh")
         h = n + u * (carry - n)
         return h.astype(carry.dtype), h.astype(loop.out_dtype(params, x))
