@@ -12,9 +12,9 @@ that need no loop because all `before_t` are known. `_chain` states just that as
 JAX derives from it takes every weight gradient as one matrix product over the whole chunk, after the loop.
 Being a plain JAX program it has all orders and both modes of differentiation.
 
-Measured on 2 CPU cores, LSTM, B 16, T 512, D = F = 256 (2026-11-22): letting dz and dm enter the tangent loop, so
-that its transpose stacks the gates' cotangents, took 470 ms a step against 536 ms for a second elementwise pass after the
-loop; chunks of 32 took 456 ms, of 64 487 ms, of 128 542 ms; and one chunk without recomputation is slower than
+Measured on 2 CPU cores, LSTM, B 16, T 512, D = F = 256 (2026-11-22): letting dz and dm enter the tangent loop, so that
+its transpose stacks the gates' cotangents, took 471 ms a step against 536 ms for a second elementwise pass after the
+loop; chunks of 32 steps took 456 ms, of 64 487 ms, of 128 542 ms; and one chunk without recomputation is slower than
 four with it at T = 128.
 """
 
