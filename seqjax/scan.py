@@ -106,8 +106,9 @@ def _mask(cell: Cell, mask: Any, lengths: Any, shape: checks.Shape, checked: boo
         )
     if isinstance(lengths, np.ndarray):
         return np.arange(shape.length).reshape(-1, *(1,) * lengths.ndim) < lengths
-    steps = lax.broadcasted_iota(lengths.dtype, (shape.length, *shape.batch), 0)
-    return steps < jnp.broadcast_to(lengths, steps.shape)
+    # int32 steps: in the lengths' own dtype, an int8 say, they would wrap around.
+    steps = lax.broadcasted_iota(jnp.int32, (shape.length, *shape.batch), 0)
+    return steps < jnp.broadcast_to(lengths.astype(jnp.int32), steps.shape)
 
 
 def _clean(tree: Any, mask: Any) -> Any:

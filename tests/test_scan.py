@@ -74,6 +74,18 @@ def test_lengths_are_a_mask(lengths):
     close(scan(CELL, PARAMS, XS, lengths=lengths), run(START, XS, mask, np.zeros((B, T), bool)))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32"])
+def test_narrow_lengths_of_long_sequences(dtype):
+    """300 steps counted in int8 or uint8 would wrap around and make padding real."""
+    cell = RNN(1, activation="identity", recurrent_init=sj.initializers.identity())
+    params = jax.tree.map(jnp.ones_like, cell.init(jax.random.key(0), 1)) | {
+        "project": {"kernel": jnp.ones((1, 1)), "bias": jnp.zeros(1)}
+    }
+    lengths = jnp.array([100, 7], dtype)
+    last, _ = jax.jit(lambda n: scan(cell, params, jnp.ones((2, 300, 1)), lengths=n))(lengths)
+    np.testing.assert_array_equal(last[:, 0], [100, 7])
+
+
 def test_time_major_is_the_transpose():
     mask = np.random.default_rng(0).random((B, T)) < 0.7
     carry, ys = scan(CELL, PARAMS, XS, mask=mask, resets=~mask)
