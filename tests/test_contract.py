@@ -16,6 +16,8 @@ MAY_BE_LEFT_OUT = {
     "sequence_is_the_fold_of_step": "reads both directions",
     "outputs_do_not_see_the_future": "reads both directions",
     "batch_rows_do_not_touch": "whole numbers",
+    "reverse_is_the_flip": "reads both directions",
+    "vmap_over_params": "no parameters",
 }
 
 
