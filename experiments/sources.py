@@ -54,13 +54,14 @@ def load(data: str) -> Source:
         DataError: it cannot be had or read.
     """
     if data == "digits":
-        digits = datasets.load("digits")
-        assert isinstance(digits, datasets.LabelledSequences)
-        return Source("digits", 10, digits.xs.shape[1], None, xs=digits.xs, labels=digits.labels)
+        splits = datasets.load("digits").splits.values()
+        xs = datasets.pixels(np.concatenate([split.inputs for split in splits]))
+        return Source(
+            "digits", 10, xs.shape[1], None, xs=xs, labels=np.concatenate([split.targets for split in splits])
+        )
     if data == "shakespeare":
-        text = datasets.load("shakespeare")
-        assert isinstance(text, datasets.Text)
-        return _from_text("shakespeare", text.text)
+        splits = datasets.load("shakespeare").splits.values()
+        return _from_text("shakespeare", "".join(split.inputs.text(0) for split in splits))
     path = Path(data)
     if not path.is_file():
         raise sj.ArgumentError(f"data: {data!r} is neither shakespeare, digits nor the path of a text file")

@@ -1,29 +1,18 @@
 """Real data by name: fetched once, checked, kept; then offline.
 
-`load(name)` looks in the cache (`SEQJAX_CACHE`, else the user's cache folder), then for the original in the folder
-`SEQJAX_DATA`, then fetches it.
+`load("mnist").train` has inputs, targets and, where known, groups; `python -m seqjax.datasets` lists what there is.
 """
 
-from collections.abc import Callable
-
-from seqjax.datasets import digits, shakespeare
-from seqjax.datasets.digits import LabelledSequences
-from seqjax.datasets.shakespeare import Text
-from seqjax.errors import ArgumentError, closest
-
-_LOADERS: dict[str, Callable[[], Text | LabelledSequences]] = {"digits": digits.load, "shakespeare": shakespeare.load}
+from seqjax.datasets.catalogue import Dataset, load
+from seqjax.datasets.content import Split
+from seqjax.datasets.features import log_mel, permuted, pixels
 
 
-def load(name: str) -> Text | LabelledSequences:
-    """The data set called `name`: "shakespeare" (text) or "digits" (pixel sequences).
+def names() -> list[str]:
+    """All that `load` knows."""
+    from seqjax.datasets.catalogue import CATALOGUE
 
-    Raises:
-        ArgumentError: there is none of this name.
-        DataError: it is damaged, or cannot be fetched; the message says what to do.
-    """
-    if name not in _LOADERS:
-        raise ArgumentError(f"data set {name!r} is not known.{closest(str(name), _LOADERS)}")
-    return _LOADERS[name]()
+    return sorted(CATALOGUE)
 
 
-__all__ = ["LabelledSequences", "Text", "load"]
+__all__ = ["Dataset", "Split", "load", "log_mel", "names", "permuted", "pixels"]

