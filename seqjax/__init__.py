@@ -25,7 +25,7 @@ from seqjax.registry import cell_from_text
 from seqjax.scan import explain, scan
 
 __version__ = "0.1.0"
-_LAZY = ("datasets", "diagnostics", "initializers", "plot", "testing")
+_LAZY = ("batching", "datasets", "diagnostics", "initializers", "losses", "plot", "tasks", "testing", "text")
 
 __all__ = [
     "GRU",

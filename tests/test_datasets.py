@@ -39,7 +39,8 @@ def words(filename, originals):
 def entry(content=CONTENT, origin=None, filename="tiny-1.0.tgz"):
     original = Original(filename, sha256(content).hexdigest(), len(content), origin)
     return Entry(
-        name="tiny", title="two texts", licence="none", citation="none", splits="ours", counts={"train": 1, "test": 1},
+        name="tiny",
+        kind="text", title="two texts", licence="none", citation="none", splits="ours", counts={"train": 1, "test": 1},
         originals=(original,), convert=functools.partial(words, filename),
     )  # fmt: skip
 
@@ -116,6 +117,11 @@ def another(path):
     np.savez_compressed(path, **{"train.inputs": np.zeros(3)})
 
 
+def no_array(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+
+
 def bomb(path):
     np.savez_compressed(path, x=np.zeros(10_000_000))
 
@@ -127,7 +133,8 @@ def lying_header(path):
 
 
 @pytest.mark.parametrize(
-    "damage", [disguised, raw_pickle, half, flipped, another, bomb, lying_header, lambda p: p.write_bytes(b"")]
+    "damage",
+    [disguised, raw_pickle, half, flipped, another, no_array, bomb, lying_header, lambda p: p.write_bytes(b"")],
 )
 def test_a_damaged_copy_is_named_refused_and_left_alone(tiny, damage):
     datasets.load("tiny")

@@ -105,9 +105,14 @@ def test_king_james_has_its_verses():
 
 
 def test_multi30k_is_aligned():
-    for name, sentence in (("multi30k_en_de", "Zwei junge weiße Männer"), ("multi30k_en_fr", "Deux jeunes hommes blancs")):
+    for name, sentence in (
+        ("multi30k_en_de", "Zwei junge weiße Männer"),
+        ("multi30k_en_fr", "Deux jeunes hommes blancs"),
+    ):
         pairs = reach(name)
-        assert pairs.train.inputs.text(0).startswith("Two young, White males") and pairs.train.targets.text(0).startswith(sentence)
+        assert pairs.train.inputs.text(0).startswith("Two young, White males") and pairs.train.targets.text(
+            0
+        ).startswith(sentence)
         ratio = pairs.train.targets.lengths / pairs.train.inputs.lengths
         assert np.median(ratio) < 1.3 and np.quantile(ratio, 0.999) < 3
 

@@ -19,6 +19,7 @@ def test_snippets_run(capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "(8, 50, 256) stack(Embed(256, 64), Dropout(0.0), LSTM(128), Dense(256))" in said
     assert "halves every" in said
+    assert "against 0.5" in said and "(32, 64, 1) to bee" in said
 
 
 def test_idea_in_fifteen_lines_and_a_cell_in_eight():
@@ -32,7 +33,7 @@ def test_map_names_what_is_there():
     for name in re.findall(r"^  ([\w.]+)/? ", tree, re.M):
         assert (ROOT / "seqjax" / name).exists(), name
     for path in (ROOT / "seqjax").glob("[!_]*"):
-        assert path.name in tree or path.name in ("errors.py", "spelling.py", "registry.py", "trees.py", "py.typed"), (
+        assert path.name in tree or path.name in ("errors.py", "files.py", "spelling.py", "registry.py", "trees.py", "py.typed"), (
             path
         )
 

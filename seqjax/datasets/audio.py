@@ -65,6 +65,7 @@ def _spoken(originals: Mapping[str, bytes]) -> Content:
 ENTRIES = (
     Entry(
         name="free_spoken_digits",
+        kind="waves",
         title="digits said by six speakers, waves of 8 kHz in 16 bits; groups are speakers",
         licence="CC BY-SA 4.0",
         citation="Jackson et al., Free Spoken Digit Dataset",

@@ -59,6 +59,11 @@ class Dataset(Content):
         return self.splits[name]
 
     @property
+    def kind(self) -> str:
+        """What the examples are: "images", "text", "rolls", ..."""
+        return self.entry.kind if self.entry else ""
+
+    @property
     def name(self) -> str:
         """As in `load(name)`."""
         return self.entry.name if self.entry else "data set"

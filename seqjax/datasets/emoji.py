@@ -63,6 +63,7 @@ def _picture(content: bytes) -> np.ndarray:
 ENTRIES = (
     Entry(
         name="emoji",
+        kind="images",
         title="pictures of 32 x 32 with four channels of bytes, and their names; groups are categories",
         licence="names MIT; pictures CC BY 4.0 (Twitter)",
         citation="Twemoji, in the npm package emoji-datasource-twitter 16.0.0",

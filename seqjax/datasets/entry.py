@@ -15,6 +15,7 @@ Convert = Callable[[Mapping[str, bytes]], Content]
 class Entry:
     """A data set by name: where it comes from, and what it must turn out to be.
 
+    kind: how examples are drawn: images, video, text, pairs, tokens, glyphs, rolls, curves, series, waves or tracks.
     title: one line.
     licence, citation: of the data.
     splits: where the splits come from; "published", or how ours are made.
@@ -25,6 +26,7 @@ class Entry:
     """
 
     name: str
+    kind: str
     title: str
     licence: str
     citation: str

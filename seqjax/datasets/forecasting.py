@@ -106,6 +106,7 @@ def _entry(
 ) -> Entry:
     return Entry(
         name=name,
+        kind="series",
         title=title,
         licence=licence,
         citation=citation,
@@ -120,6 +121,7 @@ def _entry(
 ENTRIES = (
     Entry(
         name="etth1",
+        kind="series",
         title="load and oil temperature (OT) of a power transformer, hourly, 2016-07-01 on, 7 columns",
         licence="CC BY-ND 4.0: give no changed copy away",
         citation="Zhou et al., 2021, Informer: beyond efficient transformer for long sequence time-series forecasting",

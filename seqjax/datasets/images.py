@@ -84,6 +84,7 @@ def _fashion(originals: Mapping[str, bytes]) -> Content:
 ENTRIES = (
     Entry(
         name="digits",
+        kind="images",
         title="handwritten digits, 8 x 8 values in [0, 1]",
         licence="BSD-3-Clause (scikit-learn); data CC BY 4.0 (UCI)",
         citation="Alpaydin and Kaynak, 1998, Optical Recognition of Handwritten Digits, UCI",
@@ -95,6 +96,7 @@ ENTRIES = (
     ),
     Entry(
         name="mnist",
+        kind="images",
         title="handwritten digits, 28 x 28 bytes",
         licence="CC BY-SA 3.0",
         citation="LeCun, Bottou, Bengio and Haffner, 1998, Gradient-based learning applied to document recognition",
@@ -105,6 +107,7 @@ ENTRIES = (
     ),
     Entry(
         name="fashion_mnist",
+        kind="images",
         title="pieces of clothing, 28 x 28 bytes",
         licence="MIT",
         citation="Xiao, Rasul and Vollgraf, 2017, Fashion-MNIST",

@@ -46,6 +46,7 @@ CITATION = (
 ENTRIES = (
     Entry(
         name="jsb_chorales",
+        kind="rolls",
         title="Bach's chorales as piano rolls `[T, 88]` of bits, a step for each quarter note",
         licence="none stated for the arrays; the music is in the public domain",
         citation=CITATION,
@@ -56,6 +57,7 @@ ENTRIES = (
     ),
     Entry(
         name="nottingham",
+        kind="rolls",
         title="folk tunes with chords as piano rolls `[T, 88]` of bits",
         licence="none stated for the arrays; the music is in the public domain",
         citation=CITATION,

@@ -106,6 +106,7 @@ def _convert(source: _Source, published: str, originals: Mapping[str, bytes]) ->
 def _entry(name: str, published: str, source: _Source, train: int, test: int, title: str, citation: str = "") -> Entry:
     return Entry(
         name=name,
+        kind="curves",
         title=title,
         licence="research use (UCR and UEA archives)",
         citation=citation or "Dau et al., 2019, The UCR time series archive",

@@ -2,20 +2,17 @@
 
 import hashlib
 import os
-import secrets
 import tempfile
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
 from seqjax.errors import DataError
+from seqjax.files import write_whole
 
-STALE_SECONDS = 24 * 3600
 ELSEWHERE = "Set SEQJAX_CACHE to a folder that can"
 
 
@@ -60,40 +57,6 @@ def check_writable(folder: Path) -> None:
         raise DataError(f"{folder} cannot be written: {error.strerror}. {ELSEWHERE}") from error
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file all at once: a reader sees the old one or the new one, also when two processes write it.
-
-    Raises:
-        DataError: the folder cannot be written, or the disk is full.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-        with temporary.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}. {ELSEWHERE}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what killed writers of this file left a day ago or earlier."""
-    for part in path.parent.glob(f"{path.name}.*.part"):
-        try:
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
-        except FileNotFoundError:
-            continue  # another process has finished it, or swept it
-
-
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
     """sha256 over names, dtypes, shapes and values; the same on every machine."""
     total = hashlib.sha256()
@@ -110,7 +73,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         DataError: as `write_whole`.
     """
-    write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays), ELSEWHERE)
 
 
 def read_arrays(path: Path, expected: str, limit: int) -> dict[str, np.ndarray]:
@@ -126,7 +89,7 @@ def read_arrays(path: Path, expected: str, limit: int) -> dict[str, np.ndarray]:
         if size > limit:
             raise DataError(f"{path} holds {size} bytes, expected at most {limit}. {remedy}")
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: np.asarray(file[name]) for name in file.files}
     except DataError:
         raise
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:

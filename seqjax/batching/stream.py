@@ -1,0 +1,123 @@
+"""Batches from one long sequence: streams that go on from batch to batch, and random windows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqjax.batch import Batch
+from seqjax.batching.order import below, whole
+from seqjax.batching.rows import as_array, cut
+from seqjax.batching.source import Rows, Source
+from seqjax.errors import ArgumentError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stream(Source):
+    """A long sequence read in `batch_size` contiguous rows, for models that hand their carry on.
+
+    Row b reads its own part, `ids[b * P : (b + 1) * P]`, and in step k of an epoch `length` steps of it, from where
+    step k - 1 ended. Targets are the next tokens. P is the largest multiple of `length` that all rows have; up to
+    `batch_size * length` tokens at the end are not read.
+
+    Before the steps for which `starts(step)` is True, at the beginning of each epoch, begin with a new carry:
+
+        carry = None if stream.starts(step) else carry
+        carry, logits = scan(model, params, batch.inputs, carry)
+
+    Batch: inputs and targets `[B, T]` (int32), mask all True, lengths all `length`.
+
+    Args:
+        ids: token ids `[N]`, or features `[N, D]`.
+        batch_size: rows, B.
+        length: steps of a batch, T: how far gradients reach back.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: fewer than `batch_size * length + 1` tokens, or no numbers.
+    """
+
+    ids: Any
+    batch_size: int
+    length: int
+
+    def __post_init__(self) -> None:
+        _take(self)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return (len(self.ids) - 1) // (self.batch_size * self.length)
+
+    def starts(self, step: int) -> bool:
+        """Whether an epoch begins with this step, so that no carry goes into it."""
+        return whole("step", step) % self.steps_per_epoch == 0
+
+    def _rows(self, epoch: int, place: int) -> Rows:
+        part = self.steps_per_epoch * self.length
+        places = np.arange(self.batch_size, dtype=np.int64) * part + place * self.length
+        return Rows(places, self.length, self.length)
+
+    def _fill(self, rows: Rows) -> Batch:
+        return _windows(self.ids, rows)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomWindows(Source):
+    """Windows of `length` steps from random places of one long sequence, each place equally likely.
+
+    Batch `step` is drawn anew from (seed, step), so places may repeat. An epoch is as many batches as read about as
+    many tokens as there are, at least one. Targets are the next tokens.
+
+    Batch: inputs and targets `[B, T]` (int32), mask all True, lengths all `length`.
+
+    Args:
+        ids: token ids `[N]`, or features `[N, D]`.
+        batch_size: rows of a batch, B.
+        length: steps of a window, T.
+        seed: of the places.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: fewer than `length + 1` tokens, or no numbers.
+    """
+
+    ids: Any
+    batch_size: int
+    length: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("seed", self.seed)
+        _take(self, rows=1)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return max((len(self.ids) - 1) // (self.batch_size * self.length), 1)
+
+    def _rows(self, epoch: int, place: int) -> Rows:
+        step = epoch * self.steps_per_epoch + place
+        places = below(len(self.ids) - self.length, self.seed, step, self.batch_size)
+        return Rows(places, self.length, self.length)
+
+    def _fill(self, rows: Rows) -> Batch:
+        return _windows(self.ids, rows)
+
+
+def _take(source: Any, rows: int | None = None) -> None:
+    """Check the fields; `rows` parts must fit side by side."""
+    whole("batch_size", source.batch_size, 1)
+    whole("length", source.length, 1)
+    ids = as_array("ids", source.ids)
+    if ids.ndim == 0:
+        raise ArgumentError("ids must be one long sequence [N], found a single number")
+    needed = (source.batch_size if rows is None else rows) * source.length + 1
+    if len(ids) < needed:
+        each = "batch_size * length + 1" if rows is None else "length + 1"
+        raise ArgumentError(f"ids has {len(ids)} steps (shape {ids.shape}), expected at least {each} = {needed}")
+    object.__setattr__(source, "ids", ids)
+
+
+def _windows(ids: np.ndarray, rows: Rows) -> Batch:
+    counts = np.full(len(rows.ids), rows.length, np.int32)
+    inputs, targets = (cut(ids, rows.ids + shift, counts, rows.length) for shift in (0, 1))
+    return Batch(inputs, targets, np.ones(inputs.shape[:2], bool), counts)

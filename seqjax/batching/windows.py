@@ -1,0 +1,133 @@
+"""Windows of time series for forecasting, and the scaling of their columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from seqjax.batch import Batch
+from seqjax.batching.order import permutation, whole
+from seqjax.batching.rows import as_array, cut, real, sequences
+from seqjax.batching.scaler import checked_columns
+from seqjax.batching.source import Rows, Source, flag, rows_at, steps_of
+from seqjax.errors import ArgumentError
+from seqjax.ragged import Ragged
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Windows(Source):
+    """Windows of time series: `context` steps to read, and the `horizon` steps after them to forecast.
+
+    A window lies within one series. So split a series by cutting it, and fit the scaler on the first part alone:
+
+        train, test = series[:8000], series[8000:]
+        scaler = Scaler.fit(train)
+        batches = Windows(scaler(train), 96, 24, batch_size=32)
+
+    Batch: inputs `[B, context, D]`, targets `[B, horizon, columns]`, mask `[B, horizon]`, lengths `[B]` = context
+    (0 and mask False for rows that fill up the last batch).
+
+    Args:
+        series: one series `[N, D]` (or `[N]`, for D = 1); or several, as a list or `Ragged` of such.
+        context, horizon: steps.
+        batch_size: rows of a batch, B.
+        seed: of the order, `permutation(seed, epoch, number of windows)`.
+        stride: steps from a window to the next one.
+        columns: the columns to forecast, by number; None for all.
+        gaps: what to do about missing values (NaN): "error", or "skip" the windows that hold one.
+        shuffle: False keeps the order of time.
+        remainder: "pad" or "drop" the last batch, as in `Shuffled`.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: no window fits, a NaN without gaps="skip", an infinite value, a column that
+            there is not, or another argument that cannot be right.
+    """
+
+    series: Any
+    context: int
+    horizon: int
+    batch_size: int = field(kw_only=True)
+    seed: int = field(default=0, kw_only=True)
+    stride: int = field(default=1, kw_only=True)
+    columns: Sequence[int] | None = field(default=None, kw_only=True)
+    gaps: str = field(default="error", kw_only=True)
+    shuffle: bool = field(default=True, kw_only=True)
+    remainder: str = field(default="pad", kw_only=True)
+    places: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("context", "horizon", "batch_size", "stride"):
+            whole(name, getattr(self, name), 1)
+        whole("seed", self.seed)
+        flag("shuffle", self.shuffle)
+        if self.gaps not in ("error", "skip"):
+            raise ArgumentError(f'gaps must be "error" or "skip", found {self.gaps!r}')
+        series = _series(self.series)
+        if self.columns is not None:
+            checked_columns(self.columns, series.values.shape[1])
+        object.__setattr__(self, "series", series)
+        object.__setattr__(self, "places", self._starts(series))
+        if self.steps_per_epoch == 0:
+            raise ArgumentError(
+                f"no batch: {len(self.places)} windows of {self.context} + {self.horizon} steps in series of up to "
+                f"{series.lengths.max()} steps, batch_size {self.batch_size}, remainder {self.remainder!r}"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return steps_of(len(self.places), self.batch_size, self.remainder)
+
+    def _starts(self, series: Ragged) -> np.ndarray:
+        """First steps of all windows: within a series, and free of missing values."""
+        span = self.context + self.horizon
+        ends = series.offsets[1:] - span + 1
+        starts = np.concatenate([np.arange(a, b, self.stride) for a, b in zip(series.offsets, ends)])
+        missing = _missing(series.values, self.gaps)
+        if missing is not None:
+            before = np.concatenate([[0], np.cumsum(missing)])
+            starts = starts[before[starts + span] == before[starts]]
+        return starts.astype(np.int64)
+
+    def _new_order(self, epoch: int) -> np.ndarray:
+        return self.places[permutation(self.seed, epoch, len(self.places))] if self.shuffle else self.places
+
+    def _rows(self, epoch: int, place: int) -> Rows:
+        starts = rows_at(self._order(epoch), place * self.batch_size, self.batch_size)
+        return Rows(starts, self.context, self.horizon)
+
+    def _fill(self, rows: Rows) -> Batch:
+        lengths, ahead = (np.where(rows.ids >= 0, n, 0) for n in (rows.length, rows.target_length))
+        inputs = cut(self.series.values, rows.ids, lengths, rows.length)
+        targets = cut(self.series.values, rows.ids + self.context, ahead, rows.target_length)
+        if self.columns is not None:
+            targets = targets[..., list(self.columns)]
+        return Batch(inputs, targets, real(ahead, rows.target_length), lengths.astype(np.int32))
+
+
+def _series(given: Any) -> Ragged:
+    """One or several series `[N]` or `[N, D]` as `Ragged` of `[N, D]`."""
+    if hasattr(given, "ndim"):
+        array = as_array("series", given)
+        if array.ndim not in (1, 2):
+            raise ArgumentError(f"series has shape {array.shape}, expected [N, D] or [N]. Several series? Pass a list")
+        found = Ragged(array, np.array([0, len(array)], np.int64))
+    else:
+        found = sequences("series", given)
+    values = found.values
+    if values.ndim > 2:
+        raise ArgumentError(f"series must be [N, D], found {values.ndim - 1} feature axes")
+    return Ragged(values[:, None], found.offsets) if values.ndim == 1 else found
+
+
+def _missing(values: np.ndarray, gaps: str) -> np.ndarray | None:
+    """Which steps hold a NaN, bool `[N]`; None where there can be none."""
+    if values.dtype.kind in "iub":
+        return None
+    wrong = np.isinf(values) if gaps == "skip" else ~np.isfinite(values)
+    if wrong.any():
+        step, column = np.argwhere(wrong)[0].tolist()
+        hint = '. Missing values? gaps="skip" leaves their windows out' if np.isnan(values[step, column]) else ""
+        raise ArgumentError(f"series holds {values[step, column]} at step {step}, column {column}{hint}")
+    return np.isnan(values).any(1)

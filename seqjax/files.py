@@ -1,0 +1,49 @@
+"""Writing files so that nothing half-written is ever seen."""
+
+import glob
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from seqjax.errors import DataError
+
+STALE_SECONDS = 24 * 3600
+
+
+def write_whole(
+    path: Path, write: Callable[[BinaryIO], Any], remedy: str = "Is there room, and may it be written?"
+) -> None:
+    """Write a file all at once: a reader sees the old one or the new one, also when two processes write it.
+
+    Raises:
+        DataError: the folder cannot be written, or the disk is full.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}. {remedy}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of this file left a day ago or earlier."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        try:
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
+        except FileNotFoundError:
+            continue  # another process has finished it, or swept it

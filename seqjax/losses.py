@@ -1,0 +1,173 @@
+"""Losses and scores over arrays, one number for each element, so that they compose with any mask.
+
+Axes: `...` any leading ones (batch, time), `V` classes, `F` features. float16 and bfloat16 are computed in float32.
+
+    loss = masked_mean(cross_entropy(logits, targets), mask)
+
+Padding law: NaN and inf in elements that the mask leaves out change neither the mean nor any gradient. As 0 * NaN is
+NaN, the gradient of each loss is defined as 0 wherever the loss itself is not finite because of its input; there the
+loss is inf or NaN, so that it is seen.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from seqjax.errors import ArgumentError, ArgumentTypeError
+
+
+def cross_entropy(logits: Any, targets: Any) -> jax.Array:
+    """-log softmax(logits)[target], in nats.  logits `[..., V]`, targets whole numbers `[...]`: `[...]`.
+
+    A logit may be -inf (a class that cannot be). A target out of range gives NaN where its value is not known.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shape, dtype, or a known target that is no class.
+    """
+    logits, targets = _logits_and_classes("cross_entropy", logits, targets)
+    usable = jnp.isfinite(jnp.max(logits, axis=-1))
+    clean = jnp.where(usable[..., None], logits, 0)
+    # Negative indices would count from the end.
+    index = jnp.where(targets >= 0, targets, logits.shape[-1])
+    chosen = jnp.take_along_axis(clean, index[..., None], axis=-1, mode="fill", fill_value=jnp.nan)[..., 0]
+    return jnp.where(usable, jax.nn.logsumexp(clean, axis=-1) - chosen, jnp.nan)
+
+
+def bernoulli(logits: Any, targets: Any) -> jax.Array:
+    """-sum_F log p(target), p(1) = sigmoid(logit), in nats.  logits and targets (0 or 1) `[..., F]`: `[...]`.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shape, dtype, or a known target other than 0 and 1.
+    """
+    logits, targets = _floating("bernoulli", "logits", logits), _array("bernoulli", "targets", targets)
+    _same_shape("bernoulli", "logits", logits, "targets", targets)
+    if _known(targets) and not np.isin(np.asarray(targets), (0, 1)).all():
+        raise ArgumentError(
+            "bernoulli: targets must be 0 or 1. Probabilities, or classes? Use cross_entropy for classes"
+        )
+    against = jnp.where(jnp.asarray(targets) > 0, -logits, logits)
+    usable = jnp.isfinite(against)
+    nats = jnp.where(
+        usable, jax.nn.softplus(jnp.where(usable, against, 0)), jax.nn.softplus(lax.stop_gradient(against))
+    )
+    return jnp.sum(nats, axis=-1)
+
+
+def squared_error(outputs: Any, targets: Any) -> jax.Array:
+    """mean_F (output - target)^2.  Both `[..., F]`: `[...]`.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shape or dtype.
+    """
+    outputs, targets = _floating("squared_error", "outputs", outputs), _floating("squared_error", "targets", targets)
+    _same_shape("squared_error", "outputs", outputs, "targets", targets)
+    error = outputs - targets
+    square = jnp.square(error)
+    usable = jnp.isfinite(square)
+    square = jnp.where(usable, jnp.square(jnp.where(usable, error, 0)), lax.stop_gradient(square))
+    return jnp.mean(square, axis=-1)
+
+
+def hit(logits: Any, targets: Any) -> jax.Array:
+    """1.0 where the largest logit is the target's, else 0.0 (also where a logit is NaN).  As `cross_entropy`.
+
+    Among equal logits the first counts as the largest.
+    """
+    logits, targets = _logits_and_classes("hit", logits, targets)
+    right = jnp.argmax(logits, axis=-1) == targets
+    return (right & ~jnp.any(jnp.isnan(logits), axis=-1)).astype(logits.dtype)
+
+
+def masked_mean(values: Any, mask: Any) -> jax.Array:
+    """Mean of the values whose mask is True: a scalar.  values and mask (bool) of one shape `[...]`.
+
+    A mask without a single True has no mean: an error where its values are known, NaN inside `jit`.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shape, dtype, or a known mask that is all False.
+    """
+    values, mask = _floating("masked_mean", "values", values), _array("masked_mean", "mask", mask)
+    if mask.dtype != bool:
+        raise ArgumentTypeError(f"masked_mean: mask must be bool, found {mask.dtype}. Convert it, as in mask != 0")
+    _same_shape("masked_mean", "values", values, "mask", mask)
+    if _known(mask) and not np.asarray(mask).any():
+        raise ArgumentError(f"masked_mean: mask {tuple(mask.shape)} has no True, so there is nothing to take a mean of")
+    mask = jnp.asarray(mask)
+    total = jnp.sum(jnp.where(mask, values, 0))
+    return total / jnp.sum(mask).astype(total.dtype)
+
+
+def last(outputs: Any, lengths: Any) -> jax.Array:
+    """The output at the last real step.  outputs `[B, T, F]`, lengths whole numbers `[B]` in 1 ... T: `[B, F]`.
+
+    A length out of range is an error where its value is known and gives NaN inside `jit`.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shape, dtype, or a known length that no step has.
+    """
+    outputs, lengths = _floating("last", "outputs", outputs), _array("last", "lengths", lengths)
+    if outputs.ndim != 3:
+        raise ArgumentError(f"last: outputs must be [B, T, F] (batch, time, features), found shape {outputs.shape}")
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ArgumentTypeError(f"last: lengths must be whole numbers of steps, found {lengths.dtype}")
+    if lengths.shape != outputs.shape[:1]:
+        raise ArgumentError(
+            f"last: lengths has shape {lengths.shape}, expected one for each sequence, {outputs.shape[:1]}"
+        )
+    _in_range("last", "lengths", lengths, 1, outputs.shape[1], "A sequence of no steps has no last one")
+    lengths = jnp.asarray(lengths).astype(jnp.int32)
+    index = jnp.where(lengths >= 1, lengths - 1, outputs.shape[1])[:, None, None]
+    return jnp.take_along_axis(outputs, index, axis=1, mode="fill", fill_value=jnp.nan)[:, 0]
+
+
+def _logits_and_classes(where: str, logits: Any, targets: Any) -> tuple[jax.Array, jax.Array]:
+    logits, targets = _floating(where, "logits", logits), _array(where, "targets", targets)
+    if not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise ArgumentTypeError(
+            f"{where}: targets must be classes of an integer dtype, found {targets.dtype}. One-hot?"
+        )
+    if logits.ndim == 0 or logits.shape[-1] == 0 or logits.shape[:-1] != targets.shape:
+        raise ArgumentError(
+            f"{where}: logits has shape {logits.shape} and targets {targets.shape}; expected [..., V] and [...] "
+            "with the same leading axes"
+        )
+    slip = "Labels to be ignored? Set them to 0 and leave them out by the mask"
+    _in_range(where, "targets", targets, 0, logits.shape[-1] - 1, slip)
+    return logits, jnp.asarray(targets).astype(jnp.int32)
+
+
+def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str) -> None:
+    if not _known(array) or not array.size:
+        return
+    values = np.asarray(array)
+    if values.min() < low or values.max() > high:
+        wrong = int(values.min() if values.min() < low else values.max())
+        raise ArgumentError(f"{where}: {name} must be in {low} ... {high}, found {wrong}. {slip}")
+
+
+def _same_shape(where: str, first: str, a: Any, second: str, b: Any) -> None:
+    if a.shape != b.shape:
+        raise ArgumentError(f"{where}: {first} has shape {a.shape} and {second} {b.shape}, expected the same")
+
+
+def _array(where: str, name: str, value: Any) -> Any:
+    if not isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        raise ArgumentTypeError(f"{where}: {name} must be an array, found {type(value).__name__}")
+    return value
+
+
+def _floating(where: str, name: str, value: Any) -> jax.Array:
+    """At least float32."""
+    if not jnp.issubdtype(_array(where, name, value).dtype, jnp.floating):
+        raise ArgumentTypeError(f"{where}: {name} must be floating point, found {value.dtype}")
+    array = jnp.asarray(value)
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+def _known(array: Any) -> bool:
+    if isinstance(array, jax.core.Tracer):
+        return False
+    return not isinstance(array, jax.Array) or array.is_fully_addressable

@@ -1,0 +1,84 @@
+"""An example batch of a synthetic task."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from seqjax.plot.norms import COLOURS
+from seqjax.tasks import Task
+
+WRITTEN = 64  # steps that still leave room for the number of a token
+
+
+def task(given: Task, length: int | None = None, batch: int = 3, seed: int = 0) -> Any:
+    """Sequences of a task, one below the other: inputs, and the targets where they count.
+
+    Tokens are coloured cells with their ids; numbers are lines, with dots where a target counts.
+
+    Args:
+        given: as `seqjax.tasks.adding`.
+        length: T; by default 24, or half more than the shortest that the task can have.
+        batch: how many sequences.
+        seed: of the key.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = given.sample(jax.random.key(seed), batch, length or max(24, given.shortest * 3 // 2))
+    inputs, targets, mask, lengths = (np.asarray(part) for part in drawn)
+    figure = Figure(figsize=(9, 0.8 + 1.1 * batch), layout="constrained")
+    axes = figure.subplots(batch, 1, squeeze=False)[:, 0]
+    for b, axis in enumerate(axes):
+        n = int(lengths[b])
+        if given.vocabulary:
+            _tokens(axis, inputs[b, :n], targets[b, :n], mask[b, :n], given)
+        else:
+            _numbers(axis, inputs[b, :n], targets[b, :n], mask[b, :n])
+    axes[-1].set_xlabel("step")
+    baseline = given.baseline(inputs.shape[1])
+    figure.suptitle(f"{given.name}: {given!r}   baseline {baseline:.4g} ({given.score_name})", fontsize=10)
+    return figure
+
+
+def _tokens(axis: Any, inputs: np.ndarray, targets: np.ndarray, mask: np.ndarray, given: Task) -> None:
+    """Two rows of cells: the input ids, and the classes to be given where they count."""
+    classes = targets.ndim == 1
+    rows = [inputs, np.where(mask, targets, -1)] if classes else [inputs]
+    size = max(given.vocabulary, given.out_features)  # one palette, as answers are often the inputs' own tokens
+    colours = np.ones((len(rows), len(inputs), 4))
+    for i, row in enumerate(rows):
+        colours[i, row >= 0] = _palette(row[row >= 0], size)
+        for place in np.flatnonzero(row >= 0) if len(inputs) <= WRITTEN else ():
+            axis.text(place, i, row[place], ha="center", va="center", fontsize=7)
+    axis.imshow(colours, aspect="auto", interpolation="nearest")
+    axis.set_yticks(range(len(rows)), ["input", "target"][: len(rows)], fontsize=8)
+    axis.tick_params(axis="x", labelsize=7)
+    for t in range(1, len(inputs)):
+        axis.axvline(t - 0.5, color="white", lw=0.5)
+    axis.axhline(0.5, color="white", lw=2)
+    axis.spines[:].set_visible(False)
+
+
+def _palette(ids: np.ndarray, size: int) -> np.ndarray:
+    from matplotlib import colormaps
+
+    if size <= 9:
+        return np.asarray(colormaps["Pastel1"](ids))
+    return 0.5 + 0.5 * np.asarray(colormaps["rainbow"](ids / size))
+
+
+def _numbers(axis: Any, inputs: np.ndarray, targets: np.ndarray, mask: np.ndarray) -> None:
+    """The features as lines; targets as dots, or as words where they are classes."""
+    for d in range(inputs.shape[1]):
+        axis.plot(inputs[:, d], color=COLOURS[d], lw=1.2, drawstyle="steps-mid" if inputs.shape[1] == 2 else "default")
+    at = np.flatnonzero(mask)
+    if targets.ndim == 1:
+        for t in at:
+            axis.annotate(f"class {targets[t]}", (t, 0), fontsize=8, ha="right", weight="bold")
+    else:
+        for f in range(targets.shape[1]):
+            colour = COLOURS[f] if targets.shape[1] == inputs.shape[1] else COLOURS[3]
+            axis.plot(at, targets[at, f], "o", ms=4, mfc="none", color=colour)
+    axis.tick_params(labelsize=7)
+    axis.margins(x=0.02)
+    axis.grid(alpha=0.25)

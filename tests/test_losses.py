@@ -1,0 +1,206 @@
+"""Losses against NumPy in float64, the padding law in composition, and wrong calls."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqjax import losses
+from seqjax.errors import ArgumentError, ArgumentTypeError
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(3, 4, 5)).astype(np.float32) * 3
+CLASSES = RANDOM.integers(0, 5, (3, 4))
+BITS = RANDOM.integers(0, 2, (3, 4, 5))
+MASK = np.array([[True, False, True, True], [False] * 4, [True, False, False, False]])
+NUMBERS = RANDOM.normal(size=(3, 4, 5)).astype(np.float32)
+
+
+def numpy_cross_entropy(logits, targets):
+    p = np.exp(logits.astype(np.float64))
+    p /= p.sum(-1, keepdims=True)
+    return -np.log(np.take_along_axis(p, targets[..., None], -1)[..., 0])
+
+
+def numpy_bernoulli(logits, targets):
+    p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return -np.log(np.where(targets == 1, p, 1 - p)).sum(-1)
+
+
+def test_values_are_those_of_numpy():
+    np.testing.assert_allclose(losses.cross_entropy(LOGITS, CLASSES), numpy_cross_entropy(LOGITS, CLASSES), rtol=1e-5)
+    np.testing.assert_allclose(losses.bernoulli(LOGITS, BITS), numpy_bernoulli(LOGITS, BITS), rtol=1e-5)
+    square = ((LOGITS.astype(np.float64) - NUMBERS) ** 2).mean(-1)
+    np.testing.assert_allclose(losses.squared_error(LOGITS, NUMBERS), square, rtol=1e-5)
+    np.testing.assert_array_equal(losses.hit(LOGITS, CLASSES), LOGITS.argmax(-1) == CLASSES)
+    np.testing.assert_allclose(losses.masked_mean(NUMBERS[..., 0], MASK), NUMBERS[..., 0][MASK].mean(), rtol=1e-6)
+    last = losses.last(LOGITS, np.array([4, 1, 2]))
+    np.testing.assert_array_equal(last, LOGITS[[0, 1, 2], [3, 0, 1]])
+
+
+def test_no_leading_axes_at_all():
+    assert losses.cross_entropy(LOGITS[0, 0], CLASSES[0, 0]).shape == ()
+    assert losses.bernoulli(LOGITS[0, 0], BITS[0, 0]).shape == ()
+    assert losses.squared_error(LOGITS[0, 0], NUMBERS[0, 0]).shape == ()
+
+
+def test_extreme_logits_are_finite():
+    """log p of a certain class is 0, and that of the other 2e38 away: no overflow between."""
+    logits = jnp.array([[1e38, -1e38]])
+    np.testing.assert_array_equal(losses.cross_entropy(logits, jnp.array([0])), [0])
+    np.testing.assert_allclose(losses.cross_entropy(logits, jnp.array([1])), [2e38], rtol=1e-6)
+    np.testing.assert_allclose(losses.bernoulli(logits, jnp.array([[1, 1]])), [1e38], rtol=1e-6)
+
+
+def test_a_class_that_cannot_be():
+    """With logits (a, -inf, b) the loss is that of (a, b), and its gradient that of two classes."""
+    logits, two = jnp.array([0.3, -jnp.inf, 1.1]), jnp.array([0.3, 1.1])
+    np.testing.assert_allclose(losses.cross_entropy(logits, jnp.int32(2)), losses.cross_entropy(two, jnp.int32(1)))
+    found = jax.grad(losses.cross_entropy)(logits, jnp.int32(2))
+    np.testing.assert_allclose(found[jnp.array([0, 2])], jax.grad(losses.cross_entropy)(two, jnp.int32(1)), rtol=1e-6)
+    assert found[1] == 0
+    assert losses.cross_entropy(logits, jnp.int32(1)) == jnp.inf
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    low = jnp.asarray(LOGITS, dtype)
+    exact = np.asarray(low.astype(jnp.float32))
+    for found, wanted in [
+        (losses.cross_entropy(low, CLASSES), numpy_cross_entropy(exact, CLASSES)),
+        (losses.bernoulli(low, BITS), numpy_bernoulli(exact, BITS)),
+        (losses.masked_mean(low[..., 0], MASK), exact[..., 0][MASK].mean()),
+    ]:
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+def test_float64_stays(x64):
+    found = losses.cross_entropy(LOGITS.astype(np.float64), CLASSES)
+    assert found.dtype == jnp.float64
+    np.testing.assert_allclose(found, numpy_cross_entropy(LOGITS, CLASSES), rtol=1e-13)
+
+
+LOSSES = {
+    "cross_entropy": (losses.cross_entropy, CLASSES),
+    "bernoulli": (losses.bernoulli, BITS),
+    "squared_error": (losses.squared_error, NUMBERS),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient_is_that_of_finite_differences(name, x64):
+    loss, targets = LOSSES[name]
+
+    @jax.jit
+    def mean(logits):
+        return losses.masked_mean(loss(logits, targets), MASK)
+
+    logits = LOGITS.astype(np.float64)
+    found = jax.grad(mean)(logits)
+    for index in [(0, 0, 1), (2, 0, 0), (0, 1, 1)]:
+        up, down = logits.copy(), logits.copy()
+        up[index] += 1e-5
+        down[index] -= 1e-5
+        np.testing.assert_allclose(found[index], (mean(up) - mean(down)) / 2e-5, rtol=1e-6, atol=1e-9)
+
+
+@functools.cache
+def mean_and_gradient(name):
+    loss, targets = LOSSES[name]
+    return jax.jit(jax.value_and_grad(lambda logits: losses.masked_mean(loss(logits, targets), MASK)))
+
+
+@given(
+    name=st.sampled_from(sorted(LOSSES)),
+    waste=st.sampled_from([np.nan, np.inf, -np.inf, 3e38]),
+    where=st.lists(st.integers(0, 19), min_size=1, max_size=5),
+)
+def test_padding_changes_neither_mean_nor_gradient(name, waste, where):
+    """Whatever stands in left-out elements: the mean is as it was, bit for bit, and the gradient there is 0."""
+    dirty = LOGITS.copy()
+    for flat in where:
+        dirty[1, flat // 5, flat % 5] = waste
+        dirty[0, 1, flat % 5] = waste
+    clean_value, clean_gradient = mean_and_gradient(name)(LOGITS)
+    value, gradient = mean_and_gradient(name)(dirty)
+    np.testing.assert_array_equal(value, clean_value)
+    np.testing.assert_array_equal(gradient, clean_gradient)
+    np.testing.assert_array_equal(gradient[~MASK], 0)
+    assert np.abs(gradient[MASK]).sum() > 0
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("waste", [np.nan, np.inf])
+def test_what_is_not_finite_in_a_real_element_is_seen(name, waste):
+    loss, targets = LOSSES[name]
+    dirty = LOGITS.copy()
+    dirty[0, 0, 0] = waste
+    if name == "bernoulli":
+        targets = np.zeros_like(targets)
+    assert not np.isfinite(losses.masked_mean(loss(dirty, targets), MASK))
+
+
+def test_nan_is_no_hit():
+    logits = jnp.array([[jnp.nan, 1.0], [2.0, jnp.nan], [1.0, 0.0]])
+    np.testing.assert_array_equal(losses.hit(logits, jnp.zeros(3, jnp.int32)), [0, 0, 1])
+
+
+def test_padding_of_last():
+    dirty = LOGITS.copy()
+    dirty[0, 2:], dirty[2, 1:] = np.nan, np.inf
+    lengths = np.array([2, 4, 1])
+    gradient = jax.grad(lambda x: jnp.sum(jnp.sin(losses.last(x, lengths))))(dirty)
+    wanted = np.zeros_like(LOGITS)
+    for b, n in enumerate(lengths):
+        wanted[b, n - 1] = np.cos(LOGITS[b, n - 1])
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-6)
+
+
+def test_what_cannot_be_seen_inside_jit_is_nan():
+    nothing = jax.jit(losses.masked_mean)(jnp.ones(3), jnp.zeros(3, bool))
+    label = jax.jit(losses.cross_entropy)(jnp.ones((3, 2)), jnp.array([0, 2, -1]))
+    length = jax.jit(losses.last)(jnp.ones((3, 2, 1)), jnp.array([0, 2, 3], jnp.int8))
+    np.testing.assert_array_equal(np.isnan(nothing), True)
+    np.testing.assert_array_equal(np.isnan(label), [False, True, True])
+    np.testing.assert_array_equal(np.isnan(length[:, 0]), [True, False, True])
+
+
+def test_many_classes_with_narrow_targets():
+    """Ids of an int8 below a vocabulary that int8 cannot count."""
+    logits = jnp.zeros((2, 300))
+    np.testing.assert_allclose(losses.cross_entropy(logits, np.array([0, 127], np.int8)), np.log(300), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda: losses.cross_entropy(LOGITS, CLASSES + 5), ArgumentError, "0 ... 4"),
+        (lambda: losses.cross_entropy(LOGITS, CLASSES - 100), ArgumentError, "ignored"),
+        (lambda: losses.cross_entropy(LOGITS, LOGITS[..., 0]), ArgumentTypeError, "integer dtype"),
+        (lambda: losses.cross_entropy(LOGITS, CLASSES[:2]), ArgumentError, "leading axes"),
+        (lambda: losses.cross_entropy(CLASSES, CLASSES), ArgumentTypeError, "logits must be floating"),
+        (lambda: losses.cross_entropy([1.0], CLASSES), ArgumentTypeError, "list"),
+        (lambda: losses.cross_entropy(np.float32(1), np.int32(0)), ArgumentError, "leading axes"),
+        (lambda: losses.hit(LOGITS, CLASSES + 5), ArgumentError, "0 ... 4"),
+        (lambda: losses.bernoulli(LOGITS, BITS + 1), ArgumentError, "0 or 1"),
+        (lambda: losses.bernoulli(LOGITS, CLASSES), ArgumentError, "same"),
+        (lambda: losses.squared_error(LOGITS, NUMBERS[:2]), ArgumentError, "same"),
+        (lambda: losses.squared_error(LOGITS, BITS), ArgumentTypeError, "targets must be floating"),
+        (lambda: losses.masked_mean(NUMBERS[..., 0], MASK * 1), ArgumentTypeError, "bool"),
+        (lambda: losses.masked_mean(NUMBERS, MASK), ArgumentError, "same"),
+        (lambda: losses.masked_mean(NUMBERS[..., 0], MASK & False), ArgumentError, "no True"),
+        (lambda: losses.last(LOGITS, np.array([1, 0, 2])), ArgumentError, "no steps"),
+        (lambda: losses.last(LOGITS, np.array([1, 5, 2])), ArgumentError, "1 ... 4"),
+        (lambda: losses.last(LOGITS, np.array([1, 2])), ArgumentError, "one for each"),
+        (lambda: losses.last(LOGITS, np.array([1.0, 2, 2])), ArgumentTypeError, "whole numbers"),
+        (lambda: losses.last(LOGITS[0], np.array([1, 2, 2])), ArgumentError, r"\[B, T, F\]"),
+    ],
+)
+def test_wrong_calls(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

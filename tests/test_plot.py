@@ -1,0 +1,91 @@
+"""Figures of tasks and data sets: each can be drawn, and shows what it was given."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from seqjax import datasets, plot, tasks
+from seqjax.datasets import catalogue
+from seqjax.datasets.catalogue import Dataset
+from seqjax.datasets.content import Split
+from seqjax.errors import ArgumentError
+from seqjax.plot.datasets import _KINDS
+from seqjax.ragged import Ragged
+
+matplotlib.use("agg")
+RNG = np.random.default_rng(0)
+LABELS = np.array([1, 0, 1])
+TEXTS = Ragged.of(["one $dollar$", "zwei é", "three\nlines"])
+IDS = Ragged.of([np.array([0, 1]), np.array([1]), np.array([1, 1, 0])])
+MADE = {
+    "images": Split(RNG.integers(0, 256, (3, 8, 8)), LABELS),
+    "video": Split(RNG.integers(0, 256, (3, 4, 8, 8))),
+    "text": Split(TEXTS, LABELS),
+    "pairs": Split(TEXTS, Ragged.of(["un", "deux", "trois"])),
+    "tokens": Split(IDS, IDS),
+    "glyphs": Split(Ragged.of([RNG.integers(0, 2, (n, 128)) for n in (2, 1, 3)]), IDS, LABELS),
+    "rolls": Split(Ragged.of([RNG.integers(0, 2, (n, 88)) for n in (9, 4, 300)])),
+    "curves": Split(RNG.normal(size=(3, 9, 2)), LABELS),
+    "series": Split(Ragged.of([np.where(RNG.random((1500, 2)) < 0.1, np.nan, RNG.normal(size=(1500, 2)))])),
+    "waves": Split(Ragged.of([RNG.integers(-99, 99, 900).astype(np.int16)] * 3), LABELS, LABELS),
+    "tracks": Split(Ragged.of([RNG.normal(size=(60, 2)) * 20] * 3)),
+}
+
+
+def made(kind):
+    entry = next(entry for entry in catalogue.CATALOGUE.values() if entry.kind == kind)
+    return Dataset(
+        {"train": MADE[kind]}, ("left", "right"), () if kind == "pairs" else ("no", "yes"), ("g", "h"), entry
+    )
+
+
+def words(figure):
+    figure.canvas.draw()
+    return " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_every_kind_of_data_set(kind):
+    figure = plot.dataset(made(kind))
+    assert len(figure.axes) == len(MADE[kind])
+    said = words(figure)
+    assert f"(train: {len(MADE[kind])} examples" in said
+    if kind in ("images", "text", "curves", "waves"):
+        assert "yes" in said and "no" in said
+    if kind == "pairs":
+        assert "zwei" in said and "deux" in said
+
+
+def test_every_kind_is_drawn_and_made():
+    assert {entry.kind for entry in catalogue.CATALOGUE.values()} == set(_KINDS) == set(MADE)
+
+
+def test_the_examples_are_those_asked_for():
+    data = made("text")
+    assert words(plot.dataset(data, count=1, seed=3)) == words(plot.dataset(data, count=1, seed=3))
+    assert len(plot.dataset(data, count=2).axes) == 2
+    with pytest.raises(ArgumentError, match="no split 'valid'"):
+        plot.dataset(data, "valid")
+
+
+@pytest.mark.parametrize("name", tasks.ALL)
+def test_every_task(name):
+    task = tasks.named(name)
+    figure = plot.task(task, batch=2)
+    assert len(figure.axes) == 2
+    assert name in words(figure) and "baseline" in words(figure)
+
+
+def test_a_task_shows_its_tokens_and_targets():
+    import jax
+
+    batch = tasks.reverse.sample(jax.random.key(5), 1, 8)
+    figure = plot.task(tasks.reverse, length=8, batch=1, seed=5)
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == [str(t) for t in batch.inputs[0]] + [str(t) for t in batch.targets[0][batch.mask[0]]]
+
+
+def test_the_data_sets_of_this_machine(tmp_path):
+    figure = plot.dataset(datasets.load("digits"), "test", count=4)
+    figure.savefig(tmp_path / "digits.png")
+    assert (tmp_path / "digits.png").stat().st_size > 1000
