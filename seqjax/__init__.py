@@ -6,6 +6,7 @@ Importing it loads jax and nothing heavier; the submodules that need more load w
 import importlib
 from typing import Any
 
+from seqjax.batch import Batch
 from seqjax.cell import Cell, Gated, Recurrent
 from seqjax.cells.dropout import Dropout
 from seqjax.cells.gru import GRU
@@ -21,6 +22,7 @@ from seqjax.errors import (
     SeqjaxError,
 )
 from seqjax.gating import gates, linear
+from seqjax.ragged import Ragged
 from seqjax.registry import cell_from_text
 from seqjax.scan import explain, scan
 
@@ -33,6 +35,7 @@ __all__ = [
     "RNN",
     "ArgumentError",
     "ArgumentTypeError",
+    "Batch",
     "Cell",
     "DataError",
     "Dense",
@@ -43,6 +46,7 @@ __all__ = [
     "Norm",
     "NotCausalError",
     "Pointwise",
+    "Ragged",
     "Recurrent",
     "SeqjaxError",
     "bidirectional",

@@ -7,7 +7,7 @@ class Batch(NamedTuple):
     """Sequences side by side, padded to one length; a pytree.
 
     inputs: `[B, T, D]`, token ids `[B, T]`, or any other `[B, T, ...]`.
-    targets: per step `[B, T]` or `[B, T, F]`; or one for each sequence, `[B]` or `[B, F]`.
+    targets: per step `[B, T]` or `[B, T, F]`; or one for each sequence, `[B]`.
     mask: bool, the axes of `targets` without features; True where a target counts.
     lengths: int32 `[B]`, real steps of each input; what `scan(..., lengths=)` takes.
     """

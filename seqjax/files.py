@@ -45,5 +45,5 @@ def _sweep(path: Path) -> None:
         try:
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()
-        except FileNotFoundError:
-            continue  # another process has finished it, or swept it
+        except OSError:
+            continue  # another process has finished it, or it is another user's

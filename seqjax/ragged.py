@@ -24,7 +24,8 @@ class Ragged:
     offsets: np.ndarray
 
     def __post_init__(self) -> None:
-        offsets = self.offsets
+        object.__setattr__(self, "values", np.asarray(self.values))
+        object.__setattr__(self, "offsets", offsets := np.asarray(self.offsets))
         if offsets.ndim != 1 or len(offsets) < 1 or not np.issubdtype(offsets.dtype, np.integer):
             raise ArgumentError(f"offsets must be whole numbers [n + 1], found {offsets.dtype} {offsets.shape}")
         if offsets[0] != 0 or offsets[-1] != len(self.values) or (np.diff(offsets) < 0).any():
@@ -37,6 +38,8 @@ class Ragged:
     def of(cls, sequences: Iterable[Any]) -> "Ragged":
         """From arrays `[T_i, ...]` of one dtype and one feature shape; strings become their UTF-8 bytes."""
         arrays = [_as_array(s) for s in sequences]
+        if any(a.ndim == 0 for a in arrays):
+            raise ArgumentTypeError("each sequence must be an array [T, ...] or a str, found a single number")
         offsets = np.zeros(len(arrays) + 1, np.int64)
         np.cumsum([len(a) for a in arrays], out=offsets[1:])
         if len({(a.dtype, a.shape[1:]) for a in arrays}) > 1:

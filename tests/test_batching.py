@@ -698,7 +698,6 @@ ENDLESS = np.where(np.arange(40).reshape(20, 2) == 13, np.inf, 1.0)
         (lambda: Stream(np.arange(10), 2, 0), ArgumentError, "length"),
         (lambda: Stream("to be or not to be", 1, 5), ArgumentTypeError, "Encode it"),
         (lambda: Stream(5, 1, 5), ArgumentError, "single number"),
-        (lambda: Stream(SEVERAL, 1, 5), ArgumentTypeError, "End to end they are its `.values`"),
         (lambda: Stream(X, 1, 5), ArgumentTypeError, "ids must be one array"),
         (lambda: Stream(np.arange(10), 2, 2).starts(-1), ArgumentError, "step"),
         (lambda: RandomWindows(np.arange(5), 2, 5), ArgumentError, "length \\+ 1 = 6"),
@@ -734,3 +733,15 @@ ENDLESS = np.where(np.arange(40).reshape(20, 2) == 13, np.inf, 1.0)
 def test_wrong_calls_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_ragged_series_are_scaled_and_streamed_like_their_values():
+    runs = Ragged.of([np.arange(6.0).reshape(3, 2), np.array([[8.0, 1.0]])])
+    scaler = Scaler.fit(runs)
+    np.testing.assert_array_equal(scaler.mean, Scaler.fit(runs.values).mean)
+    scaled = scaler(runs)
+    assert scaled.lengths.tolist() == [3, 1]
+    np.testing.assert_array_equal(scaled.values, scaler(runs.values))
+    np.testing.assert_allclose(scaler.inverse(scaled).values, runs.values)
+    lines = Ragged.of([np.arange(5), np.arange(5, 9)])
+    np.testing.assert_array_equal(Stream(lines, 2, 2).batch(0).inputs, Stream(lines.values, 2, 2).batch(0).inputs)

@@ -10,7 +10,7 @@ import wave
 import numpy as np
 import pytest
 
-from seqjax.datasets import catalogue
+from seqjax.datasets import catalogue, translation
 from seqjax.datasets.video import moving_digits
 from seqjax.errors import ArgumentError, DataError
 from seqjax.ragged import Ragged
@@ -186,6 +186,7 @@ def test_reuters(name):
 def test_brown():
     files = {f"package/ca{i:02}": f"\n\n\tThe/at {i}/cd\n".encode() for i in range(1, 12)}
     files["package/cr01"] = b"1/2/nn ,/,\n\n./.\n"
+    files["package/cb03"] = b"never/rb seen/vbn The/at\n"
     content = convert("brown", makers.tar({**files, "package/README": b"x", "package/cats.txt": b"y"}))
     words, tags = content.input_names, content.target_names
 
@@ -193,8 +194,9 @@ def test_brown():
         s = content.splits[split]
         return [([words[i] for i in a], [tags[i] for i in b]) for a, b in zip(s.inputs, s.targets)]
 
-    assert sentences("valid") == [(["The", "3"], ["at", "cd"])]
-    assert sentences("test") == [(["The", "5"], ["at", "cd"])]
+    assert sentences("valid") == [(["The", "<unk>"], ["at", "cd"]), (["<unk>", "<unk>", "The"], ["rb", "vbn", "at"])]
+    assert sentences("test") == [(["The", "<unk>"], ["at", "cd"])]
+    assert words[:2] == ("<unk>", "The")
     assert sentences("train")[-2:] == [(["1/2", ","], ["nn", ","]), (["."], ["."])]
     assert [content.group_names[g] for g in content.splits["train"].groups[-3:]] == [
         "press: reportage",
@@ -215,6 +217,7 @@ def test_ocr_letters():
     objects[:] = words
     content = convert("ocr_letters", letters({"data": objects, "labels": labels, "folds": np.array([0, 4, 0])}))
     assert lists(content.splits["train"].inputs) == [words[1].tolist()]
+    assert content.splits["test"].inputs.values.dtype == np.uint8
     assert lists(content.splits["test"].inputs) == [words[0].tolist(), words[2].tolist()]
     assert lists(content.splits["test"].targets) == [[0, 25, 3], [2, 2]]
     assert content.splits["train"].groups.tolist() == [4]
@@ -234,8 +237,14 @@ class Evil:
         (letters(np.arange(3))[:-9], "damaged"),
         (b"", "damaged"),
         (letters({"data": functools.partial(print)}), "asks for functools.partial"),
+        (letters({"data": [np.zeros(3, "V8")], "labels": [], "folds": []}), "an array of 'V8'"),
+        (letters({"data": [np.zeros(3)], "labels": []}), "damaged: KeyError"),
+        (letters([1, 2]), "damaged: TypeError"),
+        (letters({"data": [5], "labels": [], "folds": np.zeros(1)}), "damaged: AttributeError"),
+        (b"\x80\x03X\xff\xff\xff\x7f", "damaged"),
+        (b"\x80\x03cnumpy\nndarray\n)\x81(K\x01K\x05tb.", "damaged"),
     ],
-    ids=["evil", "short", "empty", "partial"],
+    ids=["evil", "short", "empty", "partial", "raw memory", "no folds", "a list", "a number", "cut", "a bad state"],
 )
 def test_the_one_pickle_is_read_without_running_anything(data, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -285,6 +294,29 @@ Description-md5: 02
 Description-fr: un outil pour les mots
  Une seule phrase ici, pas deux.
 """
+
+
+def test_debian_keeps_no_side_of_a_held_out_pair_in_train(monkeypatch):
+    drawn = {"one": 50, "two": 1}
+    monkeypatch.setattr(translation.hashlib, "sha256", lambda name: Draw(drawn[name.decode()]))
+    english = "Package: one\nDescription-md5: 01\nDescription-en: a tool for words\n\n"
+    english += "Package: two\nDescription-md5: 02\nDescription-en: a tool for words\n Text of the second.\n"
+    french = (
+        english.replace("-en:", "-fr:")
+        .replace("a tool for words", "un outil", 1)
+        .replace("un outil", "un outil pour mots")
+    )
+    content = convert("debian_en_fr", english.encode(), french.encode())
+    assert content.splits["train"].inputs.texts() == ["a tool for words"]
+    assert content.splits["test"].inputs.texts() == ["Text of the second."]
+
+
+class Draw:
+    def __init__(self, number):
+        self.number = number
+
+    def hexdigest(self):
+        return f"{self.number:08x}"
 
 
 def test_debian_descriptions():
@@ -377,13 +409,16 @@ def test_tables_with_missing_values():
 
 
 def test_glucose():
-    rows = ["22.5,2010-03-24 09:51:00,258", "nil,2010-03-24 09:56:00,260", "21,2010-03-25 09:51:00,100"] * 4
+    rows = [f"22.5,2010-03-{day:02} 09:{51 + k}:00,{day}" for day in range(1, 11) for k in range(2)]
+    rows[1] = "nil,2010-03-01 09:52:00,1"
     table = "isig,datetime,glucose\r\n" + "\r\n".join(rows) + "\r\n"
     path = "bokeh_sampledata/_data/CGM.csv.gz"
-    found = series(convert("glucose", makers.wheel({path: makers.gz(table.encode())})))
-    np.testing.assert_array_equal(found[:3], [[0, 22.5, 258], [5, np.nan, 260], [1440, 21, 100]])
+    splits = convert("glucose", makers.wheel({path: makers.gz(table.encode())})).splits
+    assert [list(split.inputs.lengths) for split in splits.values()] == [[2] * 7, [2], [2, 2]], "a run a day"
+    np.testing.assert_array_equal(splits["train"].inputs[0], [[0, 22.5, 1], [1, np.nan, 1]])
+    np.testing.assert_array_equal(splits["train"].inputs[1], [[1440, 22.5, 2], [1441, 22.5, 2]])
     with pytest.raises(DataError, match="no table of readings"):
-        convert("glucose", makers.wheel({path: makers.gz(table.replace("nil", "none").encode())}))
+        convert("glucose", makers.wheel({path: makers.gz(table.replace("nil", "odd").encode())}))
 
 
 def wav(samples, rate=8000, channels=1):
@@ -414,22 +449,27 @@ def test_spoken_digits():
 
 def test_football_cuts_tracks_where_they_break():
     def frame(number, period, *tracks):
-        return {"frame": number, "period": period, "data": [{"track_id": t, "x": x, "y": -x} for t, x in tracks]}
+        seen = [{"track_id": t, "x": x, "y": -x, **({"trackable_object": 10 * t} if x % 2 else {})} for t, x in tracks]
+        return {"frame": number, "period": period, "data": seen}
 
     first = [frame(i, 1, (1, i), *([(2, i)] if i != 60 else [])) for i in range(120)]
     first += [frame(120 + i, None, (1, i)) for i in range(3)]
     second = [frame(200 + i, 2, (1, i)) for i in range(50)] + [frame(300 + i, 2, (7, i)) for i in range(55)]
     second += [frame(400 + i, 2, (8, i)) for i in range(49)]
-    path = "kloppy-3.19.1/kloppy/tests/files/skillcorner_structured_data.json"
-    content = convert("football", makers.tar({path: json.dumps(first + second).encode()}))
+    folder = "kloppy-3.19.1/kloppy/tests/files/skillcorner_"
+    facts = {"ball": {"trackable_object": 20}, "referees": [{"trackable_object": 80}, {"trackable_object": 70}]}
+    files = {f"{folder}structured_data.json": first + second, f"{folder}match_data.json": facts}
+    content = convert("football", makers.tar({name: json.dumps(part).encode() for name, part in files.items()}))
     assert {name: [len(t) for t in split.inputs] for name, split in content.splits.items()} == {
         "train": [120, 60, 59],
         "valid": [50],
         "test": [55],
     }
-    assert content.splits["train"].inputs[2][0].tolist() == [61, -61]
-    with pytest.raises(DataError, match="no list of frames"):
-        convert("football", makers.tar({path: b'{"frame": 1}'}))
+    np.testing.assert_array_equal(content.splits["train"].inputs[2][0], np.float32([61, -61, 6.1]))
+    kinds = [[content.group_names[g] for g in split.groups] for split in content.splits.values()]
+    assert kinds == [["player", "ball", "ball"], ["player"], ["referee"]]
+    with pytest.raises(DataError, match="holds no match as expected"):
+        convert("football", makers.tar(dict.fromkeys(files, b'{"frame": 1}')))
 
 
 def test_emoji():

@@ -1,5 +1,6 @@
 """Fetching and keeping data: every way to fail, with a small data set and package managers made on the spot."""
 
+import contextlib
 import functools
 import os
 import resource
@@ -81,6 +82,60 @@ def test_an_original_is_found_converted_kept_and_then_offline(tiny):
     assert [path.name for path in (tiny / "cache").iterdir()] == [kept(tiny).name]
 
 
+def test_the_first_load_is_like_all_others(tiny):
+    first, second = datasets.load("tiny"), datasets.load("tiny")
+    for data in (first, second):
+        assert data.train.inputs.values.flags.writeable
+        data.train.inputs.values[:] = 0
+    assert texts(datasets.load("tiny")) == GOOD
+
+
+def test_every_flipped_bit_of_a_kept_copy_is_noticed(tiny):
+    datasets.load("tiny")
+    good = kept(tiny).read_bytes()
+    for place in range(0, 8 * len(good), 7):
+        content = bytearray(good)
+        content[place // 8] ^= 1 << place % 8
+        kept(tiny).write_bytes(bytes(content))
+        with contextlib.suppress(DataError):  # all that may come; a bit of the archive that means nothing may go
+            assert texts(datasets.load("tiny")) == GOOD
+
+
+def test_an_original_without_a_checksum_is_judged_by_its_content(tiny, monkeypatch):
+    object.__setattr__(catalogue.CATALOGUE["tiny"].originals[0], "sha256", "")
+    path = tiny / "data" / "tiny-1.0.tgz"
+    path.write_bytes(makers.tar({"x": b"another archive", **FILES}))
+    assert texts(datasets.load("tiny")) == GOOD
+    kept(tiny).unlink()
+    path.write_bytes(makers.tar({**FILES, "package/a.txt": b"to bee"}))
+    with pytest.raises(DataError, match="the conversion gave other values"):
+        datasets.load("tiny")
+
+
+def test_folders_that_are_none(tiny, monkeypatch):
+    monkeypatch.setenv("SEQJAX_DATA", str(tiny / "typo"))
+    with pytest.raises(DataError, match=r"SEQJAX_DATA is .*typo, which is no folder"):
+        datasets.load("tiny")
+    monkeypatch.setenv("SEQJAX_CACHE", "~/somewhere")
+    monkeypatch.setenv("HOME", str(tiny))
+    assert store.cache_folder() == tiny / "somewhere"
+    monkeypatch.setattr(Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(DataError, match="no home folder to keep data in"):
+        store.cache_folder()
+
+
+def test_a_copy_that_may_not_be_read_is_not_called_damaged(tiny, monkeypatch):
+    datasets.load("tiny")
+
+    def refused(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store.zipfile, "ZipFile", refused)
+    with pytest.raises(DataError, match=r"cannot be read: Permission denied. Set SEQJAX_CACHE") as caught:
+        datasets.load("tiny")
+    assert "Delete" not in str(caught.value)
+
+
 def test_an_unknown_name():
     with pytest.raises(ArgumentError, match="'mnst' is not known. Perhaps you meant 'mnist'"):
         datasets.load("mnst")
@@ -134,7 +189,17 @@ def lying_header(path):
 
 @pytest.mark.parametrize(
     "damage",
-    [disguised, raw_pickle, half, flipped, another, no_array, bomb, lying_header, lambda p: p.write_bytes(b"")],
+    [
+        disguised,
+        raw_pickle,
+        half,
+        flipped,
+        another,
+        no_array,
+        bomb,
+        lying_header,
+        lambda p: p.write_bytes(b""),
+    ],
 )
 def test_a_damaged_copy_is_named_refused_and_left_alone(tiny, damage):
     datasets.load("tiny")
@@ -211,6 +276,19 @@ def liar(content):
     return bytes(data)
 
 
+def encrypted():
+    data = bytearray(makers.wheel({"package/a.txt": b"x", "package/b.txt": b"y"}))
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1
+    return bytes(data)
+
+
+def negative():
+    content = bytearray(makers.deb(FILES))
+    content[8 + 48 : 8 + 58] = b"-60       "
+    return bytes(content)
+
+
 FILES = {"package/a.txt": b"to be", "package/b.txt": b"or not"}
 LARGE = {"package/a.txt": b"0" * 2_000_001, "package/b.txt": b""}
 
@@ -225,12 +303,14 @@ LARGE = {"package/a.txt": b"0" * 2_000_001, "package/b.txt": b""}
         ("t.deb", b"!<arch>\n", "no Debian package"),
         ("t.tgz", CONTENT[:60], "no readable archive"),
         ("t.whl", makers.wheel(FILES)[:-30], "no readable archive"),
-        ("t.deb", makers.deb(FILES)[:-90], "no readable archive"),
+        ("t.deb", makers.deb(FILES)[:-90], "cut short or damaged"),
 
         ("t.tgz", makers.tar({"other/a.txt": b"one"}), r"holds no package/\*.txt"),
         ("t.tgz", makers.tar(LARGE), "holds more than 2000000 bytes"),
         ("t.whl", makers.wheel(LARGE), "holds more than 2000000 bytes"),
         ("t.whl", liar(FILES), "no readable archive"),
+        ("t.whl", encrypted(), "no readable archive"),
+        ("t.deb", negative(), "cut short or damaged"),
         ("t.tgz", makers.tar({**FILES, "skipped": b"0" * 5_000_000}), "unpacks to more than 4000000 bytes"),
         ("t.tgz", makers.tar({**FILES, "../../x.txt": b""}), "leaves its folder"),
         ("t.tgz", makers.tar({**FILES, "/etc/cron.d/x": b""}), "leaves its folder"),
@@ -334,12 +414,21 @@ def test_killed_while_writing(tiny):
 
 def test_splits(tiny):
     data = datasets.load("tiny")
-    with pytest.raises(ArgumentError, match=r"tiny has no split 'valid'; it has train, test. Hold out a part of train"):
+    with pytest.raises(
+        ArgumentError, match=r"tiny has no split 'valid'; it has train, test. Take a part of train: .*hold_out"
+    ):
         data.valid  # noqa: B018
     assert "two texts" in repr(data) and "licence: none" in repr(data)
     split = Split(np.arange(12).reshape(6, 2, 1), np.arange(6), np.zeros(6, np.int32))
     head, tail = split[:-2], split[np.array([5, 0])]
     assert (len(head), len(tail), head.steps) == (4, 2, 8) and tail.targets.tolist() == [5, 0]
+    rest, held = split.hold_out(2, seed=1)
+    assert sorted([*rest.targets, *held.targets]) == list(range(6)) and len(held) == 2
+    assert held.targets.tolist() == split.hold_out(2, seed=1)[1].targets.tolist()
+    assert len({tuple(split.hold_out(2, seed=s)[1].targets) for s in range(20)}) > 5
+    for count in (0, 6, 7):
+        with pytest.raises(ArgumentError, match=r"count must be in \[1, 5\]"):
+            split.hold_out(count)
     with pytest.raises(ArgumentError, match=r"split\[2:3\]"):
         split[2]
     with pytest.raises(ArgumentError, match="targets has 2 examples, expected 3"):
@@ -385,7 +474,10 @@ def test_every_entry_is_complete(name):
     assert known.title and known.licence and known.citation and known.splits and known.counts
     assert set(known.counts) <= {"train", "valid", "test"} and min(known.counts.values()) > 0
     for original in known.originals:
-        assert len(original.sha256) == 64 and int(original.sha256, 16) and original.size > 0
+        assert original.size > 0
+        assert (
+            len(original.sha256) == 64 and int(original.sha256, 16)
+        ) or original.filename == "free_spoken_digits.zip"
     digest, size = PINS[name]
     assert len(digest) == 64 and size > 0
 
@@ -397,9 +489,15 @@ def test_the_catalogue_has_no_strangers():
 
 
 def test_sets_of_one_package_are_made_together(tiny, monkeypatch):
-    monkeypatch.setitem(catalogue.CATALOGUE, "twin", Entry(**{**vars(entry()), "name": "twin"}))
-    monkeypatch.setitem(PINS, "twin", (store.digest(pack(WORDS)), 100))
-    datasets.load("tiny")
+    for name, digest, size in (
+        ("twin", store.digest(pack(WORDS)), 100),
+        ("bad", "0" * 64, 100),
+        ("big", "1" * 64, 10**8),
+    ):
+        monkeypatch.setitem(catalogue.CATALOGUE, name, Entry(**{**vars(entry()), "name": name}))
+        monkeypatch.setitem(PINS, name, (digest, size))
+    assert texts(datasets.load("tiny")) == GOOD, "that another one fails does not matter"
+    assert sorted(path.name.split("-")[0] for path in (tiny / "cache").iterdir()) == ["tiny", "twin"]
     (tiny / "data" / "tiny-1.0.tgz").unlink()
     assert texts(datasets.load("twin")) == GOOD
 
@@ -414,6 +512,7 @@ def test_the_command(tiny, capsys):
     (line,) = (line for line in listing.splitlines() if line.startswith("tiny"))
     assert line.split()[:6] == ["tiny", "1", "+", "1", "0.0", "-"]
     assert command.main(["verify", "tiny"]) == 0 and "nothing is kept" in capsys.readouterr().out
+    assert command.main(["verify"]) == 0 and "FAILED" not in capsys.readouterr().out
     assert (
         command.main(["fetch", "tiny"]) == 0
         and "fetched: train 1 (5 steps), test 1 (6 steps)" in capsys.readouterr().out

@@ -83,7 +83,9 @@ def test_brown_totals():
     brown = reach("brown")
     assert sum(len(split) for split in brown.splits.values()) == 57_340
     assert sum(split.steps for split in brown.splits.values()) == 1_161_192
-    assert len(brown.target_names) == 472 and len({word.lower() for word in brown.input_names}) == 49_815
+    assert len(brown.target_names) == 472 and len(brown.input_names) == 1 + len(
+        {w for line in brown.train.inputs for w in line} - {0}
+    )
     assert all((split.inputs.lengths == split.targets.lengths).all() for split in brown.splits.values())
     assert all(set(split.groups) == set(range(15)) for split in (brown.train, brown.test))
 
@@ -115,6 +117,19 @@ def test_multi30k_is_aligned():
         ).startswith(sentence)
         ratio = pairs.train.targets.lengths / pairs.train.inputs.lengths
         assert np.median(ratio) < 1.3 and np.quantile(ratio, 0.999) < 3
+
+
+def test_debian_is_held_out():
+    debian = reach("debian_en_fr")
+    for side in ("inputs", "targets"):
+        train, test = (set(getattr(split, side).texts()) for split in (debian.train, debian.test))
+        assert not train & test
+
+
+def test_what_is_held_out_has_all_classes():
+    imdb = reach("imdb")
+    rest, held = imdb.train.hold_out(1000)
+    assert len(rest) == 24_000 and 400 < held.targets.sum() < 600
 
 
 @pytest.mark.parametrize(
@@ -152,8 +167,8 @@ def test_forecasting_sets_have_their_rows_and_gaps():
     assert dust.shape == (43_824, 8) and np.isnan(dust[:, 0]).sum() == 2_067
     assert [split.steps for split in reach("etth1").splits.values()] == [8640, 2880, 2880]
     assert sum(split.steps for split in reach("appliances_energy").splits.values()) == 19_735
-    glucose = np.concatenate([values[0] for values in inputs(reach("glucose"))])
-    assert glucose.shape == (52_281, 3) and (np.diff(glucose[:, 0]) >= 0).all()
+    glucose = [run for values in inputs(reach("glucose")) for run in values]
+    assert sum(map(len, glucose)) == 52_281 and all((np.diff(run[:, 0]) <= 10).all() for run in glucose)
 
 
 def test_spoken_digits_are_balanced():
@@ -169,8 +184,11 @@ def test_players_stay_near_the_field():
     football = reach("football")
     for split in football.splits.values():
         assert np.abs(split.inputs.values[:, 0]).max() < 70 and np.abs(split.inputs.values[:, 1]).max() < 55
-        speed = 10 * np.linalg.norm(np.diff(split.inputs[0], axis=0), axis=1)
-        assert np.median(speed) < 10, "metres a second"
+        steps = np.diff(split.inputs[0], axis=0)
+        np.testing.assert_allclose(steps[:, 2], 0.1, atol=1e-3)
+        assert np.median(np.linalg.norm(steps[:, :2], axis=1)) / 0.1 < 10, "metres a second"
+        share = np.bincount(split.groups, minlength=3) / len(split)
+        assert share[0] > 0.8 and share[1] > 0.001, "mostly players, and a ball"
 
 
 def test_emoji_have_names():

@@ -112,11 +112,15 @@ def test_a_fetch_that_fails(pip, body, message):
 
 def test_a_fetch_that_hangs_is_stopped(pip, monkeypatch, tmp_path):
     monkeypatch.setattr(commands, "FETCH_SECONDS", 0.5)
-    pip(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    pip(f"import subprocess; child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid)); time.sleep(60)")  # fmt: skip
     with pytest.raises(DataError, match=r"x==1.0 could not be fetched in 0.5 s"):
         get(Pip("x==1.0"))
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    state = Path("/proc") / (tmp_path / "pid").read_text() / "stat"
+    end = time.monotonic() + 10
+    while state.exists() and state.read_text().split()[2] != "Z":
+        assert time.monotonic() < end, "what pip has started lives on"
+        time.sleep(0.01)
 
 
 def test_temporary_files_are_gone_and_progress_is_told(pip, monkeypatch, tmp_path):
@@ -232,6 +236,12 @@ class Server(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CONTENT[:-100] if self.path.endswith("short") else CONTENT)
 
+    def parse_request(self):
+        if b"garbage" in self.raw_requestline:
+            self.wfile.write(b"what is this\r\n\r\n")
+            return False
+        return super().parse_request()
+
     def log_message(self, *args):
         pass
 
@@ -258,14 +268,29 @@ def test_an_address(server, tmp_path):
         origins.download(server + "short", tmp_path, told.append)
     with pytest.raises(DataError, match=r"could not be fetched \(no network\?\)"):
         origins.download("http://127.0.0.1:9/closed", tmp_path, told.append)
+    with pytest.raises(DataError, match=r"could not be fetched"):
+        origins.download(server + "garbage", tmp_path, told.append)
+
+
+def test_more_than_can_be_meant(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(origins, "DOWNLOAD_LIMIT", 1000)
+    with pytest.raises(DataError, match="gives more than 1000 bytes"):
+        origins.download(server + "good", tmp_path, print)
+
+
+def test_no_temporary_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(origins.tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(DataError, match="a temporary folder cannot be used: .*Set TMPDIR"):
+        get(Pip("x==1.0"))
 
 
 def test_a_repository_is_asked_for_one_commit(monkeypatch):
     asked = []
     monkeypatch.setattr(origins, "download", lambda url, target, progress: asked.append(url) or target / "no")
-    with pytest.raises(DataError):
-        get(GitHub("a/b", "c0ffee", "d/e.gz"))
-    assert asked[0].endswith("/a/b/c0ffee/d/e.gz")
+    for path in ("d/e.gz", ""):
+        with pytest.raises(DataError):
+            get(GitHub("a/b", "c0ffee", path))
+    assert asked[0].endswith("/a/b/c0ffee/d/e.gz") and asked[1].endswith("/a/b/zip/c0ffee")
 
 
 def test_the_bar_moves_on_a_terminal_and_speaks_once_elsewhere(capsys, monkeypatch):
@@ -275,6 +300,7 @@ def test_the_bar_moves_on_a_terminal_and_speaks_once_elsewhere(capsys, monkeypat
     assert capsys.readouterr().err == "seqjax: fetching a.tgz (1.0 MB)\n"
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     bar("b.tgz", 500_000, 1_000_000)
-    bar("b.tgz", 2_000_000, 1_000_000)
+    for _ in range(3):
+        bar("b.tgz", 2_000_000, 1_000_000)
     drawn = capsys.readouterr().err
     assert drawn.count("#") == 15 + 30 and drawn.count("\r") == 1 and drawn.endswith("\n") and "0.5 of 1.0 MB" in drawn

@@ -28,7 +28,7 @@ MADE = {
     "curves": Split(RNG.normal(size=(3, 9, 2)), LABELS),
     "series": Split(Ragged.of([np.where(RNG.random((1500, 2)) < 0.1, np.nan, RNG.normal(size=(1500, 2)))])),
     "waves": Split(Ragged.of([RNG.integers(-99, 99, 900).astype(np.int16)] * 3), LABELS, LABELS),
-    "tracks": Split(Ragged.of([RNG.normal(size=(60, 2)) * 20] * 3)),
+    "tracks": Split(Ragged.of([RNG.normal(size=(60, 3)) * 20] * 3)),
 }
 
 
@@ -64,6 +64,8 @@ def test_the_examples_are_those_asked_for():
     data = made("text")
     assert words(plot.dataset(data, count=1, seed=3)) == words(plot.dataset(data, count=1, seed=3))
     assert len(plot.dataset(data, count=2).axes) == 2
+    with pytest.raises(ArgumentError, match="count must be at least 1"):
+        plot.dataset(data, count=0)
     with pytest.raises(ArgumentError, match="no split 'valid'"):
         plot.dataset(data, "valid")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqjax.datasets import log_mel, permuted, pixels
+from seqjax.datasets import log_mel, permuted, pixels, vectors
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.ragged import Ragged
 
@@ -48,7 +48,7 @@ def test_views_are_not_copies():
 )
 def test_offsets_that_do_not_fit(offsets, message):
     with pytest.raises(ArgumentError, match=message):
-        Ragged(np.zeros(3), np.array(offsets, float if not offsets or isinstance(offsets[0], float) else int))
+        Ragged(np.zeros(3), offsets)
 
 
 def test_wrong_calls():
@@ -56,8 +56,21 @@ def test_wrong_calls():
         Ragged.of([np.zeros(2), np.zeros(2, int)])
     with pytest.raises(ArgumentTypeError, match="no texts"):
         Ragged.of([np.zeros(2)]).text(0)
+    with pytest.raises(ArgumentTypeError, match="a single number"):
+        Ragged.of([1, 2])
     with pytest.raises(IndexError):
         Ragged.of(["a"])[1]
+
+
+def test_vectors():
+    videos = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
+    found = vectors(videos, 255)
+    assert found.shape == (2, 3, 4) and found.dtype == np.float32
+    np.testing.assert_array_equal(found, videos.reshape(2, 3, 4).astype(np.float32) / np.float32(255))
+    wave = vectors(Ragged.of([np.array([1, -2], np.int16), np.array([3], np.int16)]), 2)
+    assert [part.tolist() for part in wave] == [[[0.5], [-1.0]], [[1.5]]]
+    with pytest.raises(ArgumentError, match="found shape"):
+        vectors(np.zeros(3))
 
 
 def test_pixels():

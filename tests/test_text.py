@@ -328,3 +328,11 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
     for call in (lambda: train_bpe("a", 300), lambda: load_tokenizer(tmp_path / "tokenizer.json")):
         with pytest.raises(DataError, match=r"pip install 'seqjax\[text\]'"):
             call()
+
+
+def test_many_texts_are_encoded_one_after_the_other():
+    vocabulary = Vocabulary.characters("abc", specials=("<eos>",))
+    found = vocabulary.encode_all(["ab", "", "cab"], end=True)
+    assert [vocabulary.decode(ids) for ids in found] == ["ab", "", "cab"] and found.lengths.tolist() == [3, 1, 4]
+    with pytest.raises(ArgumentError, match="'x'"):
+        vocabulary.encode_all(["a", "x"])

@@ -9,6 +9,7 @@ import numpy as np
 from seqjax.batching.order import whole
 from seqjax.batching.rows import as_array
 from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,8 @@ class Scaler:
 
     mean, scale: float64 `[D]`, of the data that it was fitted on.
 
-    Works on NumPy and JAX arrays `[..., D]`. Floats keep their dtype, whole numbers become float32, NaN stays NaN.
+    Works on NumPy and JAX arrays `[..., D]` and on a `Ragged` of them.
+    Floats keep their dtype, whole numbers become float32, NaN stays NaN.
     """
 
     mean: np.ndarray
@@ -25,14 +27,14 @@ class Scaler:
 
     @classmethod
     def fit(cls, train: Any) -> "Scaler":
-        """The scaler of the columns of `[..., N, D]`; pass the training part only.
+        """The scaler of the columns of `[..., N, D]` or of a `Ragged` of `[N, D]`; pass the training part only.
 
         Missing values (NaN) are left out. A constant column has scale 1, so that it becomes 0.
 
         Raises:
             ArgumentError, ArgumentTypeError: no values, a column of NaN alone, or an infinite value.
         """
-        values = as_array("train", train)
+        values = as_array("train", train.values if isinstance(train, Ragged) else train)
         if values.ndim < 2 or values.size == 0:
             slip = ". One column? Pass train[:, None]" if values.ndim == 1 else ""
             raise ArgumentError(f"train has shape {values.shape}, expected [..., N, D] with some values{slip}")
@@ -52,6 +54,8 @@ class Scaler:
         Raises:
             ArgumentError: another number of columns.
         """
+        if isinstance(x, Ragged):
+            return Ragged(self(x.values), x.offsets)
         x, mean, scale = self._for(x)
         return (x - mean) / scale
 
@@ -61,6 +65,8 @@ class Scaler:
         Raises:
             ArgumentError: another number of columns.
         """
+        if isinstance(x, Ragged):
+            return Ragged(self.inverse(x.values), x.offsets)
         x, mean, scale = self._for(x)
         return x * scale + mean
 

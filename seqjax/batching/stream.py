@@ -10,6 +10,7 @@ from seqjax.batching.order import below, whole
 from seqjax.batching.rows import as_array, cut
 from seqjax.batching.source import Rows, Source
 from seqjax.errors import ArgumentError
+from seqjax.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,7 +29,7 @@ class Stream(Source):
     Batch: inputs and targets `[B, T]` (int32), mask all True, lengths all `length`.
 
     Args:
-        ids: token ids `[N]`, or features `[N, D]`.
+        ids: token ids `[N]`, features `[N, D]`, or a `Ragged` of them, read end to end.
         batch_size: rows, B.
         length: steps of a batch, T: how far gradients reach back.
 
@@ -71,7 +72,7 @@ class RandomWindows(Source):
     Batch: inputs and targets `[B, T]` (int32), mask all True, lengths all `length`.
 
     Args:
-        ids: token ids `[N]`, or features `[N, D]`.
+        ids: token ids `[N]`, features `[N, D]`, or a `Ragged` of them, read end to end.
         batch_size: rows of a batch, B.
         length: steps of a window, T.
         seed: of the places.
@@ -107,7 +108,7 @@ def _take(source: Any, rows: int | None = None) -> None:
     """Check the fields; `rows` parts must fit side by side."""
     whole("batch_size", source.batch_size, 1)
     whole("length", source.length, 1)
-    ids = as_array("ids", source.ids)
+    ids = as_array("ids", source.ids.values if isinstance(source.ids, Ragged) else source.ids)
     if ids.ndim == 0:
         raise ArgumentError("ids must be one long sequence [N], found a single number")
     needed = (source.batch_size if rows is None else rows) * source.length + 1

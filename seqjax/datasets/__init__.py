@@ -5,7 +5,7 @@
 
 from seqjax.datasets.catalogue import Dataset, load
 from seqjax.datasets.content import Split
-from seqjax.datasets.features import log_mel, permuted, pixels
+from seqjax.datasets.features import log_mel, permuted, pixels, vectors
 from seqjax.datasets.video import moving_digits
 
 
@@ -16,4 +16,4 @@ def names() -> list[str]:
     return sorted(CATALOGUE)
 
 
-__all__ = ["Dataset", "Split", "load", "log_mel", "moving_digits", "names", "permuted", "pixels"]
+__all__ = ["Dataset", "Split", "load", "log_mel", "moving_digits", "names", "permuted", "pixels", "vectors"]

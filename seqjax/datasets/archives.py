@@ -6,7 +6,6 @@ import io
 import lzma
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -15,9 +14,8 @@ from typing import Any
 from seqjax.errors import DataError
 
 MEMBER_LIMIT = 250_000_000
-STREAM_LIMIT = 2_000_000_000
+STREAM_LIMIT = 400_000_000
 DEB_DATA = ("data.tar.xz", "data.tar.gz")
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 Unpacked = tuple[str, int, Any]
 
 
@@ -43,8 +41,8 @@ def members(filename: str, content: bytes, *patterns: str, limit: int = MEMBER_L
                 found[name] = read()
     except DataError:
         raise
-    except BROKEN as error:
-        raise DataError(f"{filename} is no readable archive: {error}") from error
+    except Exception as error:  # content of any kind can lead the readers of archives to raise anything
+        raise DataError(f"{filename} is no readable archive: {error!r}") from error
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in found):
             raise DataError(f"{filename} holds no {pattern}")
@@ -57,8 +55,10 @@ def member(filename: str, content: bytes, name: str, limit: int = MEMBER_LIMIT) 
     Raises:
         DataError: as `members`.
     """
-    (only,) = members(filename, content, name, limit=limit).values()
-    return only
+    found = members(filename, content, name, limit=limit)
+    if len(found) > 1:
+        raise DataError(f"{filename} holds {len(found)} of {name}, expected one")
+    return next(iter(found.values()))
 
 
 def unpack(filename: str, content: bytes, limit: int = MEMBER_LIMIT) -> bytes:
@@ -69,8 +69,8 @@ def unpack(filename: str, content: bytes, limit: int = MEMBER_LIMIT) -> bytes:
     """
     try:
         unpacked: bytes = _decompressed(filename, content).read(limit + 1)
-    except BROKEN as error:
-        raise DataError(f"{filename} is damaged: {error}") from error
+    except Exception as error:
+        raise DataError(f"{filename} is damaged: {error!r}") from error
     if len(unpacked) > limit:
         raise DataError(f"{filename} holds more than {limit} bytes; it is not what it should be")
     return unpacked
@@ -135,5 +135,7 @@ def _ar(content: bytes) -> Iterator[tuple[str, bytes]]:
     at = 8
     while at + 60 <= len(content):
         name, size = content[at : at + 16].decode("ascii", "replace").strip(" /"), int(content[at + 48 : at + 58])
+        if size < 0 or at + 60 + size > len(content):
+            raise DataError(f"a .deb file is cut short or damaged: its {name} has {size} bytes")
         yield name, content[at + 60 : at + 60 + size]
         at += 60 + size + size % 2

@@ -10,15 +10,15 @@ import numpy as np
 from seqjax.datasets.archives import members
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
-from seqjax.datasets.origins import Original
+from seqjax.datasets.origins import GitHub, Original
 from seqjax.errors import DataError
 from seqjax.ragged import Ragged
 
 SPOKEN = Original(
     "free_spoken_digits.zip",
-    "ecfe71df54d8210f816d7865e638915b7570a6108aff144e0e132b57ae30f7d6",
-    16_095_380,
-    None,
+    "",
+    16_392_637,
+    GitHub("Jakobovski/free-spoken-digit-dataset", "26eb9aaf76e81b692f806f9140c2d2777410d7a1"),
 )
 RATE = 8000
 TEST_BELOW = 5
@@ -73,6 +73,6 @@ ENTRIES = (
         counts={"train": 2700, "test": 300},
         originals=(SPOKEN,),
         convert=_spoken,
-        note="3,000 recordings; zip the recordings of the public repository of that name",
+        note="3,000 recordings; any zip archive of them will do, as the content is checked",
     ),
 )

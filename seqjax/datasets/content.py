@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.batching.order import permutation
 from seqjax.errors import ArgumentError
 from seqjax.ragged import Ragged
 
@@ -18,7 +19,7 @@ class Split:
     """Examples side by side.
 
     inputs: `[n, T, ...]` where all have one length, else `Ragged`; texts are `Ragged` of UTF-8 bytes.
-    targets: one for each example `[n]` or `[n, F]`, or `Ragged` (tags, translations, names); None where the sequence
+    targets: one for each example `[n]`, or `Ragged` (tags, translations, names); None where the sequence
         itself is what is predicted.
     groups: int32 `[n]`, where each example comes from (a speaker, a fold, a genre); None where nothing is known.
     """
@@ -42,6 +43,19 @@ class Split:
             raise ArgumentError(f"a split is cut by a slice or an array: split[{index}:{index + 1}]")
         parts = [None if part is None else part[index] for part in (self.inputs, self.targets, self.groups)]
         return Split(*parts)
+
+    def hold_out(self, count: int, seed: int = 0) -> tuple["Split", "Split"]:
+        """The split without `count` examples, and these; chosen at random, as many files are sorted by class.
+
+        The same seed chooses the same ones: the first `count` of `batching.permutation(seed, 0, n)`.
+
+        Raises:
+            ArgumentError: there are no more than `count` examples.
+        """
+        if not 0 < count < len(self):
+            raise ArgumentError(f"count must be in [1, {len(self) - 1}], found {count} of {len(self)} examples")
+        order = permutation(seed, 0, len(self))
+        return self[np.sort(order[count:])], self[np.sort(order[:count])]
 
     @property
     def steps(self) -> int:

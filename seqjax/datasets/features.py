@@ -1,8 +1,11 @@
 """From what is stored to what a model reads."""
 
+from typing import Any
+
 import numpy as np
 
 from seqjax.errors import ArgumentError
+from seqjax.ragged import Ragged
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -17,6 +20,26 @@ def pixels(images: np.ndarray) -> np.ndarray:
         raise ArgumentError(f"images must be [n, height, width], found shape {images.shape}")
     flat = images.reshape(len(images), -1, 1)
     return flat.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else flat.astype(np.float32)
+
+
+def vectors(inputs: Any, divide: float = 1) -> Any:
+    """Steps of any kind as float32 vectors: `[n, T, ...]` to `[n, T, D]`, a `Ragged` of `[T, ...]` to one of `[T, D]`.
+
+    Rows of pictures, frames of videos, piano rolls, bits and waves become what cells read; a wave has D = 1.
+
+    Args:
+        inputs: numbers.
+        divide: what each value is divided by, such as 255 for bytes and 32768 for waves of 16 bits.
+
+    Raises:
+        ArgumentError: an array without a time axis.
+    """
+    if isinstance(inputs, Ragged):
+        return Ragged(vectors(inputs.values[None], divide)[0], inputs.offsets)
+    if inputs.ndim < 2:
+        raise ArgumentError(f"inputs must be [n, T, ...], found shape {inputs.shape}")
+    flat = inputs.reshape(*inputs.shape[:2], -1).astype(np.float32)
+    return flat if divide == 1 else flat / np.float32(divide)
 
 
 def permuted(sequences: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -31,7 +31,7 @@ FASHION = Original(
     30_900_652,
     Apt("dataset-fashion-mnist=0.0~git20200523.55506a9-1"),
 )
-CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 FIGURES = tuple("0123456789")
 
 

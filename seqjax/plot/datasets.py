@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.datasets import Dataset, Split, log_mel
+from seqjax.errors import ArgumentError
 from seqjax.plot.norms import COLOURS
 from seqjax.ragged import Ragged
 
@@ -18,12 +19,14 @@ def dataset(data: Dataset, split: str = "train", count: int = 6, seed: int = 0) 
     Args:
         data: from `seqjax.datasets.load`.
         split: "train", "valid" or "test".
-        count: how many, or fewer where there are fewer.
+        count: how many, at least 1; fewer where there are fewer.
         seed: which; NumPy's Philox generator chooses.
     """
     from matplotlib.figure import Figure
 
     chosen = data[split]
+    if count < 1:
+        raise ArgumentError(f"count must be at least 1, found {count}")
     order = np.random.Generator(np.random.Philox(seed)).permutation(len(chosen))[:count]
     columns, width, height, draw = _KINDS[data.kind]
     rows = -(-len(order) // columns)
@@ -137,7 +140,7 @@ def _tracks(axis: Any, data: Dataset, split: Split, i: int) -> None:
     for k in range(i, min(i + 12, len(split))):
         track = split.inputs[k]
         axis.plot(track[:, 0], track[:, 1], lw=1)
-        axis.plot(*track[-1], "o", ms=3, color="black")
+        axis.plot(*track[-1, :2], "o", ms=3, color="black")
     axis.set_aspect("equal")
     axis.set_title("twelve in a row, the end as a dot", fontsize=7)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.errors import ArgumentError, DataError
+from seqjax.ragged import Ragged
 from seqjax.text.coding import (
     SPECIALS,
     checked_ids,
@@ -46,6 +47,14 @@ class Tokenizer:
         """
         ids = self._backend.encode(checked_text("text", text), add_special_tokens=False).ids
         return framed(np.array(ids, np.int32), begin, end, self)
+
+    def encode_all(self, texts: Iterable[str], *, begin: bool = False, end: bool = False) -> Ragged:
+        """The ids of many texts, one after the other, as `encode` gives them.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: as `encode`.
+        """
+        return Ragged.of([self.encode(text, begin=begin, end=end) for text in checked_texts(texts)])
 
     def decode(self, ids: Any) -> str:
         """The text of ids `[T]`; special tokens are left out.

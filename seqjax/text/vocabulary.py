@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
+from seqjax.ragged import Ragged
 from seqjax.text.coding import (
     checked_ids,
     checked_specials,
@@ -145,6 +146,14 @@ class Vocabulary:
             first = int(np.argmax(missing))
             ids[missing] = self._unknown(tokens[first], f" (place {first} of the text)")
         return framed(ids, begin, end, self)
+
+    def encode_all(self, texts: Iterable[str], *, begin: bool = False, end: bool = False) -> Ragged:
+        """The ids of many texts, one after the other, as `encode` gives them.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: as `encode`.
+        """
+        return Ragged.of([self.encode(text, begin=begin, end=end) for text in checked_texts(texts)])
 
     def decode(self, ids: Any) -> str:
         """The text of ids `[T]`: padding, begin and end are left out; unknown is written U+FFFD.
