@@ -27,7 +27,9 @@ from seqjax.registry import cell_from_text
 from seqjax.scan import explain, scan
 
 __version__ = "0.1.0"
-_LAZY = ("batching", "datasets", "diagnostics", "initializers", "losses", "plot", "tasks", "testing", "text")
+_LAZY = (
+    "batching", "datasets", "diagnostics", "initializers", "losses", "plot", "tasks", "testing", "text", "train",
+)  # fmt: skip
 
 __all__ = [
     "GRU",

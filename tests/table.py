@@ -116,5 +116,5 @@ TABLE = [
     (bidirectional(LSTM(3)), None),
     (bidirectional(GRU(3, learned_carry=True), merge="product"), None),
     (bidirectional(RNN(3), merge="pair"), None),
-    (stack(bidirectional(LSTM(2), merge="mean"), GRU(3), bidirectional(RNN(2), merge="sum")), None),
+    (stack(bidirectional(RNN(2), merge="mean"), GRU(3), bidirectional(RNN(2), merge="sum")), None),
 ]

@@ -14,7 +14,8 @@ import seqjax
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
 LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "loop", "cell", "cells", "combinators",
-          "checks", "scan", "registry", "losses", "diagnostics", "tasks", "text", "batching", "datasets", "plot", "testing"]  # fmt: skip
+          "checks", "scan", "registry", "losses", "diagnostics", "tasks", "text", "batching", "train", "datasets", "plot",
+          "testing"]  # fmt: skip
 
 
 def tracked():
@@ -57,7 +58,7 @@ def test_import_is_light():
 
 def public_things():
     modules = [seqjax, seqjax.initializers, seqjax.testing, seqjax.diagnostics, seqjax.datasets, seqjax.plot,
-               seqjax.tasks, seqjax.losses, seqjax.text, seqjax.batching]  # fmt: skip
+               seqjax.tasks, seqjax.losses, seqjax.text, seqjax.batching, seqjax.train]  # fmt: skip
     for module in modules:
         for name, value in vars(module).items():
             if not name.startswith("_") and getattr(value, "__module__", "").startswith("seqjax"):

@@ -1,0 +1,125 @@
+"""What `fit` costs beside a bare jitted loop of the same training step.
+
+The step: a language model over 64 tokens with clipping and Adam, float32. Four programs take turns of `steps` steps:
+
+    bare        the step, donated, on batches that lie on the device; nothing is read
+    prefetched  the same on batches as `fit` has them, made by a thread
+    read        as bare, and the loss is read in every step, as most training loops have it
+    fit         with metrics.jsonl and a report every 100 steps
+
+So that they share a moment of the machine, the others run inside `evaluate`, which `fit` calls after each of its turns.
+A turn ends when the device is done. The share is the median over turns of the time divided by that of bare in the same
+turn.
+
+    python -m experiments.benchmarks.fit [TURNS]
+"""
+
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+import seqjax as sj
+from experiments.collect import RESULTS
+from experiments.common import environment, table
+from seqjax.batching import Shuffled, prefetch, to_devices
+from seqjax.losses import cross_entropy
+from seqjax.train import Mean, fit, init_state, train_step
+
+SIZES = {  # model, rows, steps of a sequence, training steps of a turn
+    "RNN(32), 8 x 20": (sj.RNN(32), 8, 20, 800),
+    "LSTM(64), 32 x 64": (sj.LSTM(64), 32, 64, 100),
+    "LSTM(256), 32 x 128": (sj.LSTM(256), 32, 128, 4),
+}
+ADAM, KEY = optax.adam(1e-3), jax.random.key(0)
+
+
+def source_of(rows: int, length: int) -> Shuffled:
+    """Random tokens, in memory."""
+    tokens = np.random.default_rng(0).integers(0, 64, (2000, length + 1)).astype(np.uint8)
+    return Shuffled(list(tokens), None, rows)
+
+
+def loops(step: Any, params: Any, source: Shuffled, steps: int) -> dict[str, Callable[[], None]]:
+    """A turn of each of the other programs."""
+    program = jax.jit(step, donate_argnums=0)
+    states = {name: init_state(params, ADAM, KEY) for name in ("bare", "prefetched", "read")}
+    resident = [to_devices(source.batch(i)) for i in range(8)]
+    ahead = prefetch(source, 0, 10**9)
+
+    def turn(name: str, batch_of: Callable[[int], Any], read: bool) -> None:
+        state = states[name]
+        for i in range(steps):
+            state, metrics = program(state, batch_of(i))
+            if read:
+                float(metrics["loss"].value())
+        states[name] = jax.block_until_ready(state)
+
+    return {
+        "bare": lambda: turn("bare", lambda i: resident[i % 8], False),
+        "prefetched": lambda: turn("prefetched", lambda i: next(ahead), False),
+        "read": lambda: turn("read", lambda i: resident[i % 8], True),
+    }
+
+
+def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[str, list[float]]:
+    """Milliseconds of a step by program and turn; the first turn, which compiles, is left out."""
+    model = sj.stack(sj.Embed(64, 64), cell, sj.Dense(64))
+    params, source = model.init(KEY, 0), source_of(rows, length)
+
+    def loss(params: Any, batch: Any, key: Any) -> Mean:
+        _, logits = sj.scan(model, params, batch.inputs, lengths=batch.lengths)
+        return Mean.of(cross_entropy(logits, batch.targets), batch.mask)
+
+    others = loops(train_step(loss, ADAM, clip=1.0), params, source, steps)
+    times: dict[str, list[float]] = {name: [] for name in (*others, "fit")}
+    began = time.perf_counter()
+
+    def evaluated(params: Any) -> dict[str, float]:
+        nonlocal began
+        jax.block_until_ready(params)
+        times["fit"].append((time.perf_counter() - began) / steps * 1e3)
+        for name, turn in others.items():
+            began = time.perf_counter()
+            turn()
+            times[name].append((time.perf_counter() - began) / steps * 1e3)
+        began = time.perf_counter()
+        return {"loss": float(len(times["fit"]))}  # no better than before, so nothing is copied
+
+    with tempfile.TemporaryDirectory() as folder:
+        options: dict[str, Any] = {"evaluate": evaluated, "evaluate_every": steps, "clip": 1.0, "log": folder}
+        fit(loss, params, ADAM, source, steps=steps * (turns + 1), key=KEY, progress=False, **options)
+    return {name: taken[1:] for name, taken in times.items()}
+
+
+def main(turns: int = 15) -> list[dict[str, Any]]:
+    """Time all sizes, print the shares, and store the rows."""
+    where = {k: v for k, v in environment().items() if k in ("date", "python", "jax", "device")}
+    rows = []
+    for size, (cell, batch, length, steps) in SIZES.items():
+        times = times_of(cell, batch, length, steps, turns)
+        for name, taken in times.items():
+            share = np.median(np.divide(taken, times["bare"]))
+            rows.append(
+                {"size": size, "program": name, "share of bare": f"{share:.3f}", "min ms": f"{min(taken):.3f}"}
+                | {"median ms": f"{np.median(taken):.3f}", "turns": turns, "steps": steps}
+                | where
+            )
+        heads = list(rows[0])[:5]
+        lines = [[str(row[head]) for head in heads] for row in rows if row["size"] == size]
+        print(table([heads, *lines]), end="\n\n")
+    with (RESULTS / "benchmark_fit.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
