@@ -33,9 +33,14 @@ def test_map_names_what_is_there():
     for name in re.findall(r"^  ([\w.]+)/? ", tree, re.M):
         assert (ROOT / "seqjax" / name).exists(), name
     for path in (ROOT / "seqjax").glob("[!_]*"):
-        assert path.name in tree or path.name in ("errors.py", "files.py", "spelling.py", "registry.py", "trees.py", "py.typed"), (
-            path
-        )
+        assert path.name in tree or path.name in (
+            "errors.py",
+            "files.py",
+            "spelling.py",
+            "registry.py",
+            "trees.py",
+            "py.typed",
+        ), path
 
 
 def test_commands_exist():
