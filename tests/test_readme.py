@@ -10,9 +10,10 @@ README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
-def test_snippets_run(capsys, monkeypatch):
+def test_snippets_run(capsys, monkeypatch, tmp_path):
     module = types.ModuleType("readme")  # so that the classes can be pickled, as those of a notebook can
     monkeypatch.setitem(sys.modules, "readme", module)
+    monkeypatch.chdir(tmp_path)
     names = vars(module)
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), names)
@@ -20,6 +21,7 @@ def test_snippets_run(capsys, monkeypatch):
     assert "(8, 50, 256) stack(Embed(256, 64), Dropout(0.0), LSTM(128), Dense(256))" in said
     assert "halves every" in said
     assert "against 0.5" in said and "(32, 64, 1) to bee" in said
+    assert "stack(GRU(32), Dense(10)) steps [" in said
 
 
 def test_idea_in_fifteen_lines_and_a_cell_in_eight():

@@ -38,7 +38,7 @@ def _list() -> int:
     for entry in catalogue.CATALOGUE.values():
         examples = " + ".join(f"{count:,}" for count in entry.counts.values())
         megabytes = f"{sum(original.size for original in entry.originals) / 1e6:.1f}"
-        kept = "package" if entry.in_place else "yes" if catalogue.is_kept(entry) else "-"
+        kept = ("package" if entry.in_place else "yes") if catalogue.is_kept(entry) else "-"
         rows.append((entry.name, examples, megabytes, kept, entry.title, entry.licence))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     for row in rows:
@@ -65,7 +65,7 @@ def _fetch(entries: list[Entry]) -> int:
 
 
 def _verify(entries: list[Entry]) -> int:
-    kept = [entry for entry in entries if entry.in_place or catalogue.is_kept(entry)]
+    kept = [entry for entry in entries if catalogue.is_kept(entry)]
     if not kept:
         print(f"nothing is kept in {store.cache_folder()}")
     return _each(kept, lambda entry: _load(entry, "good"))
