@@ -43,7 +43,7 @@ def prefetch(
 def _then(batch: Callable[[int], Any], transfer: Callable[[Any], Any]) -> Callable[[int], Any]:
     import jax
 
-    wide = jax.config.jax_enable_x64  # type: ignore[attr-defined]  # it may hold for this thread alone
+    wide = jax.dtypes.canonicalize_dtype(float) == "float64"  # it may hold for this thread alone
 
     def make(step: int) -> Any:
         with jax.enable_x64(wide):

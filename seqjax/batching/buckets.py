@@ -99,7 +99,7 @@ def _boundaries(given: Any, lengths: np.ndarray) -> np.ndarray:
         raise ArgumentError(f"buckets must be rising padded lengths, at least one, found {given!r}")
     if lengths.max() > boundaries[-1]:
         raise ArgumentError(
-            f"example {int(lengths.argmax())} has {lengths.max()} steps, beyond the last of buckets, {boundaries[-1]}; "
+            f"example {np.argmax(lengths)} has {lengths.max()} steps, beyond the last of buckets, {boundaries[-1]}; "
             "nothing is cut. Add a boundary, or cut the data first"
         )
     return boundaries

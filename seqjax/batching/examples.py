@@ -172,7 +172,7 @@ def _bound(name: str, given: int | None, lengths: np.ndarray) -> int:
         return longest
     if longest > whole(name, given):
         raise ArgumentError(
-            f"{name} is {given}, but example {int(lengths.argmax())} has {longest} steps; nothing is cut. "
+            f"{name} is {given}, but example {int(np.argmax(lengths))} has {longest} steps; nothing is cut. "
             "Cut the data first, or leave the argument out"
         )
     return given

@@ -40,10 +40,10 @@ class Scaler:
             raise ArgumentError(f"train has shape {values.shape}, expected [..., N, D] with some values{slip}")
         values = values.reshape(-1, values.shape[-1]).astype(np.float64)
         if np.isinf(values).any():
-            raise ArgumentError(f"train holds an infinite value in column {int(np.isinf(values).any(0).argmax())}")
+            raise ArgumentError(f"train holds an infinite value in column {int(np.argmax(np.isinf(values).any(0)))}")
         empty = np.isnan(values).all(0)
         if empty.any():
-            raise ArgumentError(f"train has no value in column {int(empty.argmax())}: all are NaN")
+            raise ArgumentError(f"train has no value in column {int(np.argmax(empty))}: all are NaN")
         constant = np.nanmax(values, 0) == np.nanmin(values, 0)
         mean = np.where(constant, np.nanmax(values, 0), np.nanmean(values, 0))
         return cls(mean, np.where(constant, 1.0, np.nanstd(values, 0)))

@@ -87,4 +87,4 @@ class CycleNavigation(StringTask):
     def _blind_string(self, size: int) -> float:
         w = 2 * np.pi * np.arange(self.places) / self.places
         chances = np.cos(np.outer(np.arange(self.places), w)) @ ((1 + 2 * np.cos(w)) / 3) ** size / self.places
-        return chances.max()
+        return float(np.max(chances))

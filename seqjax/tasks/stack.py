@@ -55,7 +55,7 @@ class StackManipulation(StringTask):
             moved[0] += chances[0] / 3
             chances = moved
         above = 1 - np.cumsum(chances)
-        return np.maximum(above / 2, chances).sum() / (1 + chances @ np.arange(size + 1))
+        return float(np.maximum(above / 2, chances).sum() / (1 + chances @ np.arange(size + 1)))
 
 
 def _run(instructions: jax.Array) -> tuple[jax.Array, jax.Array]:
