@@ -7,12 +7,12 @@ device and the version of jax.
 """
 
 import csv
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from experiments.common import RUNS
+from experiments.records import every
 from seqjax.errors import ArgumentError
 
 RESULTS = Path(__file__).parent / "results"
@@ -25,19 +25,16 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
         ArgumentError: no finished run of this name.
     """
     rows: list[dict[str, Any]] = []
-    for folder in sorted((root / name).glob("*")):
-        if (folder / "STATUS").read_text().strip() != "done":
+    for record in every(root):
+        if record.config["experiment"] != name or record.status != "done":
             continue
-        config = json.loads((folder / "config.json").read_text())
-        where = json.loads((folder / "environment.json").read_text())
-        for line in (folder / "metrics.jsonl").read_text().splitlines():
-            row = json.loads(line)
-            if row.pop("done", False):
-                continue
-            numbers = {k: v for k, v in row.items() if not isinstance(v, (list, dict)) and k != "unit"}
+        where = {key: record.environment[key] for key in ("date", "device", "jax")}
+        for row in record.rows:
+            numbers = {k: v for k, v in row.items() if not isinstance(v, (list, dict))}
             curve = {f"log10 k={k}": row["mean"][k] for k in (1, 10, 100, 1000) if k < len(row.get("mean", ()))}
-            rows.append({"run": folder.name.split("-")[0], "seed": config["seed"]} | numbers | curve
-                        | {key: where[key] for key in ("date", "device", "jax")})  # fmt: skip
+            rows.append(
+                {"run": record.folder.name.split("-")[0], "seed": record.config["seed"]} | numbers | curve | where
+            )
     if not rows:
         raise ArgumentError(f"no finished run of {name!r} under {root}")
     columns = list(dict.fromkeys(key for row in rows for key in row))

@@ -1,10 +1,13 @@
-"""What every experiment shares: its run folder, progress on the terminal, and the record of where it ran.
+"""What every experiment shares: its run folder, the trainings in it, and its command line.
 
-A run lives in `runs/<name>/<hash of the config>-s<seed>/`: config.json, environment.json, metrics.jsonl,
-summary.json, plots and STATUS. The same command goes on where it stopped; another config is another folder.
+A run lives in `runs/<name>/<hash of the config>-s<seed>/`: config.json, environment.json, metrics.jsonl (the rows of
+finished pieces of work), units/ (log and checkpoints of each training), summary.json, plots and STATUS. The same
+command goes on where it stopped; another config is another folder.
 """
 
 import dataclasses
+import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -12,55 +15,80 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import jax
 
-import seqjax
+import seqjax as sj
+from experiments import records
+from seqjax.files import write_whole
 
 RUNS = Path("runs")
 
+Rows = list[dict[str, Any]]
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and has saved what it had."""
+
 
 class Run:
-    """One run folder. `units` are the pieces of work done in earlier calls, so that they are not done again."""
+    """One run folder. `units` are the rows of the pieces of work done so far, also in earlier calls.
 
-    def __init__(self, name: str, config: Any, root: Path = RUNS) -> None:
-        values = {"seqjax": seqjax.__version__} | dataclasses.asdict(config)
+    Args:
+        name: of the experiment.
+        config: its dataclass; the field `seed` is not part of the hash.
+        by: the columns of the rows that say what was set; the others say what was measured.
+        root: folder of all runs.
+
+    Raises:
+        ArgumentError: another process is at work in this folder.
+    """
+
+    def __init__(self, name: str, config: Any, by: Sequence[str] = (), root: Path = RUNS) -> None:
+        values = {"seqjax": sj.__version__} | dataclasses.asdict(config)
         seed = values.pop("seed")
         text = json.dumps(values, sort_keys=True, default=str)
         self.folder = root / name / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-s{seed}"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder)
+        self.by = tuple(by)
         self._metrics = self.folder / "metrics.jsonl"
+        self.was_done = records.status(self.folder) == "done"
         self._write("config.json", {"experiment": name, "seed": seed} | values)
-        self._write("environment.json", environment())
-        self.units: dict[str, list[dict[str, Any]]] = {}
-        self._read()
-        status = self.folder / "STATUS"
-        self.was_done = status.exists() and status.read_text().strip() == "done"
-        self.status("running")
+        if not self.was_done:
+            self._write("environment.json", environment())
+        self.units: dict[str, Rows] = records.units(self._metrics)
+        self._write_metrics()
+        self._status("running")
 
-    def work(self, jobs: dict[str, Callable[[], list[dict[str, Any]]]]) -> None:
-        """Do the pieces of work that are not done yet, two at a time, as compiling leaves a core idle."""
-        todo = {unit: job for unit, job in jobs.items() if unit not in self.units}
-        with ThreadPoolExecutor(2) as pool:
-            futures = {pool.submit(job): unit for unit, job in todo.items()}
-            try:
-                for future in progress(as_completed(futures), "measuring", len(futures)):
-                    self.record(futures[future], future.result())
-            except BaseException:
-                self.status("failed")
-                pool.shutdown(cancel_futures=True)
-                raise
+    def work(self, jobs: Mapping[str, Callable[[Path], Rows]], at_once: int = 1) -> Rows:
+        """Do the pieces of work that are not done yet, each in a folder of its own; the rows of all.
 
-    def record(self, unit: str, rows: list[dict[str, Any]]) -> None:
+        With `at_once=2` two share the cores, as compiling leaves one idle; a training that is to hear SIGTERM must be
+        alone, in the main thread.
+        """
+        todo = {unit: functools.partial(job, self._unit(unit)) for unit, job in jobs.items() if unit not in self.units}
+        try:
+            if at_once == 1:
+                for i, (unit, work) in enumerate(todo.items(), 1):
+                    print(f"{unit} ({i} of {len(todo)})", file=sys.stderr, flush=True)
+                    self.record(unit, work())
+            else:
+                self._work_together(todo, at_once)
+        except BaseException as error:
+            self._status("stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed")
+            self._lock.close()
+            raise
+        return [row for unit in jobs for row in self.units[unit]]
+
+    def record(self, unit: str, rows: Rows) -> None:
         """Append the rows of a finished piece of work, in one write."""
-        lines = [json.dumps({"unit": unit} | row) for row in rows]
-        lines.append(json.dumps({"unit": unit, "done": True, "time": time.time()}))
         with self._metrics.open("a") as file:
-            file.write("\n".join(lines) + "\n")
+            file.write(_lines(unit, rows))
             file.flush()
             os.fsync(file.fileno())
         self.units[unit] = rows
@@ -68,11 +96,8 @@ class Run:
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary and mark the run as done."""
         self._write("summary.json", summary)
-        self.status("done")
-
-    def status(self, word: str) -> None:
-        """running, done or failed."""
-        (self.folder / "STATUS").write_text(word + "\n")
+        self._status("done")
+        self._lock.close()
 
     def plots(self) -> list[Path]:
         """The figures of a run that was done already."""
@@ -80,42 +105,74 @@ class Run:
 
     def plot(self, figures: dict[str, Any]) -> list[Path]:
         """Save figures as PNG and SVG; the paths of the PNGs."""
-        folder = self.folder / "plots"
-        folder.mkdir(exist_ok=True)
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=110)
-            figure.set_layout_engine("none")  # laid out once is enough
-            figure.savefig(folder / f"{name}.svg")
-        return sorted(folder / f"{name}.png" for name in figures)
+        return [save_figure(figure, self.folder / "plots" / name) for name, figure in sorted(figures.items())]
+
+    def _unit(self, unit: str) -> Path:
+        return self.folder / "units" / records.slug(unit)
+
+    def _work_together(self, todo: Mapping[str, Callable[[], Rows]], at_once: int) -> None:
+        with ThreadPoolExecutor(at_once) as pool:
+            futures = {pool.submit(job): unit for unit, job in todo.items()}
+            try:
+                for i, future in enumerate(as_completed(futures), 1):
+                    self.record(futures[future], future.result())
+                    print(f"{futures[future]} ({i} of {len(todo)})", file=sys.stderr, flush=True)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _status(self, word: str) -> None:
+        write_whole(self.folder / "STATUS", lambda file: file.write(word.encode() + b"\n"))
 
     def _write(self, name: str, value: Any) -> None:
-        part = self.folder / (name + ".part")
-        part.write_text(json.dumps(value, indent=1, default=str) + "\n")
-        os.replace(part, self.folder / name)
+        text = json.dumps(value, indent=1, default=str) + "\n"
+        write_whole(self.folder / name, lambda file: file.write(text.encode()))
 
-    def _read(self) -> None:
-        """Take up finished units; what a stopped run left unfinished is dropped from the file."""
-        if not self._metrics.exists():
-            return
-        pending: dict[str, list[dict[str, Any]]] = {}
-        for line in self._metrics.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            unit = row.pop("unit")
-            if row.get("done"):
-                self.units[unit] = pending.pop(unit, [])
-            else:
-                pending.setdefault(unit, []).append(row)
-        units, self.units = self.units, {}
-        part = self._metrics.with_suffix(".part")
-        part.write_text("")
-        self._metrics, kept = part, self._metrics
-        for unit, rows in units.items():
-            self.record(unit, rows)
-        os.replace(part, kept)
-        self._metrics = kept
+    def _write_metrics(self) -> None:
+        """Only finished units; what a stopped run left unfinished is dropped from the file."""
+        text = "".join(_lines(unit, rows) for unit, rows in self.units.items())
+        write_whole(self._metrics, lambda file: file.write(text.encode()))
+
+
+def check_options(config: Any, *names: str) -> None:
+    """Numbers, or all numbers of a tuple, that must be above 0; all others must not be below it.
+
+    Raises:
+        ArgumentError: one is, or a tuple is empty.
+    """
+    for name, value in dataclasses.asdict(config).items():
+        values = value if isinstance(value, tuple) else (value,)
+        if not values:
+            raise sj.ArgumentError(f"{name}: give at least one")
+        for number in (v for v in values if isinstance(v, (int, float))):
+            if number < 0 or (number == 0 and name in names) or number != number:
+                least = "above 0" if name in names else "at least 0"
+                raise sj.ArgumentError(f"{name} must be {least}, found {number}")
+
+
+def _lines(unit: str, rows: Rows) -> str:
+    rows = [*rows, {"done": True, "time": time.time()}]
+    return "".join(json.dumps({"unit": unit} | row) + "\n" for row in rows)
+
+
+def _locked(folder: Path) -> Any:
+    """A file that one process at a time holds; the system lets it go with the process, however that ends."""
+    file = (folder / ".lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise sj.ArgumentError(f"{folder}: another process is at work on this run") from None
+    return file
+
+
+def save_figure(figure: Any, path: Path) -> Path:
+    """Save as path.png and path.svg; the path of the PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path.with_suffix(".png"), dpi=110)
+    figure.set_layout_engine("none")  # laid out once is enough
+    figure.savefig(path.with_suffix(".svg"))
+    return path.with_suffix(".png")
 
 
 def environment() -> dict[str, Any]:
@@ -139,24 +196,30 @@ def environment() -> dict[str, Any]:
     }
 
 
-def progress(items: Iterable[Any], label: str, total: int | None = None) -> Iterable[Any]:
-    """Go through `items` with a bar on a terminal, and a line each elsewhere."""
-    from tqdm import tqdm
-
-    if sys.stderr.isatty():
-        return tqdm(items, desc=label, total=total, leave=False, dynamic_ncols=True)
-    return _told(items, label, total)
-
-
-def _told(items: Iterable[Any], label: str, total: int | None) -> Iterator[Any]:
-    for i, item in enumerate(items, 1):
-        yield item
-        print(f"{label}: {i} of {total}", file=sys.stderr, flush=True)
-
-
 def table(rows: list[list[str]]) -> str:
     """Rows of text as aligned columns, the first row as head."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
+
+
+def command(main: Callable[[Any], Any], options: Any, description: str | None) -> None:
+    """The command line of an experiment: its options, and `--seeds 0 1 2` for one run after another."""
+    import tyro
+
+    @dataclasses.dataclass(frozen=True)
+    class Command:
+        config: tyro.conf.OmitArgPrefixes[options]
+        """Of one run"""
+        seeds: tuple[int, ...] = ()
+        """Seeds of several runs, instead of --seed"""
+
+    given: Any = tyro.cli(Command, description=description)
+    try:
+        for seed in given.seeds or (given.config.seed,):
+            main(dataclasses.replace(given.config, seed=seed))
+    except Stopped as stop:
+        sys.exit(str(stop))
+    except sj.SeqjaxError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -9,13 +9,12 @@ Cells are compared at equal width, then with widths changed so that each has as 
     python -m experiments.gradient_norms --cell "LSTM(64)" "stack(RNN(32), GRU(32))" --lengths 10 100 1000
 """
 
-import bisect
 import dataclasses
 import functools
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,8 +24,10 @@ import optax
 
 import seqjax as sj
 from experiments import sources
-from experiments.common import Run, table
+from experiments.common import Rows, Run, command, table
 from experiments.report import exploding_rows, figures, flow_rows, reading
+from experiments.training import matched, sizes
+from seqjax import losses
 from seqjax.diagnostics import GradientFlow, gradient_flow, half_life, log_mean
 from seqjax.initializers import orthogonal
 
@@ -66,12 +67,10 @@ def main(config: Config) -> dict[str, Any]:
     source = sources.load(config.data)
     config = dataclasses.replace(config, lengths=check(config, cells, source))
     run = Run("gradient_norms", config)
-    jobs: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)
-    }
+    jobs: Any = {repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)}
     if config.exploding_scale and config.train_steps:
         jobs["exploding"] = functools.partial(explode, source, config)
-    run.work(jobs)
+    run.work(jobs, at_once=2)  # as compiling leaves a core idle
     rows = [{"group": group} | row for group, cell in plan(config, cells) for row in run.units[repr(cell)]]
     rows += run.units.get("exploding", [])
     summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows)}
@@ -121,28 +120,16 @@ def plan(config: Config, cells: list[sj.Cell]) -> list[tuple[str, sj.Cell]]:
     pairs = [("as given", cell) for cell in cells]
     if config.equal_parameters and len(cells) > 1 and all(isinstance(c, sj.Gated) for c in cells):
         most = max(count(cell) for cell in cells)
-        pairs += [("equal parameters", resized(cell, most)) for cell in cells]
+        pairs += [("equal parameters", matched(cell, most, 32)) for cell in cells]
     return pairs
 
 
 def count(cell: sj.Cell, in_features: int = 32) -> int:
     """Number of parameters."""
-    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    return sizes(jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features)))
 
 
-def resized(cell: Any, parameters: int) -> sj.Cell:
-    """The cell with the width that brings its parameter count nearest to `parameters`."""
-
-    def size(features: int) -> int:
-        return count(dataclasses.replace(cell, features=features))
-
-    above = bisect.bisect_left(range(1, parameters + 2), parameters, key=size) + 1
-    best = min(above, max(1, above - 1), key=lambda f: abs(size(f) - parameters))
-    return dataclasses.replace(cell, features=best)
-
-
-def study(cell: sj.Cell, source: sources.Source, config: Config) -> list[dict[str, Any]]:
+def study(cell: sj.Cell, source: sources.Source, config: Config, folder: Path) -> Rows:
     """Rows of one cell: every length, before and after a short training."""
     model = model_of(cell, source)
     params = started(model, source, config)
@@ -178,7 +165,7 @@ def flow(model: Any, params: Any, xs: Any, targets: Any, mask: Any) -> GradientF
     here, last = str(len(front)), params[str(len(front) + 1)]
 
     def loss(y: jax.Array) -> jax.Array:
-        return sources.cross_entropy(readout.apply(last, y), targets)
+        return losses.cross_entropy(readout.apply(last, y), targets)
 
     return gradient_flow(cell, params[here], xs, loss, mask=mask)
 
@@ -226,7 +213,7 @@ def train(
     def step(params: Any, state: Any, xs: Any, targets: Any) -> tuple[Any, Any, jax.Array, jax.Array]:
         def loss(params: Any) -> jax.Array:
             _, logits = sj.scan(model, params, xs)
-            return jnp.mean(sources.cross_entropy(logits if targets.ndim == 2 else logits[:, -1], targets))
+            return jnp.mean(losses.cross_entropy(logits if targets.ndim == 2 else logits[:, -1], targets))
 
         value, grads = jax.value_and_grad(loss)(params)
         updates, state = optimiser.update(grads, state, params)
@@ -240,7 +227,7 @@ def train(
     return params, log
 
 
-def explode(source: sources.Source, config: Config) -> list[dict[str, Any]]:
+def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
     """A tanh RNN with a recurrent scale above 1: its gradient flow, and plain SGD with and without clipping."""
     cell = sj.RNN(64, recurrent_init=orthogonal(config.exploding_scale))
     model = model_of(cell, source)
@@ -265,9 +252,4 @@ def model_of(cell: sj.Cell, source: sources.Source) -> sj.Cell:
 
 
 if __name__ == "__main__":
-    import tyro
-
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except sj.SeqjaxError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    command(main, Config, __doc__)

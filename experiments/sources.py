@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import seqjax as sj
@@ -38,12 +36,6 @@ class Source:
         assert self.xs is not None and self.labels is not None
         rows = rng.integers(0, len(self.xs), batch)
         return self.xs[rows, -length:], self.labels[rows]
-
-
-def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """-ln p(target) of each row, in nats."""
-    picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    return jax.nn.logsumexp(logits, axis=-1) - picked
 
 
 def load(data: str) -> Source:

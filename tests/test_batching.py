@@ -22,6 +22,7 @@ from seqjax import RNN, Embed, scan, stack
 from seqjax.batch import Batch
 from seqjax.batching import (
     Buckets,
+    Drawn,
     RandomWindows,
     Scaler,
     Shuffled,
@@ -745,3 +746,25 @@ def test_ragged_series_are_scaled_and_streamed_like_their_values():
     np.testing.assert_allclose(scaler.inverse(scaled).values, runs.values)
     lines = Ragged.of([np.arange(5), np.arange(5, 9)])
     np.testing.assert_array_equal(Stream(lines, 2, 2).batch(0).inputs, Stream(lines.values, 2, 2).batch(0).inputs)
+
+
+def test_drawn_batches_are_functions_of_seed_and_step():
+    def draw(key):
+        return {"x": jax.random.normal(key, (6, 2))}
+
+    source = Drawn(draw, seed=3)
+    expected = draw(jax.random.fold_in(jax.random.key(3), 5))["x"]
+    np.testing.assert_allclose(source.batch(5)["x"], expected, rtol=1e-6)
+    seen = [source.batch(step)["x"] for step in (5, 0, 5, 1)] + [Drawn(draw, seed=4).batch(5)["x"]]
+    np.testing.assert_array_equal(seen[0], seen[2])
+    assert len({x.tobytes() for x in map(np.asarray, seen)}) == 4
+    parts = [source.batch(5, index, 3)["x"] for index in range(3)]
+    np.testing.assert_array_equal(np.concatenate(parts), seen[0])
+    with pytest.raises(ArgumentError, match="6 rows cannot be shared by 4"):
+        source.batch(0, 0, 4)
+    with pytest.raises(ArgumentTypeError, match="draw must be a function of a key, found int"):
+        Drawn(3)
+    with pytest.raises(ArgumentError, match="seed"):
+        Drawn(draw, seed=-1)
+    with pytest.raises(ArgumentError, match="step"):
+        source.batch(-1)

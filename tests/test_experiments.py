@@ -16,8 +16,8 @@ pytest.importorskip("tqdm", reason="tqdm is not installed (extra: experiments)")
 
 import seqjax as sj
 from experiments import gradient_norms, sources
-from experiments.common import Run, table
 from experiments.gradient_norms import Config, main
+from experiments.training import matched
 from tests.test_style import ROOT
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs away. "
@@ -57,7 +57,7 @@ def test_run_folder_and_resume(text, tmp_path, capsys, monkeypatch):
         for name in ("norm_by_distance", "norm_by_length", "exploding")
         for kind in ("png", "svg")
     }
-    assert files == {"config.json", "environment.json", "metrics.jsonl", "summary.json", "STATUS"} | plots
+    assert files == {"config.json", "environment.json", "metrics.jsonl", "summary.json", "STATUS", ".lock"} | plots
     assert (run / "STATUS").read_text() == "done\n"
     assert json.loads((run / "summary.json").read_text()) == summary
     assert json.loads((run / "config.json").read_text())["cell"] == ["RNN(3)", "LSTM(3)"]
@@ -90,7 +90,7 @@ def test_rows_are_the_gradient(text):
     """A linear scalar cell under the experiment's own measurement gives its weight's powers."""
     source = sources.load(text)
     cell = sj.RNN(1, activation="identity", recurrent_init=sj.initializers.identity(0.5))
-    rows = gradient_norms.study(cell, source, tiny(text, lengths=(3, 6), train_steps=0))
+    rows = gradient_norms.study(cell, source, tiny(text, lengths=(3, 6), train_steps=0), None)
     for row in rows:
         mean = np.array(row["mean"])
         assert len(mean) == row["length"] + 1
@@ -115,9 +115,9 @@ def test_digits_and_own_cells(tmp_path, monkeypatch):
 def test_equal_parameters():
     target = gradient_norms.count(sj.LSTM(64))
     assert target == 4 * 64 * (32 + 64 + 1)
-    assert gradient_norms.resized(sj.RNN(64), target).features == 142  # f (33 + f) is 24,534, 24,850 or 25,168
+    assert matched(sj.RNN(64), target, 32).features == 142  # f (33 + f) is 24,534, 24,850 or 25,168
     for cell in (sj.RNN(64), sj.GRU(64), sj.LSTM(3)):
-        best = gradient_norms.resized(cell, target)
+        best = matched(cell, target, 32)
         here, *around = (
             gradient_norms.count(dataclasses.replace(best, features=best.features + d)) for d in (0, -1, 1)
         )
@@ -179,23 +179,6 @@ def test_wrong_texts(text, tmp_path):
         main(tiny("short.txt"))
     with pytest.raises(sj.DataError, match="cannot be read as UTF-8"):
         main(tiny("bytes.txt"))
-
-
-def test_a_failing_job_marks_the_run(tmp_path):
-    run = Run("x", tiny("words"), root=tmp_path)
-
-    def broken():
-        raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError):
-        run.work({"a": broken})
-    assert (run.folder / "STATUS").read_text() == "failed\n"
-    run.work({"a": lambda: [{"value": 1}]})
-    assert Run("x", tiny("words"), root=tmp_path).units == {"a": [{"value": 1}]}
-
-
-def test_table():
-    assert table([["a", "bb"], ["ccc", "d"]]) == "a    bb\n---  --\nccc  d"
 
 
 def test_windows_are_deterministic(text):

@@ -322,6 +322,15 @@ def test_patience_that_has_run_out_is_remembered():
         assert (result.reason, int(result.state.step), len(calls)) == ("patience", 6, 3)
 
 
+@pytest.mark.parametrize("higher, values, steps", [(False, [3.0, 1.5, 1.0, 0.5], 6), (True, [0.5, 0.2, 1.0], 6)])
+def test_a_target_ends_the_training(higher, values, steps):
+    checkpoints, left = Memory(), iter(values)
+    options = dict(evaluate=lambda p: {"loss": next(left)}, evaluate_every=2, target=1.0, higher_is_better=higher)
+    for _ in range(2):  # called again it has nothing to do
+        result = quiet(loss, PARAMS, ADAM, source(), steps=60, checkpoints=checkpoints, **options)
+        assert (result.reason, int(result.state.step), result.best["value"]) == ("target", steps, 1.0)
+
+
 # Log and progress -----------------------------------------------------------------------------------------------------
 
 
@@ -400,6 +409,8 @@ def test_fit_shows_progress_where_there_is_no_terminal(capsys):
         ({"evaluate_every": 0}, ArgumentError, "evaluate_every"),
         ({"save_every": -1}, ArgumentError, "save_every"),
         ({"patience": 3}, ArgumentError, "pass evaluate="),
+        ({"target": 3.0}, ArgumentError, "pass evaluate="),
+        ({"target": "low", "evaluate": checked}, ArgumentTypeError, "target must be a number"),
         ({"patience": 0, "evaluate": checked}, ArgumentError, "patience"),
         ({"evaluate": source()}, ArgumentTypeError, "train.evaluate"),
         ({"evaluate": lambda p: 1.0}, ArgumentTypeError, "evaluate must return a dict"),

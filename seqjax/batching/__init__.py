@@ -7,6 +7,7 @@ order, in any process. To resume, go on with the next number.
 from seqjax.batching.ahead import prefetch
 from seqjax.batching.buckets import Buckets
 from seqjax.batching.devices import shard, to_devices
+from seqjax.batching.drawn import Drawn
 from seqjax.batching.examples import Shuffled
 from seqjax.batching.order import permutation
 from seqjax.batching.scaler import Scaler
@@ -17,6 +18,7 @@ from seqjax.batching.with_grain import grain_source
 
 __all__ = [
     "Buckets",
+    "Drawn",
     "RandomWindows",
     "Scaler",
     "Shuffled",

@@ -1,7 +1,8 @@
-"""Figures with matplotlib: gradient norms, and what tasks and data sets look like. Saving a figure is the caller's."""
+"""Figures with matplotlib: gradient norms, runs, tasks, data sets. Saving a figure is the caller's."""
 
 from seqjax.plot.datasets import dataset
 from seqjax.plot.norms import COLOURS, norm_by_distance, norm_by_length, training
+from seqjax.plot.runs import comparison
 from seqjax.plot.tasks import task
 
-__all__ = ["COLOURS", "dataset", "norm_by_distance", "norm_by_length", "task", "training"]
+__all__ = ["COLOURS", "comparison", "dataset", "norm_by_distance", "norm_by_length", "task", "training"]

@@ -25,7 +25,7 @@ class Result(NamedTuple):
     params: those of the best evaluation; without `evaluate` the average if one is kept, else the last.
     best: {"step": ..., "value": ...} of the best evaluation, or None.
     history: the rows of `metrics.jsonl`, as dicts.
-    reason: why it ended: "steps", "patience" or "terminated".
+    reason: why it ended: "steps", "patience", "target" or "terminated".
     """
 
     state: State
@@ -55,6 +55,7 @@ def fit(
     best: str = "loss",
     higher_is_better: bool = False,
     patience: int | None = None,
+    target: float | None = None,
     log: Any = None,
     tensorboard: bool = False,
     checkpoints: Any = None,
@@ -85,6 +86,7 @@ def fit(
         evaluate_every: steps from evaluation to evaluation; `every` where None.
         best, higher_is_better: the name of the value in that dict which decides, and which way it goes.
         patience: stop after this many evaluations in a row without a better value.
+        target: stop at the first evaluation whose value is as good as this.
         log: a folder for `metrics.jsonl`; `tensorboard` adds TensorBoard's files (package tensorboardX).
         checkpoints: has `save(step, tree, meta)`, `latest()` and `restore(template)`, as `Checkpoints`. One is saved
             every `save_every` steps, or `evaluate_every` where None, and at the end. The tree is {"state": State}, and
@@ -102,7 +104,7 @@ def fit(
     steps, every, max_skips = whole("steps", steps), whole("every", every, 1), whole("max_skips", max_skips, 1)
     evaluate_every = every if evaluate_every is None else whole("evaluate_every", evaluate_every, 1)
     save_every = evaluate_every if save_every is None else whole("save_every", save_every, 1)
-    _check(source, carry, evaluate, patience, log, tensorboard, checkpoints)
+    _check(source, carry, evaluate, patience, target, log, tensorboard, checkpoints)
     check_mesh(mesh, specs)
     state = init_state(params, optimizer, key, carry=carry, ema=ema is not None)
     run = Run(step, state, optimizer, mesh, specs, (best, higher_is_better) if evaluate else None, checkpoints)
@@ -111,7 +113,7 @@ def fit(
         stop = stack.enter_context(sigterm())
         told = _reports(stack, start, steps, log, tensorboard, checkpoints is not None, max_skips, progress)
         batches = stack.enter_context(contextlib.closing(feed(source, start, max(start, steps), mesh)))
-        reason = "steps" if start >= steps else "patience" if run.waited(patience) else ""
+        reason = "steps" if start >= steps else run.settled(patience, target)
         while not reason:
             run.advance(next(batches), None if carry is None else source.starts(done))
             done += 1
@@ -121,11 +123,8 @@ def fit(
             if evaluate is not None and done % evaluate_every == 0:
                 told.read(run.state)
                 told.evaluated(done, run.judged(evaluate, done))
-            if run.waited(patience):
-                reason = "patience"
-            elif done == steps:
-                reason = "steps"
-            elif stop(done % every == 0):
+            reason = run.settled(patience, target) or ("steps" if done == steps else "")
+            if not reason and stop(done % every == 0):
                 reason = "terminated"
             if checkpoints is not None and (reason or done % save_every == 0):
                 told.read(run.state)
@@ -158,7 +157,9 @@ def _reports(
     return Reports(file, line, max_skips)
 
 
-def _check(source: Any, carry: Any, evaluate: Any, patience: Any, log: Any, tensorboard: Any, checkpoints: Any) -> None:
+def _check(
+    source: Any, carry: Any, evaluate: Any, patience: Any, target: Any, log: Any, tensorboard: Any, checkpoints: Any
+) -> None:
     if carry is not None and not callable(getattr(source, "starts", None)):
         raise ArgumentTypeError(f"a carry needs a source with starts(step), as Stream; found {type(source).__name__}")
     if evaluate is not None and not callable(evaluate):
@@ -168,6 +169,10 @@ def _check(source: Any, carry: Any, evaluate: Any, patience: Any, log: Any, tens
         )
     if patience is not None and evaluate is None:
         raise ArgumentError("patience waits for a better evaluation; pass evaluate= too")
+    if target is not None and evaluate is None:
+        raise ArgumentError("target is a value of an evaluation; pass evaluate= too")
+    if target is not None and (isinstance(target, bool) or not isinstance(target, (int, float)) or target != target):
+        raise ArgumentTypeError(f"target must be a number, found {target!r}")
     if patience is not None:
         whole("patience", patience, 1)
     if tensorboard and log is None:

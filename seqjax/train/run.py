@@ -83,9 +83,14 @@ class Run:
             self._best = self._best._replace(waited=self._best.waited + 1)
         return values
 
-    def waited(self, patience: int | None) -> bool:
-        """Whether there was no better evaluation for so long."""
-        return self._best is not None and patience is not None and self._best.waited >= patience
+    def settled(self, patience: int | None, target: float | None) -> str:
+        """Why there is no need to go on: "target" or "patience"; "" where there is."""
+        if self._best is None:
+            return ""
+        value, higher = self._best.value, self._judge[1]
+        if target is not None and value is not None and (value >= target if higher else value <= target):
+            return "target"
+        return "patience" if patience is not None and self._best.waited >= patience else ""
 
     def chosen(self) -> Any:
         """The parameters of the best evaluation; the average or the latest where there was none."""

@@ -1,0 +1,114 @@
+"""Runs of experiments: list them, show one, go on with one, compare some over their seeds.
+
+    python -m experiments list
+    python -m experiments show adding/1a2b3c4d-s0
+    python -m experiments resume adding/1a2b3c4d-s0
+    python -m experiments compare adding/1a2b3c4d temporal_order
+
+A run is named as `list` prints it, without `-s0` for all seeds, by its experiment for all of them, or by its folder.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+from experiments import records
+from experiments.common import RUNS, Stopped, save_figure, table
+from experiments.compare import compare, plain
+from experiments.records import Record
+from seqjax.errors import ArgumentError, SeqjaxError
+
+HERE = Path(__file__).parent
+
+
+def main(words: list[str] | None = None) -> None:
+    """The command line.
+
+    Raises:
+        ArgumentError, DataError: no such run, or one that cannot be read.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | show | resume | compare")
+    commands.add_parser("list", help="experiments that can be run, and the runs there are")
+    for name, about in (("show", "config, table and figures of a run"), ("resume", "go on with a run")):
+        commands.add_parser(name, help=about).add_argument("run")
+    several = commands.add_parser("compare", help="mean and interval over seeds: a table and a figure")
+    several.add_argument("run", nargs="+")
+    given = parser.parse_args(words)
+    if given.command == "list":
+        listed()
+    elif given.command == "compare":
+        compared(records.find(given.run, RUNS))
+    else:
+        {"show": shown, "resume": resumed}[given.command](_one(given.run))
+
+
+def listed() -> None:
+    """Print the experiments with their questions, and the runs."""
+    questions = [["experiment", "question"]]
+    for path in sorted(HERE.glob("*.py")):
+        if "\nclass Config" in (text := path.read_text()):
+            questions.append([path.stem, text.split('"""')[1].split("\n")[0]])
+    print(table(questions))
+    runs = [["run", "status", "date", "units", "device"]]
+    for record in records.every(RUNS):
+        where = record.environment
+        runs.append([record.name, record.status, where["date"], str(len(record.units)), where["device"]])
+    print("", table(runs) if len(runs) > 1 else f"no runs yet under {RUNS}/", sep="\n")
+
+
+def shown(record: Record) -> None:
+    """Print what a run was asked, where it ran, what it found so far, and its figures."""
+    print(f"{record.name}: {record.status}, in {record.folder}")
+    print(table([["option", "value"], *([k, str(v)] for k, v in record.config.items())]), "", sep="\n")
+    print(table([["where", ""], *([k, str(v)] for k, v in record.environment.items())]), "", sep="\n")
+    print(table(plain(record.rows)) if record.rows else "nothing is finished yet")
+    for path in sorted(record.folder.glob("plots/*.png")):
+        print(f"figure: {path}")
+
+
+def resumed(record: Record) -> None:
+    """Call the experiment with the run's own config, so that it goes on in the same folder.
+
+    Raises:
+        ArgumentError: the experiment has other options by now, so that it would be another run.
+    """
+    module = importlib.import_module(f"experiments.{record.config['experiment']}")
+    kinds = typing.get_type_hints(module.Config)
+    given = {name: value for name, value in record.config.items() if name not in ("experiment", "seqjax")}
+    if given.keys() != kinds.keys():
+        names = ", ".join(sorted(given.keys() ^ kinds.keys()))
+        raise ArgumentError(
+            f"resume: {record.name} was made by another version of the experiment, without or with {names}"
+        )
+    config = module.Config(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
+    module.main(dataclasses.replace(config))
+
+
+def compared(found: list[Record]) -> None:
+    """Print the table over seeds; draw the figure."""
+    rows, figure = compare(found)
+    print(table(rows))
+    print("± is half of a 95 % interval of the mean over seeds (Student's t)")
+    name = found[0].config["experiment"]
+    print(f"figure: {save_figure(figure, RUNS / name / 'comparison')}")
+
+
+def _one(word: str) -> Any:
+    found = records.find([word], RUNS)
+    if len(found) > 1:
+        raise ArgumentError(f"{word!r} names {len(found)} runs: {', '.join(record.name for record in found)}")
+    return found[0]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Stopped, SeqjaxError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,150 @@
+"""Runs beside each other: mean and interval over seeds, as a table and as a figure."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from experiments.common import Rows, Run, table
+from experiments.records import Record, read
+from seqjax.errors import ArgumentError
+
+CONFIDENCE = 0.95
+
+
+def conclude(run: Run, rows: Rows, measure: str, note: str = "") -> dict[str, Any]:
+    """Print the table of a run, draw its figure, and mark it as done; the summary.
+
+    Args:
+        run: whose units are done.
+        rows: of all of them.
+        measure: the column that answers the question, and the name of the evaluation that is drawn.
+        note: said below the table.
+    """
+    summary = {"by": run.by, "measure": measure, "rows": rows}
+    print(table(plain(rows)), *([note] if note else []), sep="\n\n")
+    for path in run.plots() or run.plot({measure: figure([read(run.folder)], run.by, measure)}):
+        print(f"figure: {path}")
+    run.finish(summary)
+    return summary
+
+
+def compare(records: list[Record]) -> tuple[list[list[str]], Any]:
+    """Table and figure of finished runs of one experiment.
+
+    Raises:
+        ArgumentError: none is finished, or they are of several experiments.
+    """
+    done = [record for record in records if record.status == "done"]
+    if not done:
+        raise ArgumentError(
+            "compare: none of these runs is done: " + ", ".join(f"{r.name} ({r.status})" for r in records)
+        )
+    names = {record.config["experiment"] for record in done}
+    if len(names) > 1:
+        raise ArgumentError(f"compare: runs of one experiment can be compared, found {', '.join(sorted(names))}")
+    if "measure" not in done[0].summary:
+        raise ArgumentError(f"compare: {done[0].config['experiment']} has no single measure; see `show`")
+    by, measure = tuple(done[0].summary["by"]), done[0].summary["measure"]
+    changed = varying(done)
+    by = tuple(dict.fromkeys((*changed, *by)))
+    return spread(grouped(done, changed), by), figure(done, by, measure)
+
+
+def varying(records: list[Record]) -> tuple[str, ...]:
+    """Options in which the runs differ, but for the seed and for lists, which say what was done and not how."""
+    options = [{k: v for k, v in record.config.items() if not isinstance(v, list)} for record in records]
+    names = dict.fromkeys(name for config in options for name in config if name != "seed")
+    return tuple(name for name in names if len({json.dumps(config.get(name)) for config in options}) > 1)
+
+
+def grouped(records: list[Record], changed: tuple[str, ...]) -> Rows:
+    """The rows of all runs, with the options in which they differ, and the seed."""
+    return [
+        {name: _word(record.config.get(name)) for name in changed} | {"seed": record.config["seed"]} | row
+        for record in records
+        for row in record.summary["rows"]
+    ]
+
+
+def spread(rows: Rows, by: tuple[str, ...]) -> list[list[str]]:
+    """One line for each setting: number of seeds, and of each measure the mean and its interval."""
+    groups: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(name) for name in by), []).append(row)
+    measures = [name for name in dict.fromkeys(k for row in rows for k in row) if name not in (*by, "seed")]
+    measures = [name for name in measures if not any(isinstance(row.get(name), (list, dict, str)) for row in rows)]
+    lines = [[*by, "seeds", *measures]]
+    for setting, group in groups.items():
+        values = [_spread([row.get(name) for row in group]) for name in measures]
+        lines.append([*map(_word, setting), str(len(group)), *values])
+    return lines
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean, and half the width of its 95 % interval by Student's t; NaN for a single value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, math.nan
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    return mean, quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def plain(rows: Rows) -> list[list[str]]:
+    """Rows as text, without what is no number or word."""
+    names = list(dict.fromkeys(k for row in rows for k in row))
+    names = [name for name in names if not any(isinstance(row.get(name), (list, dict)) for row in rows)]
+    return [names, *([_word(row.get(name)) for name in names] for row in rows)]
+
+
+def figure(records: list[Record], by: tuple[str, ...], measure: str) -> Any:
+    """The measure over the steps of training, and at the end with its interval over seeds."""
+    from seqjax import plot
+
+    curves: dict[str, list[tuple[list[float], list[float]]]] = {}
+    ends: dict[str, list[float]] = {}
+    baselines = set()
+    for record in records:
+        for unit, rows in record.units.items():
+            for row in rows:
+                options = {name: record.config.get(name) for name in by} | row
+                label = ", ".join(_word(options.get(name)) for name in by)
+                if row.get(measure) is not None:
+                    ends.setdefault(label, []).append(float(row[measure]))
+                baselines |= {float(row["baseline"])} if "baseline" in row else set()
+            points = [
+                (r["step"], r[f"evaluation/{measure}"]) for r in record.curves(unit) if f"evaluation/{measure}" in r
+            ]
+            if points and len(rows) == 1:
+                curves.setdefault(label, []).append(([x for x, _ in points], [y for _, y in points]))
+    bars = {label: interval(values) for label, values in ends.items()}
+    return plot.comparison(curves, bars, measure, sorted(baselines), records[0].config["experiment"])
+
+
+def _spread(values: list[Any]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    if all(isinstance(value, bool) for value in known):
+        return f"{sum(known)} of {len(values)}"
+    mean, half = interval([float(value) for value in known])
+    some = "" if len(known) == len(values) else f" ({len(known)} of {len(values)})"
+    if math.isnan(half):
+        return _number(mean) + some
+    return (_number(mean) if half == 0 else f"{_number(mean)} ± {half:.2g}") + some
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_word, value))
+    return _number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"

@@ -1,0 +1,82 @@
+"""Trainings inside a run: fit with its log and checkpoints in the unit's folder, and what every experiment scores."""
+
+import bisect
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import seqjax as sj
+from experiments.common import Stopped
+from seqjax import losses, train
+
+
+def trained(
+    folder: Path, model: sj.Cell, loss: Callable[..., Any], source: Any, *, steps: int, seed: int, rate: float,
+    params: Any = None, optimizer: Any = None, **options: Any,
+) -> tuple[train.Result, dict[str, Any]]:  # fmt: skip
+    """Train in a unit's folder, from where it stopped; the result, and the columns that all trainings have.
+
+    The optimiser is Adam with learning rate `rate` where none is given; options are those of `train.fit`.
+
+    Raises:
+        Stopped: SIGTERM came; the checkpoint is written.
+    """
+    if params is None:
+        params = started(model, source.batch(0).inputs, seed)
+    saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model)
+    begun = time.time()
+    result = train.fit(
+        loss, params, optimizer or optax.adam(rate), source, steps=steps, key=jax.random.key(seed),
+        log=folder, checkpoints=saved, **options,
+    )  # fmt: skip
+    if result.reason == "terminated":
+        raise Stopped(f"{folder}: stopped and saved; the same command goes on")
+    columns = {
+        "parameters": sizes(params),
+        "steps": int(result.state.step),
+        "seconds": round(time.time() - begun, 1),
+        "skipped": int(result.state.skipped.in_all),
+    }
+    return result, columns
+
+
+def started(model: sj.Cell, inputs: Any, seed: int) -> Any:
+    """Fresh parameters for inputs: tokens, or features on the last axis."""
+    width = inputs.shape[-1] if jnp.issubdtype(inputs.dtype, jnp.floating) else 0
+    return jax.jit(model.init, static_argnums=1)(jax.random.key(seed), width)
+
+
+def sizes(params: Any) -> int:
+    """Number of parameters."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def at_last(model: sj.Cell, params: Any, batch: Any) -> jax.Array:
+    """Outputs `[B, F]` of a model at the last real step."""
+    return losses.last(sj.scan(model, params, batch.inputs, lengths=batch.lengths)[1], batch.lengths)
+
+
+def first_below(history: list[dict[str, Any]], name: str, bound: float) -> int | None:
+    """The first step whose evaluation is below a bound."""
+    return next((row["step"] for row in history if row.get(f"evaluation/{name}", math.inf) < bound), None)
+
+
+def matched(cell: Any, parameters: int, in_features: int, model_of: Callable[[sj.Cell], sj.Cell] = lambda c: c) -> Any:
+    """The cell of the width with which `model_of(cell)` has about so many parameters."""
+
+    def of(features: int) -> Any:
+        return dataclasses.replace(cell, features=features)
+
+    def size(features: int) -> int:
+        model = model_of(of(features))
+        return sizes(jax.eval_shape(lambda: model.init(jax.random.key(0), in_features)))
+
+    above = bisect.bisect_left(range(1, parameters + 2), parameters, key=size) + 1
+    return of(min(above, max(1, above - 1), key=lambda features: abs(size(features) - parameters)))

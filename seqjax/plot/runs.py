@@ -1,0 +1,57 @@
+"""Runs beside each other, over training and at its end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqjax.plot.norms import _line
+
+Curve = tuple[Sequence[float], Sequence[float]]
+
+
+def comparison(
+    curves: Mapping[str, Sequence[Curve]],
+    ends: Mapping[str, tuple[float, float]],
+    measure: str,
+    baselines: Sequence[float] = (),
+    title: str = "",
+) -> Any:
+    """A measure over training steps, a line for each seed, and at the end, a point with an interval for each name.
+
+    Args:
+        curves: name -> one (steps, values) for each seed; {} leaves that panel out.
+        ends: name -> (mean, half of the interval or NaN).
+        measure: what it is called.
+        baselines: dotted lines.
+        title: above the figure.
+    """
+    from matplotlib.figure import Figure
+
+    wide = bool(curves)
+    height = max(3.2, 1.4 + 0.32 * len(ends))
+    figure = Figure(figsize=(10 if wide else 6, height), layout="constrained")
+    axes = figure.subplots(1, 2 if wide else 1, squeeze=False)[0]
+    names = list(dict.fromkeys([*ends, *curves]))
+    for i, name in enumerate(names):
+        line = _line(i)
+        for seed, (steps, values) in enumerate(curves.get(name, ())):
+            axes[0].plot(steps, values, **line | {"lw": 1.1}, alpha=0.8, label=None if seed else name)
+        if name in ends:
+            mean, half = ends[name]
+            error = None if np.isnan(half) else half
+            axes[-1].errorbar(mean, len(names) - i, xerr=error, fmt="o", ms=5, capsize=3, color=line["color"])
+    if wide:
+        axes[0].set(xlabel="training step", ylabel=measure)
+        if len(names) <= 12:
+            axes[0].legend(fontsize=7)
+    axes[-1].set(xlabel=f"{measure} at the end", yticks=range(len(names), 0, -1), yticklabels=names)
+    axes[-1].tick_params(axis="y", labelsize=7)
+    for value in baselines:
+        for axis, draw in zip(axes[::-1], ("axvline", "axhline")):
+            getattr(axis, draw)(value, color="#777777", ls=":", lw=1)
+    for axis in axes:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    return figure
