@@ -106,6 +106,8 @@ def figure(records: list[Record], by: tuple[str, ...], measure: str) -> Any:
     curves: dict[str, list[tuple[list[float], list[float]]]] = {}
     ends: dict[str, list[float]] = {}
     baselines = set()
+    settings = [{k: record.config.get(k) for k in by} | row for record in records for row in record.rows]
+    by = tuple(name for name in by if len({_word(row.get(name)) for row in settings}) > 1) or by[-1:]
     for record in records:
         for unit, rows in record.units.items():
             for row in rows:

@@ -31,7 +31,7 @@ def trained(
     if params is None:
         params = started(model, source.batch(0).inputs, seed)
     saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model)
-    begun = time.time()
+    begun = time.time() if saved.latest() is None else None
     result = train.fit(
         loss, params, optimizer or optax.adam(rate), source, steps=steps, key=jax.random.key(seed),
         log=folder, checkpoints=saved, **options,
@@ -41,7 +41,7 @@ def trained(
     columns = {
         "parameters": sizes(params),
         "steps": int(result.state.step),
-        "seconds": round(time.time() - begun, 1),
+        "seconds": None if begun is None else round(time.time() - begun, 1),  # unknown where it was stopped
         "skipped": int(result.state.skipped.in_all),
     }
     return result, columns
