@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -27,7 +26,7 @@ from experiments import sources
 from experiments.common import Rows, Run, command, table
 from experiments.report import exploding_rows, figures, flow_rows, reading
 from experiments.training import matched, sizes
-from seqjax import losses
+from seqjax import losses, train
 from seqjax.diagnostics import GradientFlow, gradient_flow, half_life, log_mean
 from seqjax.initializers import orthogonal
 
@@ -136,8 +135,8 @@ def study(cell: sj.Cell, source: sources.Source, config: Config, folder: Path) -
     rows = []
     for phase in ("before", "after"):
         if phase == "after":
-            optimiser = optax.adam(config.learning_rate)
-            params, _ = train(model, source, params, optimiser, config, config.train_length)
+            windows = Windows(source, config, config.train_length)
+            params = fitted(model, params, windows, optax.adam(config.learning_rate), config, None).params
         head = {"cell": repr(cell), "size": count(cell), "phase": phase}
         rows += [head | row for row in measured(model, source, params, config)]
     return rows
@@ -199,32 +198,28 @@ def _log10(logs: np.ndarray) -> list[float | None]:
     return [round(float(v) / LOG10, 4) if np.isfinite(v) else None for v in logs]
 
 
-def train(
-    model: sj.Cell,
-    source: sources.Source,
-    params: Any,
-    optimiser: optax.GradientTransformation,
-    config: Config,
-    length: int,
-) -> tuple[Any, list[tuple[float, float]]]:
-    """Train on windows of `length` steps; the parameters, and loss and gradient norm of every step."""
+class Windows:
+    """A source of the windows of all training steps, drawn one after the other."""
 
-    @jax.jit
-    def step(params: Any, state: Any, xs: Any, targets: Any) -> tuple[Any, Any, jax.Array, jax.Array]:
-        def loss(params: Any) -> jax.Array:
-            _, logits = sj.scan(model, params, xs)
-            return jnp.mean(losses.cross_entropy(logits if targets.ndim == 2 else logits[:, -1], targets))
+    def __init__(self, source: sources.Source, config: Config, length: int) -> None:
+        rng = np.random.default_rng((config.seed, 0))
+        self._batches = [source.windows(rng, config.batch, length) for _ in range(config.train_steps)]
 
-        value, grads = jax.value_and_grad(loss)(params)
-        updates, state = optimiser.update(grads, state, params)
-        return optax.apply_updates(params, updates), state, value, optax.tree.norm(grads)
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of a step."""
+        return self._batches[step]
 
-    state, rng, log = optimiser.init(params), np.random.default_rng((config.seed, 0)), []
-    for _ in range(config.train_steps):
-        batch = source.windows(rng, config.batch, length)
-        params, state, value, norm = step(params, state, *batch)
-        log.append((float(value), float(norm)))
-    return params, log
+
+def fitted(model: sj.Cell, params: Any, source: Windows, optimizer: Any, config: Config, clip: Any) -> train.Result:
+    """Train on the windows; loss and gradient norm of every step stand in the history."""
+
+    def loss(params: Any, batch: Any, key: Any) -> train.Mean:
+        xs, targets = batch
+        _, logits = sj.scan(model, params, xs)
+        return train.Mean.of(losses.cross_entropy(logits if targets.ndim == 2 else logits[:, -1], targets))
+
+    options: Any = {"clip": clip, "every": 1, "max_skips": config.train_steps + 1, "progress": False}
+    return train.fit(loss, params, optimizer, source, steps=config.train_steps, key=jax.random.key(0), **options)
 
 
 def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
@@ -235,13 +230,11 @@ def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
     head = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before"}
     rows = [head | row for row in measured(model, source, params, config)]
     for clip in (None, 1.0):
-        sgd = optax.sgd(EXPLODING_RATE)
-        optimiser = sgd if clip is None else optax.chain(optax.clip_by_global_norm(clip), sgd)
         length = min(EXPLODING_LENGTH, source.longest)
-        _, log = train(model, source, params, optimiser, config, length)
-        losses, norms = zip(*log) if log else ((), ())
+        log = fitted(model, params, Windows(source, config, length), optax.sgd(EXPLODING_RATE), config, clip).history
         row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
-        rows.append(row | {"losses": losses, "norms": _log10(np.log(norms))})
+        norms = _log10(np.log([row["norm"] for row in log]))
+        rows.append(row | {"losses": [row["loss"] for row in log], "norms": norms})
     return rows
 
 
