@@ -9,7 +9,6 @@ A run is named as `list` prints it, without `-s0` for all seeds, by its experime
 """
 
 import argparse
-import dataclasses
 import importlib
 import sys
 import typing
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import records
-from experiments.common import RUNS, Stopped, save_figure, table
+from experiments.common import RUNS, Stopped, folder_of, save_figure, table
 from experiments.compare import compare, plain
 from experiments.records import Record
 from seqjax.errors import ArgumentError, SeqjaxError
@@ -57,10 +56,11 @@ def listed() -> None:
             questions.append([path.stem, text.split('"""')[1].split("\n")[0]])
     print(table(questions))
     runs = [["run", "status", "date", "units", "device"]]
-    for record in records.every(RUNS):
+    found, damaged = records.every(RUNS)
+    for record in found:
         where = record.environment
         runs.append([record.name, record.status, where["date"], str(len(record.units)), where["device"]])
-    print("", table(runs) if len(runs) > 1 else f"no runs yet under {RUNS}/", sep="\n")
+    print("", table(runs) if len(runs) > 1 else f"no runs yet under {RUNS}/", *damaged, sep="\n")
 
 
 def shown(record: Record) -> None:
@@ -79,6 +79,8 @@ def resumed(record: Record) -> None:
     Raises:
         ArgumentError: the experiment has other options by now, so that it would be another run.
     """
+    if not (HERE / f"{record.config['experiment']}.py").exists():
+        raise ArgumentError(f"resume: there is no experiment {record.config['experiment']!r} any more")
     module = importlib.import_module(f"experiments.{record.config['experiment']}")
     kinds = typing.get_type_hints(module.Config)
     given = {name: value for name, value in record.config.items() if name not in ("experiment", "seqjax")}
@@ -88,15 +90,23 @@ def resumed(record: Record) -> None:
             f"resume: {record.name} was made by another version of the experiment, without or with {names}"
         )
     config = module.Config(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
-    module.main(dataclasses.replace(config))
+    if (folder := folder_of(record.config["experiment"], config)).resolve() != record.folder.resolve():
+        raise ArgumentError(
+            f"resume: {record.name} was made by another version of seqjax, or edited; now it is {folder}"
+        )
+    module.main(config)
 
 
 def compared(found: list[Record]) -> None:
     """Print the table over seeds; draw the figure."""
+    done = [record for record in found if record.status == "done"]
     rows, figure = compare(found)
     print(table(rows))
     print("± is half of a 95 % interval of the mean over seeds (Student's t)")
-    name = found[0].config["experiment"]
+    for record in found:
+        if record not in done:
+            print(f"left out: {record.name} ({record.status})")
+    name = done[0].config["experiment"]
     print(f"figure: {save_figure(figure, RUNS / name / 'comparison')}")
 
 

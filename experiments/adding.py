@@ -1,8 +1,9 @@
 """Which cells carry two numbers across a long sequence: the adding problem.
 
-Expectation (Hochreiter and Schmidhuber 1997; Le et al. 2015): gated cells and an RNN that starts at the identity solve
-it, a tanh RNN stays near the mean squared error of always answering 1, which is 1/6, as its gradient does not reach the
-first number. Solved is a mean squared error below 0.005.
+Expectation (Hochreiter and Schmidhuber 1997; in the form of Le et al. 2015, numbers in [0, 1] and one mark in each
+half): gated cells solve it, a tanh RNN stays near the mean squared error of always answering 1, which is 1/6, as its
+gradient does not reach the first number. Solved is our bound, a mean squared error below 0.005 on 2,000 fresh
+sequences; the error in the table is that of the best parameters on five times as many others.
 
     python -m experiments.adding --length 200 --seeds 0 1 2
 """
@@ -15,7 +16,7 @@ from typing import Any
 import seqjax as sj
 from experiments.common import Rows, Run, check_options, command
 from experiments.compare import conclude
-from experiments.training import at_last, first_below, trained
+from experiments.training import at_last, cells_of, first_below, trained
 from seqjax import batching, losses, tasks, train
 
 SOLVED = 0.005
@@ -52,7 +53,7 @@ def main(config: Config) -> dict[str, Any]:
         ArgumentError: an option out of range, a length that is too short.
     """
     check_options(config, "steps", "batch", "learning_rate", "clip", "every", "evaluation")
-    cells = [sj.cell_from_text(text) for text in config.cell]
+    cells = cells_of(config.cell)
     tasks.adding.baseline(config.length)
     run = Run("adding", config, by=("length", "cell"))
     jobs = {f"{cell!r} T={config.length}": functools.partial(study, config, cell) for cell in cells}
@@ -67,8 +68,11 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
     def source(batch: int, seed: int) -> batching.Drawn:
         return batching.Drawn(lambda key: tasks.adding.sample(key, batch, config.length), seed=seed)
 
-    def mse(params: Any, seed: int, sequences: int) -> dict[str, float]:
-        return {"mse": train.evaluate(loss, params, source(500, seed), steps=-(-sequences // 500))["loss"]}
+    size = min(500, config.evaluation)
+    valid, test = (source(size, seed + config.seed) for seed in (1_000_000, 2_000_000))
+
+    def mse(params: Any, fresh: batching.Drawn, sequences: int) -> dict[str, float]:
+        return {"mse": train.evaluate(loss, params, fresh, steps=-(-sequences // size))["loss"]}
 
     result, columns = trained(
         folder,
@@ -80,14 +84,19 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
         rate=config.learning_rate,
         clip=config.clip,
         every=min(config.every, config.steps),
-        evaluate=lambda params: mse(params, 1_000_000 + config.seed, config.evaluation),
+        evaluate=lambda params: mse(params, valid, config.evaluation),
         best="mse",
         target=SOLVED - 1e-9,
     )
-    test = mse(result.params, 2_000_000 + config.seed, 5 * config.evaluation)
-    found = {"length": config.length, "cell": repr(cell)} | test | {"solved": test["mse"] < SOLVED}
-    reached = {"solved at": first_below(result.history, "mse", SOLVED)}
-    return [found | reached | {"baseline": tasks.adding.baseline(config.length)} | columns]
+    tested = mse(result.params, test, 5 * config.evaluation)
+    reached = first_below(result.history, "mse", SOLVED)
+    found = {"length": config.length, "cell": repr(cell)} | tested
+    return [
+        found
+        | {"solved": reached is not None, "solved at": reached}
+        | {"baseline": tasks.adding.baseline(config.length)}
+        | columns
+    ]
 
 
 def squared(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:

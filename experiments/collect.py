@@ -25,7 +25,7 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
         ArgumentError: no finished run of this name.
     """
     rows: list[dict[str, Any]] = []
-    for record in every(root):
+    for record in every(root)[0]:
         if record.config["experiment"] != name or record.status != "done":
             continue
         where = {key: record.environment[key] for key in ("date", "device", "jax")}

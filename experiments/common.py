@@ -5,17 +5,19 @@ finished pieces of work), units/ (log and checkpoints of each training), summary
 command goes on where it stopped; another config is another folder.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import functools
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ import jax
 import seqjax as sj
 from experiments import records
 from seqjax.files import write_whole
+from seqjax.train.signals import sigterm
 
 RUNS = Path("runs")
 
@@ -46,24 +49,34 @@ class Run:
 
     Raises:
         ArgumentError: another process is at work in this folder.
+        DataError: the folder cannot be written, or holds something else.
     """
 
     def __init__(self, name: str, config: Any, by: Sequence[str] = (), root: Path = RUNS) -> None:
-        values = {"seqjax": sj.__version__} | dataclasses.asdict(config)
-        seed = values.pop("seed")
-        text = json.dumps(values, sort_keys=True, default=str)
-        self.folder = root / name / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-s{seed}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.folder)
+        self.folder, values = folder_of(name, config, root), _values(name, config)
+        with _disk(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.folder)
         self.by = tuple(by)
         self._metrics = self.folder / "metrics.jsonl"
-        self.was_done = records.status(self.folder) == "done"
-        self._write("config.json", {"experiment": name, "seed": seed} | values)
-        if not self.was_done:
-            self._write("environment.json", environment())
+        try:
+            self._take_up(values)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _take_up(self, values: dict[str, Any]) -> None:
+        """Find what there is of the run, before anything is written."""
+        kept = records.config(self.folder)
+        if kept is not None and kept != json.loads(json.dumps(values, default=str)):
+            raise sj.DataError(f"{self.folder}/config.json is not the config of this run. Was it edited?")
         self.units: dict[str, Rows] = records.units(self._metrics)
-        self._write_metrics()
-        self._status("running")
+        self.was_done = records.status(self.folder) == "done"
+        if not self.was_done:
+            self._write("config.json", values)
+            self._write("environment.json", environment())
+            records.drop_unfinished(self._metrics)
+            self._status("running")
 
     def work(self, jobs: Mapping[str, Callable[[Path], Rows]], at_once: int = 1) -> Rows:
         """Do the pieces of work that are not done yet, each in a folder of its own; the rows of all.
@@ -73,21 +86,27 @@ class Run:
         """
         todo = {unit: functools.partial(job, self._unit(unit)) for unit, job in jobs.items() if unit not in self.units}
         try:
-            if at_once == 1:
-                for i, (unit, work) in enumerate(todo.items(), 1):
-                    print(f"{unit} ({i} of {len(todo)})", file=sys.stderr, flush=True)
-                    self.record(unit, work())
-            else:
+            if at_once > 1:
                 self._work_together(todo, at_once)
+            else:
+                self._work_alone(todo)
         except BaseException as error:
             self._status("stopped" if isinstance(error, (Stopped, KeyboardInterrupt)) else "failed")
             self._lock.close()
             raise
         return [row for unit in jobs for row in self.units[unit]]
 
+    def _work_alone(self, todo: Mapping[str, Callable[[], Rows]]) -> None:
+        with sigterm() as asked:
+            for i, (unit, work) in enumerate(todo.items(), 1):
+                print(f"{unit} ({i} of {len(todo)})", file=sys.stderr, flush=True)
+                self.record(unit, work())
+                if asked(True) and i < len(todo):
+                    raise Stopped(f"{self.folder}: stopped; the same command goes on")
+
     def record(self, unit: str, rows: Rows) -> None:
         """Append the rows of a finished piece of work, in one write."""
-        with self._metrics.open("a") as file:
+        with _disk(self._metrics), self._metrics.open("a") as file:
             file.write(_lines(unit, rows))
             file.flush()
             os.fsync(file.fileno())
@@ -111,15 +130,20 @@ class Run:
         return self.folder / "units" / records.slug(unit)
 
     def _work_together(self, todo: Mapping[str, Callable[[], Rows]], at_once: int) -> None:
+        failed: list[BaseException] = []
         with ThreadPoolExecutor(at_once) as pool:
             futures = {pool.submit(job): unit for unit, job in todo.items()}
-            try:
-                for i, future in enumerate(as_completed(futures), 1):
-                    self.record(futures[future], future.result())
-                    print(f"{futures[future]} ({i} of {len(todo)})", file=sys.stderr, flush=True)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+            for i, future in enumerate(as_completed(futures), 1):
+                if future.cancelled():
+                    continue
+                if future.exception():
+                    failed.append(future.exception())  # type: ignore[arg-type]
+                    pool.shutdown(wait=False, cancel_futures=True)  # what has begun is finished and kept
+                    continue
+                self.record(futures[future], future.result())
+                print(f"{futures[future]} ({i} of {len(todo)})", file=sys.stderr, flush=True)
+        if failed:
+            raise failed[0]
 
     def _status(self, word: str) -> None:
         write_whole(self.folder / "STATUS", lambda file: file.write(word.encode() + b"\n"))
@@ -128,10 +152,24 @@ class Run:
         text = json.dumps(value, indent=1, default=str) + "\n"
         write_whole(self.folder / name, lambda file: file.write(text.encode()))
 
-    def _write_metrics(self) -> None:
-        """Only finished units; what a stopped run left unfinished is dropped from the file."""
-        text = "".join(_lines(unit, rows) for unit, rows in self.units.items())
-        write_whole(self._metrics, lambda file: file.write(text.encode()))
+
+def folder_of(name: str, config: Any, root: Path = RUNS) -> Path:
+    """The folder of a config and seed."""
+    values = {key: value for key, value in _values(name, config).items() if key not in ("experiment", "seed")}
+    text = json.dumps(values, sort_keys=True, default=str)
+    return root / name / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-s{config.seed}"
+
+
+def _values(name: str, config: Any) -> dict[str, Any]:
+    return {"experiment": name, "seed": config.seed, "seqjax": sj.__version__} | dataclasses.asdict(config)
+
+
+@contextlib.contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise sj.DataError(f"{path} cannot be written: {error.strerror}. Is there room?") from error
 
 
 def check_options(config: Any, *names: str) -> None:
@@ -145,25 +183,31 @@ def check_options(config: Any, *names: str) -> None:
         if not values:
             raise sj.ArgumentError(f"{name}: give at least one")
         for number in (v for v in values if isinstance(v, (int, float))):
-            if number < 0 or (number == 0 and name in names) or number != number:
+            if number < 0 or (number == 0 and name in names) or not math.isfinite(number) or number >= 2**31:
                 least = "above 0" if name in names else "at least 0"
-                raise sj.ArgumentError(f"{name} must be {least}, found {number}")
+                raise sj.ArgumentError(f"{name} must be {least} and below 2^31, found {number}")
 
 
 def _lines(unit: str, rows: Rows) -> str:
-    rows = [*rows, {"done": True, "time": time.time()}]
+    where = {key: value for key, value in environment().items() if key in ("jax", "device", "commit")}
+    rows = [*rows, {"done": True, "rows": len(rows), "time": time.time()} | where]
     return "".join(json.dumps({"unit": unit} | row) + "\n" for row in rows)
 
 
 def _locked(folder: Path) -> Any:
     """A file that one process at a time holds; the system lets it go with the process, however that ends."""
     file = (folder / ".lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise sj.ArgumentError(f"{folder}: another process is at work on this run") from None
-    return file
+    for wait in (0.1, 0.2, 0.7, 0.0):  # `list` looks at it for a moment
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            time.sleep(wait)
+        except OSError:
+            file.close()
+            raise
+    file.close()
+    raise sj.ArgumentError(f"{folder}: another process is at work on this run")
 
 
 def save_figure(figure: Any, path: Path) -> Path:

@@ -55,29 +55,37 @@ def compare(records: list[Record]) -> tuple[list[list[str]], Any]:
 
 def varying(records: list[Record]) -> tuple[str, ...]:
     """Options in which the runs differ, but for the seed and for lists, which say what was done and not how."""
-    options = [{k: v for k, v in record.config.items() if not isinstance(v, list)} for record in records]
+    options = [{k: v for k, v in _settings(record).items() if not isinstance(v, list)} for record in records]
     names = dict.fromkeys(name for config in options for name in config if name != "seed")
     return tuple(name for name in names if len({json.dumps(config.get(name)) for config in options}) > 1)
 
 
 def grouped(records: list[Record], changed: tuple[str, ...]) -> Rows:
     """The rows of all runs, with the options in which they differ, and the seed."""
-    return [
-        {name: _word(record.config.get(name)) for name in changed} | {"seed": record.config["seed"]} | row
-        for record in records
-        for row in record.summary["rows"]
-    ]
+    found = []
+    for record in records:
+        settings = {name: _word(_settings(record).get(name)) for name in changed}
+        for row in record.summary["rows"]:
+            measured = {f"{name} (found)" if name in changed else name: value for name, value in row.items()}
+            found.append(settings | {"seed": record.config["seed"]} | measured)
+    return found
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """What a run's numbers may depend on."""
+    return record.config | {name: record.environment[name] for name in ("device", "jax")}
 
 
 def spread(rows: Rows, by: tuple[str, ...]) -> list[list[str]]:
-    """One line for each setting: number of seeds, and of each measure the mean and its interval."""
-    groups: dict[tuple[Any, ...], Rows] = {}
+    """One line for each setting: number of seeds, and of each measure the mean and its interval. A seed counts once."""
+    groups: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(tuple(row.get(name) for name in by), []).append(row)
+        groups.setdefault(tuple(row.get(name) for name in by), {}).setdefault(row["seed"], row)
     measures = [name for name in dict.fromkeys(k for row in rows for k in row) if name not in (*by, "seed")]
     measures = [name for name in measures if not any(isinstance(row.get(name), (list, dict, str)) for row in rows)]
     lines = [[*by, "seeds", *measures]]
-    for setting, group in groups.items():
+    for setting, seeds in groups.items():
+        group = list(seeds.values())
         values = [_spread([row.get(name) for row in group]) for name in measures]
         lines.append([*map(_word, setting), str(len(group)), *values])
     return lines
@@ -103,26 +111,26 @@ def figure(records: list[Record], by: tuple[str, ...], measure: str) -> Any:
     """The measure over the steps of training, and at the end with its interval over seeds."""
     from seqjax import plot
 
-    curves: dict[str, list[tuple[list[float], list[float]]]] = {}
-    ends: dict[str, list[float]] = {}
+    curves: dict[str, dict[int, tuple[list[float], list[float]]]] = {}
+    ends: dict[str, dict[int, float]] = {}
     baselines = set()
-    settings = [{k: record.config.get(k) for k in by} | row for record in records for row in record.rows]
-    by = tuple(name for name in by if len({_word(row.get(name)) for row in settings}) > 1) or by[-1:]
-    for record in records:
-        for unit, rows in record.units.items():
-            for row in rows:
-                options = {name: record.config.get(name) for name in by} | row
-                label = ", ".join(_word(options.get(name)) for name in by)
-                if row.get(measure) is not None:
-                    ends.setdefault(label, []).append(float(row[measure]))
-                baselines |= {float(row["baseline"])} if "baseline" in row else set()
-            points = [
-                (r["step"], r[f"evaluation/{measure}"]) for r in record.curves(unit) if f"evaluation/{measure}" in r
-            ]
-            if points and len(rows) == 1:
-                curves.setdefault(label, []).append(([x for x, _ in points], [y for _, y in points]))
-    bars = {label: interval(values) for label, values in ends.items()}
-    return plot.comparison(curves, bars, measure, sorted(baselines), records[0].config["experiment"])
+    rows = [(record, unit, row) for record in records for unit, rows in record.units.items() for row in rows]
+    options = [
+        row | {k: v for k, v in _settings(record).items() if k in by and not isinstance(v, list)}
+        for record, _, row in rows
+    ]
+    by = tuple(name for name in by if len({_word(option.get(name)) for option in options}) > 1) or by[-1:]
+    for (record, unit, row), option in zip(rows, options):
+        label, seed = ", ".join(_word(option.get(name)) for name in by), record.config["seed"]
+        if row.get(measure) is not None:
+            ends.setdefault(label, {}).setdefault(seed, float(row[measure]))
+        baselines |= {float(row["baseline"])} if "baseline" in row else set()
+        points = [(r["step"], r[f"evaluation/{measure}"]) for r in record.curves(unit) if f"evaluation/{measure}" in r]
+        if points and len(record.units[unit]) == 1:
+            curves.setdefault(label, {}).setdefault(seed, ([x for x, _ in points], [y for _, y in points]))
+    bars = {label: interval(list(values.values())) for label, values in ends.items()}
+    lines = {label: list(seeds.values()) for label, seeds in curves.items()}
+    return plot.comparison(lines, bars, measure, sorted(baselines), records[0].config["experiment"])
 
 
 def _spread(values: list[Any]) -> str:

@@ -4,8 +4,9 @@ Expectation: parameters and arithmetic as 1 : 4 : 3. Where steps are small the l
 grows with the length and little with the cell; where they are wide the matrix products decide. Memory grows with the
 length times what the gradient keeps: the carries, of which an LSTM has two.
 
-Float32, batch 32, inputs as wide as the cell; the gradient of a sum of squares of all outputs in parameters and inputs.
-The cells take turns, so that a machine that slows down slows all. Memory is XLA's temporary memory of the program.
+Float32, batch 32, inputs as wide as the cell; the gradient of a sum of squares of all outputs in parameters and
+inputs. The cells take turns, so that a machine that slows down slows all. Memory is XLA's temporary memory of the
+program.
 
     python -m experiments.efficiency --widths 32 128 512 --lengths 100 400
 """

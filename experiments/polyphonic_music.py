@@ -2,9 +2,12 @@
 
 Expectation (Chung et al. 2014, table 2; about 20,000 parameters each, test nats a step): JSB chorales tanh 9.10, GRU
 8.54, LSTM 8.67; Nottingham 3.13, 3.23, 3.20. Bai et al. 2018 with 300,000 and 1,000,000: 8.91, 8.43, 8.45 and 4.05,
-3.46, 3.29. A frame is 88 keys; its nats are summed over the keys and averaged over all predicted frames, those from
-the second on. Floors: every key by its share in the training frames (Bernoulli), and by the same key one step before
-(Markov); a model that is not below the latter has learned nothing but how long notes last.
+3.46, 3.29. Chung trained with RMSProp, weight noise 0.075 and a learning rate chosen for each cell; here it is Adam,
+one learning rate and noise for all, and the average of the parameters over the updates is evaluated. The widths are
+his; with all 88 keys and the readout they make 21,256 (LSTM), 22,812 (GRU) and 27,788 (tanh) parameters. A frame is 88
+keys; its nats are summed over the keys and averaged over all predicted frames, those from the second on. Floors: every
+key by its share in the training frames (Bernoulli), and by the same key one step before (Markov); a model that is not
+below the latter has learned nothing but how long notes last.
 
     python -m experiments.polyphonic_music --data nottingham --seeds 0 1 2
 """
@@ -21,7 +24,7 @@ import numpy as np
 import seqjax as sj
 from experiments.common import Rows, Run, check_options, command
 from experiments.compare import conclude
-from experiments.training import trained
+from experiments.training import cells_of, trained
 from seqjax import batching, datasets, losses, train
 
 KEYS = 88
@@ -63,7 +66,7 @@ def main(config: Config) -> dict[str, Any]:
     check_options(config, "batch", "epochs", "patience", "learning_rate", "clip")
     if config.data not in DATA:
         raise sj.ArgumentError(f"data must be one of {', '.join(DATA)}, found {config.data!r}")
-    cells = [sj.cell_from_text(text) for text in config.cell]
+    cells = cells_of(config.cell)
     data = datasets.load(config.data)
     run = Run("polyphonic_music", config, by=("data", "cell"))
     jobs = {f"{config.data} {cell!r}": functools.partial(study, config, cell, data) for cell in cells}
@@ -96,10 +99,8 @@ def study(config: Config, cell: sj.Cell, data: Any, folder: Path) -> Rows:
         patience=config.patience,
     )
     found = {"data": config.data, "cell": repr(cell), "nats": train.evaluate(score, result.params, test)["loss"]}
-    assert result.best is not None
     bernoulli, markov = floors(data)
-    more = {"valid nats": result.best["value"], "best epoch": result.best["step"] // epoch, "baseline": markov}
-    return [found | more | {"bernoulli": bernoulli} | columns]
+    return [found | {"baseline": markov, "bernoulli": bernoulli} | columns]
 
 
 def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:

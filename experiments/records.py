@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqjax.errors import ArgumentError, DataError
+from seqjax.files import write_whole
 from seqjax.train import read_rows
 
 
@@ -38,7 +39,7 @@ class Record:
     @property
     def status(self) -> str:
         """done, failed, stopped, running; or killed, where it says running and no process is at work on it."""
-        word = status(self.folder)
+        word = status(self.folder) or "running"
         return "killed" if word == "running" and not _held(self.folder) else word
 
     @property
@@ -61,23 +62,66 @@ def slug(unit: str) -> str:
 def status(folder: Path) -> str:
     """The word in the file STATUS, "" where there is none."""
     path = folder / "STATUS"
-    return path.read_text().strip() if path.exists() else ""
+    return path.read_text(errors="replace").strip() if path.exists() else ""
+
+
+def config(folder: Path) -> dict[str, Any] | None:
+    """The config of a run's folder, None where there is none yet.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _json(folder / "config.json") if (folder / "config.json").exists() else None
 
 
 def units(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of finished units in a run's metrics.jsonl; what a stopped run left unfinished is left out."""
+    """The rows of finished units in a run's metrics.jsonl; what a stopped run left unfinished is left out.
+
+    Raises:
+        DataError: a line is damaged, but for a last one that a kill cut off.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     pending: dict[str, list[dict[str, Any]]] = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for number, line in enumerate(_lines(path), 1):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        unit = row.pop("unit")
-        if row.get("done"):
-            found[unit] = pending.pop(unit, [])
-        else:
+            unit = row.pop("unit")
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise DataError(f"{path}: line {number} is damaged") from None
+        if not row.get("done"):
             pending.setdefault(unit, []).append(row)
+            continue
+        found[unit] = pending.pop(unit, [])
+        if row.get("rows", len(found[unit])) != len(found[unit]):
+            raise DataError(f"{path}: rows of {unit!r} before line {number} are missing")
+    return found
+
+
+def drop_unfinished(path: Path) -> None:
+    """Cut what a stopped run left after the last finished unit off its metrics.jsonl."""
+    lines = _lines(path)
+    while lines and not json.loads(lines[-1]).get("done"):
+        lines.pop()
+    write_whole(path, lambda file: file.write("".join(line + "\n" for line in lines).encode()))
+
+
+def _lines(path: Path) -> list[str]:
+    """Whole lines."""
+    if not path.exists():
+        return []
+    try:
+        return path.read_text(encoding="utf-8").split("\n")[:-1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is no file of a run")
     return found
 
 
@@ -87,23 +131,22 @@ def read(folder: Path) -> Record:
     Raises:
         DataError: there is none, or a file of it cannot be read.
     """
-    parts: list[dict[str, Any]] = []
-    for name in ("config.json", "environment.json", "summary.json"):
-        path = folder / name
-        if name == "summary.json" and (not path.exists() or status(folder) != "done"):
-            parts.append({})
-            continue
+    found, where = _json(folder / "config.json"), _json(folder / "environment.json")
+    if not (found.keys() >= {"experiment", "seed"} and where.keys() >= {"date", "device", "jax"}):
+        raise DataError(f"{folder} is no run: config.json or environment.json has no experiment, seed, date or device")
+    summary = _json(folder / "summary.json") if status(folder) == "done" else {}
+    return Record(folder, found, where, units(folder / "metrics.jsonl"), summary)
+
+
+def every(root: Path) -> tuple[list[Record], list[str]]:
+    """All runs under a folder, by name, and what is wrong with those that cannot be read."""
+    found, damaged = [], []
+    for path in sorted(root.glob("*/*/config.json")):
         try:
-            parts.append(json.loads(path.read_text()))
-        except (OSError, json.JSONDecodeError) as error:
-            raise DataError(f"{folder} is no run that can be read: {name}: {error}") from error
-    return Record(folder, parts[0], parts[1], units(folder / "metrics.jsonl"), parts[2])
-
-
-def every(root: Path) -> list[Record]:
-    """All runs under a folder, by name; what is no run is left out."""
-    folders = sorted(path.parent for path in root.glob("*/*/config.json"))
-    return [read(folder) for folder in folders if (folder / "environment.json").exists()]
+            found.append(read(path.parent))
+        except DataError as error:
+            damaged.append(str(error))
+    return found, damaged
 
 
 def find(words: list[str], root: Path) -> list[Record]:
@@ -113,16 +156,16 @@ def find(words: list[str], root: Path) -> list[Record]:
         ArgumentError: a word that names none.
     """
     found: dict[str, Record] = {}
+    runs, damaged = every(root)
     for word in words:
-        given = str(Path(word).resolve()) if Path(word).is_dir() else word.strip("/")
+        names = {word.strip("/").removeprefix(f"{root}/"), str(Path(word).resolve())}
         here = [
-            record
-            for record in every(root)
-            if given in (str(record.folder.resolve()), record.name, record.setting, record.folder.parent.name)
+            run for run in runs if names & {str(run.folder.resolve()), run.name, run.setting, run.folder.parent.name}
         ]
         if not here:
-            names = ", ".join(sorted({record.setting for record in every(root)})) or "none"
-            raise ArgumentError(f"no run is called {word!r} under {root}; there are {names}")
+            known = ", ".join(sorted({record.setting for record in runs})) or "none"
+            broken = f"; not readable: {'; '.join(damaged)}" if damaged else ""
+            raise ArgumentError(f"no run is called {word!r} under {root}; there are {known}{broken}")
         found |= {record.name: record for record in here}
     return list(found.values())
 

@@ -1,10 +1,10 @@
 """Does clipping, or a regulariser that keeps the gradient's norm, let plain SGD learn long temporal order?
 
 Expectation (Pascanu, Mikolov, Bengio 2013, figure 7): as sequences get longer SGD alone fails, because learning to
-remember leads to exploding gradients; with clipping it succeeds, and the regulariser helps beyond that. Protocol of the
-paper: tanh RNN of 50 units, batches of 20, learning rate 0.01, clipping at norm 1, "smart tanh" start (15 inputs for
-each unit, spectral radius 0.95); solved is less than 1 % wrong of 10,000 fresh sequences. It allows 5 million updates,
-here 100,000.
+remember leads to exploding gradients; with clipping it succeeds, and the regulariser helps beyond that. Protocol of
+the paper: tanh RNN of 50 units, batches of 20, learning rate 0.01, clipping at norm 1, regulariser with weight 4,
+"smart tanh" start; solved is less than 1 % wrong of 10,000 sequences, as soon as an evaluation says so. It allows 5
+million updates, here 100,000. The share in the table is that of the best parameters on 10,000 others.
 
     python -m experiments.temporal_order --seeds 0 1 2 3 4
 """
@@ -28,6 +28,7 @@ from seqjax import batching, losses, tasks, train
 
 METHODS = ("SGD", "SGD-C", "SGD-CR")
 INPUTS = 6
+SOLVED = 0.01
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,14 @@ def study(config: Config, method: str, length: int, folder: Path) -> Rows:
     model = sj.stack(sj.RNN(config.units), sj.Dense(4))
     regularised = config.regulariser if method == "SGD-CR" else 0.0
     score = functools.partial(measured, model, 0.0)
-    fresh = batching.Drawn(functools.partial(sequences, 1000, length), seed=1_000_000 + config.seed)
+    size = min(1000, config.evaluation)
+    valid, test = (
+        batching.Drawn(functools.partial(sequences, size, length), seed=seed + config.seed)
+        for seed in (1_000_000, 2_000_000)
+    )
 
-    def evaluate(params: Any) -> dict[str, float]:
-        found = train.evaluate(score, params, fresh, steps=-(-config.evaluation // 1000))
+    def evaluate(params: Any, fresh: batching.Drawn = valid) -> dict[str, float]:
+        found = train.evaluate(score, params, fresh, steps=-(-config.evaluation // size))
         weights = np.asarray(params["0"]["mix"]["kernel"])
         return {"wrong": found["wrong"], "radius": float(np.abs(np.linalg.eigvals(weights)).max())}
 
@@ -104,12 +109,12 @@ def study(config: Config, method: str, length: int, folder: Path) -> Rows:
         every=min(config.every, config.steps),
         evaluate=evaluate,
         best="wrong",
-        target=0.01 - 1e-9,
-        max_skips=config.steps + 1,  # a run of SGD that has diverged is a finding
+        target=SOLVED - 1e-9,
     )
-    norms = [row["norm"] for row in result.history if "norm" in row]
-    found = {"length": length, "method": method, "wrong": result.best["value"] if result.best else None}
-    return [found | {"solved": result.reason == "target", "largest mean norm": max(norms), "baseline": 0.75} | columns]
+    norms = [row["norm"] for row in result.history if "norm" in row and "partial" not in row]
+    solved = columns["valid"] is not None and columns["valid"] < SOLVED
+    found = {"length": length, "method": method, "wrong": evaluate(result.params, test)["wrong"]}
+    return [found | {"solved": solved, "largest mean norm": max(norms), "baseline": 0.75} | columns]
 
 
 def sequences(batch: int, length: int, key: jax.Array) -> Any:
@@ -119,7 +124,10 @@ def sequences(batch: int, length: int, key: jax.Array) -> Any:
 
 
 def smart_tanh(units: int, seed: int) -> Any:
-    """The paper's start: N(0, 0.01^2); each unit feeds 15 others, scaled to a spectral radius of 0.95; biases 0."""
+    """The paper's start: N(0, 0.01^2), 15 weights a unit, scaled to a spectral radius of 0.95; biases 0.
+
+    The authors' code keeps 15 in each row, the weights to which a unit feeds; so does this.
+    """
     rng = np.random.default_rng(seed)
     kernel, mix, readout = (rng.normal(0, 0.01, shape) for shape in ((INPUTS, units), (units, units), (units, 4)))
     for row in mix:
@@ -152,7 +160,8 @@ def regulariser(mix: jax.Array, hs: jax.Array, last: jax.Array) -> jax.Array:
     """Omega: how far the norm of dE/dh_t changes from step to step, a mean over steps and examples.
 
     Omega_t = (|dE/dh_t diag(1 - h_t^2) U'|^2 / |dE/dh_t|^2 - 1)^2, whose gradient is taken with respect to U alone,
-    with h and dE/dh as constants (equations 9 and 10 of the paper; steps below 1e-20 do not count, as in its code).
+    with h and dE/dh as constants (equations 9 and 10 of the paper). The paper writes a sum over steps; its code, and
+    this, takes the mean over steps and examples whose |dE/dh_t|^2 is at least 1e-20.
 
     mix: U `[F, F]`. hs: tanh states `[B, T, F]`. last: dE/dh_T `[B, F]`.
     """

@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ def trained(
 ) -> tuple[train.Result, dict[str, Any]]:  # fmt: skip
     """Train in a unit's folder, from where it stopped; the result, and the columns that all trainings have.
 
-    The optimiser is Adam with learning rate `rate` where none is given; options are those of `train.fit`.
+    The optimiser is Adam with learning rate `rate` where none is given; options are those of `train.fit`. A training
+    that diverges goes on to its end, as that is a finding: its skipped steps are counted in the columns.
 
     Raises:
         Stopped: SIGTERM came; the checkpoint is written.
@@ -34,17 +35,35 @@ def trained(
     begun = time.time() if saved.latest() is None else None
     result = train.fit(
         loss, params, optimizer or optax.adam(rate), source, steps=steps, key=jax.random.key(seed),
-        log=folder, checkpoints=saved, **options,
+        log=folder, checkpoints=saved, **{"max_skips": steps + 1} | options,
     )  # fmt: skip
     if result.reason == "terminated":
         raise Stopped(f"{folder}: stopped and saved; the same command goes on")
+    best = result.best or {"value": None, "step": None}
     columns = {
+        "valid": best["value"],
+        "best at": best["step"],
         "parameters": sizes(params),
         "steps": int(result.state.step),
         "seconds": None if begun is None else round(time.time() - begun, 1),  # unknown where it was stopped
         "skipped": int(result.state.skipped.in_all),
     }
     return result, columns
+
+
+def cells_of(texts: Sequence[str]) -> list[sj.Cell]:
+    """The cells that a command line names: ones that read vectors, step by step, without drawing random numbers.
+
+    Raises:
+        ArgumentError: another one, or no cell.
+    """
+    cells = [sj.cell_from_text(text) for text in texts]
+    for cell in cells:
+        if not cell.causal:
+            raise sj.ArgumentError(f"cell: {cell!r} reads both directions, so it sees what it is to predict")
+        if cell.feature_axes != 1 or cell.random:
+            raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
+    return cells
 
 
 def started(model: sj.Cell, inputs: Any, seed: int) -> Any:

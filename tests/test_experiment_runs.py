@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 from scipy import stats
@@ -23,6 +24,8 @@ from experiments.collect import collect
 from experiments.common import Run, Stopped, table
 from experiments.compare import interval, spread
 from experiments.training import first_below
+from seqjax import train
+from seqjax.train.signals import sigterm
 from tests.test_style import ROOT
 
 
@@ -39,6 +42,12 @@ TINY = {"cell": ("GRU(3)",), "length": 6, "steps": 4, "batch": 4, "every": 2, "e
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def runs_in(folder):
+    found, damaged = records.every(folder / "runs")
+    assert not damaged
+    return found
 
 
 def raising(error):
@@ -97,31 +106,20 @@ def script(here, *words):
 def test_a_stopped_training_ends_as_one_that_was_not(here, sign):
     """`resume` after a signal gives the rows of a run that was left alone."""
     pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")
-    options = [
-        "--cell",
-        "GRU(3)",
-        "--length",
-        "6",
-        "--steps",
-        "3000",
-        "--batch",
-        "4",
-        "--every",
-        "20",
-        "--evaluation",
-        "10",
-    ]
-    process = script(here, "experiments.adding", *options)
+    words = "--cell GRU(3) --length 40 --steps 1500 --batch 4 --every 20 --evaluation 10"
+    process = script(here, "experiments.adding", *words.split())
     deadline = time.monotonic() + 120
-    while not list(here.glob("runs/adding/*/units/*/checkpoints/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not any(train.Checkpoints(path).latest() for path in here.glob("runs/adding/*/units/*/checkpoints")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
     process.send_signal(sign)
     _, said = process.communicate(timeout=120)
     assert process.returncode != 0
-    (record,) = records.every(here / "runs")
+    (record,) = runs_in(here)
     assert record.status == ("stopped" if sign == signal.SIGTERM else "killed"), said
     main(["resume", record.name])
-    (record,) = records.every(here / "runs")
+    (record,) = runs_in(here)
     assert record.status == "done"
     whole = here / "whole"
     whole.mkdir()
@@ -134,10 +132,12 @@ def test_a_stopped_training_ends_as_one_that_was_not(here, sign):
         }
     )
     adding.main(config)
-    (other,) = records.every(whole / "runs")
+    (other,) = runs_in(whole)
     first, second = ({k: v for k, v in r.rows[0].items() if k != "seconds"} for r in (record, other))
     assert first == second
-    assert [r for r in record.curves("GRU(3) T=6") if "loss" in r][-1]["loss"] == other.curves("GRU(3) T=6")[-2]["loss"]
+    logs = [[{k: v for k, v in row.items() if k != "time"} for row in r.curves("GRU(3) T=40")] for r in (record, other)]
+    assert len(logs[0]) == 150
+    assert logs[0] == logs[1]
 
 
 def test_commands(here, capsys):
@@ -148,26 +148,38 @@ def test_commands(here, capsys):
     said = capsys.readouterr().out
     assert "Which cells carry two numbers" in said
     assert said.count("done") == 2
-    name = records.every(here / "runs")[0].name
+    name = runs_in(here)[0].name
     main(["show", name])
     said = capsys.readouterr().out
     assert "GRU(3)" in said
     assert "mse.png" in said
     main(["compare", "adding"])
-    said = capsys.readouterr().out
-    assert "±" in said
-    assert "0 of 2" in said
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("length  cell")
+    assert said[2].split()[:3] == ["6", "GRU(3)", "2"]
+    assert "±" in said[2]
+    assert "0 of 2" in said[2]
     assert (here / "runs/adding/comparison.png").stat().st_size > 5000
     lines = collect("adding", results=here).read_text().splitlines()
     assert lines[0].startswith("run,seed,length,cell,mse,")
     assert [line.split(",")[1] for line in lines[1:]] == ["0", "1"]
     with pytest.raises(sj.ArgumentError, match="no finished run of 'gradient_norms'"):
         collect("gradient_norms", results=here)
-    main(["compare", *(str(record.folder) for record in records.every(here / "runs"))])
+    main(["compare", *(str(record.folder) for record in runs_in(here))])
     adding.main(adding.Config(**(TINY | {"batch": 3})))
     capsys.readouterr()
     main(["compare", "adding"])
-    assert capsys.readouterr().out.startswith("batch  length  cell")
+    said = capsys.readouterr().out
+    assert said.startswith("batch  length  cell")
+    # an option and a measured column of one name are told apart, and a seed counts once
+    adding.main(adding.Config(**(TINY | {"steps": 2})))
+    Run("adding", adding.Config(seed=9))._lock.close()
+    capsys.readouterr()
+    main(["compare", "adding"])
+    said = capsys.readouterr().out
+    assert said.startswith("steps  batch  length  cell")
+    assert "steps (found)" in said
+    assert "left out: adding/" in said
 
 
 @pytest.mark.parametrize(
@@ -177,17 +189,19 @@ def test_commands(here, capsys):
         (["show", "nothing"], "no run is called 'nothing'"),
         (["compare", "adding", "other"], "runs of one experiment"),
         (["resume", "other"], "another version of the experiment, without or with batch"),
+        (["resume", "third"], "another version of seqjax, or edited"),
+        (["resume", "fourth"], "there is no experiment 'fourth' any more"),
     ],
     ids=str,
 )
 def test_wrong_commands(here, words, message):
     for seed in (0, 1):
         Run("adding", adding.Config(seed=seed)).finish({"by": [], "measure": "mse", "rows": []})
-    Run("other", Options()).finish({"by": [], "measure": "mse", "rows": []})
-    path = next(here.glob("runs/other/*/config.json"))
-    path.write_text(
-        json.dumps(json.loads(path.read_text()) | {"experiment": "adding" if words[0] == "resume" else "other"})
-    )
+    for name, config in (("other", Options()), ("third", adding.Config()), ("fourth", Options())):
+        Run(name, config).finish({"by": [], "measure": "mse", "rows": []})
+    if words[0] == "resume" and words[1] != "fourth":
+        path = next(here.glob(f"runs/{words[1]}/*/config.json"))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"experiment": "adding"}))
     with pytest.raises(sj.ArgumentError, match=message):
         main(words)
 
@@ -198,12 +212,100 @@ def test_a_run_that_is_not_done_is_not_compared(here):
         main(["compare", "adding"])
 
 
-def test_a_damaged_run_is_named(here):
-    run = Run("x", Options())
-    (run.folder / "environment.json").write_text("{")
-    run.finish({})
-    with pytest.raises(sj.DataError, match=r"environment\.json"):
+DAMAGE = {"environment.json": (b"{", b"3\n", b"{}\n", b"\xff\xfe\n"), "summary.json": (b"{", b"3\n", b"\xff\n")}
+DAMAGE |= {"config.json": DAMAGE["environment.json"], "metrics.jsonl": (b"{\n", b"3\n", b"{}\n", b"\xff\n")}
+
+
+@pytest.mark.parametrize("name, content", [(name, content) for name in DAMAGE for content in DAMAGE[name]], ids=str)
+def test_a_damaged_run_is_named_and_hinders_no_other(here, capsys, name, content):
+    run, good = Run("x", Options()), Run("y", Options(seed=1))
+    run.work({"a": lambda folder: [{"value": 1}]})
+    for each in (run, good):
+        each.finish({"by": [], "rows": []})
+    (run.folder / name).write_bytes(content)
+    with pytest.raises(sj.DataError, match=name.replace(".", "[.]")):
         records.read(run.folder)
+    main(["list"])
+    main(["show", "y"])
+    said = capsys.readouterr().out
+    assert name in said
+    assert "y/" in said
+    with pytest.raises(sj.ArgumentError, match=r"no run is called 'x'.*not readable: "):
+        main(["show", "x"])
+
+
+def test_rows_that_are_missing_are_noticed_before_anything_is_written(tmp_path):
+    run = Run("x", Options(), root=tmp_path)
+    run.work({"a": lambda folder: [{"value": 1}, {"value": 2}]})
+    run._lock.close()
+    path = run.folder / "metrics.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(rest))
+    before = {p.name: p.read_bytes() for p in run.folder.iterdir() if p.is_file()}
+    with pytest.raises(sj.DataError, match="rows of 'a' before line 2 are missing"):
+        Run("x", Options(), root=tmp_path)
+    assert {p.name: p.read_bytes() for p in run.folder.iterdir() if p.is_file()} == before
+    path.write_text(first + "".join(rest) + '{"unit": "b", "value": 3}\n{"unit": "half a li')
+    again = Run("x", Options(), root=tmp_path)
+    assert list(again.units) == ["a"]
+    assert path.read_text() == first + "".join(rest)
+    again.finish({})
+
+
+def test_a_folder_of_another_config_is_left_alone(tmp_path):
+    run = Run("x", Options(), root=tmp_path)
+    run.finish({})
+    path = run.folder / "config.json"
+    path.write_text(path.read_text().replace('"width": 3', '"width": 4'))
+    with pytest.raises(sj.DataError, match=r"config\.json is not the config of this run"):
+        Run("x", Options(), root=tmp_path)
+    with pytest.raises(sj.DataError, match="cannot be written"):
+        Run("x", Options(), root=path)
+
+
+def test_a_done_run_keeps_where_it_was_done(tmp_path):
+    Run("x", Options(), root=tmp_path).finish({})
+    (path,) = tmp_path.glob("x/*/environment.json")
+    path.write_text(path.read_text().replace(jax.__version__, "0.0.1"))
+    Run("x", Options(), root=tmp_path).finish({})
+    assert records.read(path.parent).environment["jax"] == "0.0.1"
+
+
+def test_what_works_beside_a_failing_unit_is_kept(tmp_path):
+    run = Run("x", Options(), root=tmp_path)
+
+    def slow(folder):
+        time.sleep(0.5)
+        return [{"value": 1}]
+
+    with pytest.raises(RuntimeError, match="no"):
+        run.work({"a": slow, "b": raising(RuntimeError("no"))}, at_once=2)
+    assert list(records.read(run.folder).units) == ["a"]
+
+
+def test_sigterm_between_units_stops_the_run(tmp_path):
+    run = Run("x", Options(), root=tmp_path)
+
+    def job(folder):
+        with sigterm():  # as `fit` does
+            os.kill(os.getpid(), signal.SIGTERM)
+        return [{"value": 1}]
+
+    with pytest.raises(Stopped):
+        run.work({"a": job, "b": raising(RuntimeError("not reached"))})
+    record = records.read(run.folder)
+    assert (record.status, list(record.units)) == ("stopped", ["a"])
+
+
+def test_a_training_killed_before_it_was_recorded_gives_the_same_row(here):
+    """With a last window that is not full."""
+    summary = adding.main(adding.Config(**(TINY | {"steps": 5})))
+    (record,) = runs_in(here)
+    (record.folder / "metrics.jsonl").unlink()
+    (record.folder / "STATUS").write_text("running\n")
+    again = adding.main(adding.Config(**(TINY | {"steps": 5})))
+    first, second = ({k: v for k, v in s["rows"][0].items() if k != "seconds"} for s in (summary, again))
+    assert first == second
 
 
 def test_interval_is_students():
@@ -219,6 +321,7 @@ def test_spread_counts_seeds_and_what_is_missing():
         {"cell": "a", "seed": 0, "loss": 1.0, "solved": True, "at": 10},
         {"cell": "a", "seed": 1, "loss": 3.0, "solved": False, "at": None},
         {"cell": "b", "seed": 0, "loss": 5.0, "solved": True, "at": 20},
+        {"cell": "b", "seed": 0, "loss": 7.0, "solved": True, "at": 20},  # a seed counts once
     ]
     assert spread(rows, ("cell",)) == [
         ["cell", "seeds", "loss", "solved", "at"],

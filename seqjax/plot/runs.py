@@ -43,9 +43,7 @@ def comparison(
             axes[-1].errorbar(mean, len(names) - i, xerr=error, fmt="o", ms=5, capsize=3, color=line["color"])
     if wide:
         axes[0].set(xlabel="training step", ylabel=measure)
-        _show_the_end(
-            axes[0], [value for seeds in curves.values() for _, values in seeds for value in values], baselines
-        )
+        _show_the_end(axes[0], [values for seeds in curves.values() for _, values in seeds], baselines)
         if len(names) <= 12:
             axes[0].legend(fontsize=7)
     axes[-1].set(xlabel=f"{measure} at the end", yticks=range(len(names), 0, -1), yticklabels=names)
@@ -60,12 +58,12 @@ def comparison(
     return figure
 
 
-def _show_the_end(axis: Any, values: Sequence[float], baselines: Sequence[float]) -> None:
-    """Leave out the first fall from a bad start, and use powers of ten where the values span several."""
-    finite = np.array([value for value in values if np.isfinite(value)])
-    if not len(finite):
+def _show_the_end(axis: Any, lines: Sequence[Sequence[float]], baselines: Sequence[float]) -> None:
+    """Leave out what only the first tenth of the lines reaches, and use powers of ten where values span several."""
+    later = [value for values in lines for value in values[len(values) // 10 :] if np.isfinite(value)]
+    if not later:
         return
-    low, high = float(finite.min()), max(float(np.percentile(finite, 95)), *baselines, -np.inf)
+    low, high = min(*later, *baselines, np.inf), max(*later, *baselines, -np.inf)
     if low > 0 and high > 30 * low:
         axis.set_yscale("log")
         axis.set_ylim(low / 1.3, high * 1.3)

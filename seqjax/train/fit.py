@@ -1,6 +1,7 @@
 """The training loop."""
 
 import contextlib
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -113,7 +114,7 @@ def fit(
         stop = stack.enter_context(sigterm())
         told = _reports(stack, start, steps, log, tensorboard, checkpoints is not None, max_skips, progress)
         batches = stack.enter_context(contextlib.closing(feed(source, start, max(start, steps), mesh)))
-        reason = "steps" if start >= steps else run.settled(patience, target)
+        reason = run.settled(patience, target) or ("steps" if start >= steps else "")
         while not reason:
             run.advance(next(batches), None if carry is None else source.starts(done))
             done += 1
@@ -171,7 +172,7 @@ def _check(
         raise ArgumentError("patience waits for a better evaluation; pass evaluate= too")
     if target is not None and evaluate is None:
         raise ArgumentError("target is a value of an evaluation; pass evaluate= too")
-    if target is not None and (isinstance(target, bool) or not isinstance(target, (int, float)) or target != target):
+    if target is not None and (isinstance(target, bool) or not isinstance(target, numbers.Real) or target != target):
         raise ArgumentTypeError(f"target must be a number, found {target!r}")
     if patience is not None:
         whole("patience", patience, 1)

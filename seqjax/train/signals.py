@@ -4,9 +4,12 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
+
+_listening: list[threading.Event] = []  # an outer one hears what comes while an inner one listens
 
 
 @contextlib.contextmanager
@@ -30,8 +33,15 @@ def sigterm() -> Iterator[Callable[[bool], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    former = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    _listening.append(asked)
+
+    def heard(*_: Any) -> None:
+        for event in _listening:
+            event.set()
+
+    former = signal.signal(signal.SIGTERM, heard)
     try:
         yield stop
     finally:
+        _listening.remove(asked)
         signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
