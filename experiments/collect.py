@@ -2,11 +2,13 @@
 
     python -m experiments.collect gradient_norms
 
-One line for each measured row and seed: its numbers and words (curves are left to the run folders), the date, the
-device and the version of jax.
+One line for each measured row and seed: the options that are not the defaults, its numbers and words (curves are left
+to the run folders), the date, the device and the version of jax.
 """
 
 import csv
+import dataclasses
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,8 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
         for row in record.rows:
             numbers = {k: v for k, v in row.items() if not isinstance(v, (list, dict))}
             curve = {f"log10 k={k}": row["mean"][k] for k in (1, 10, 100, 1000) if k < len(row.get("mean", ()))}
-            rows.append(
-                {"run": record.folder.name.split("-")[0], "seed": record.config["seed"]} | numbers | curve | where
-            )
+            run = {"run": record.folder.name.split("-")[0], "options": options(record.config)}
+            rows.append(run | {"seed": record.config["seed"]} | numbers | curve | where)
     if not rows:
         raise ArgumentError(f"no finished run of {name!r} under {root}")
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -44,6 +45,17 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
     return path
+
+
+def options(config: dict[str, Any]) -> str:
+    """The options of a run that are not the defaults, as words of a command line."""
+    fields = dataclasses.fields(importlib.import_module(f"experiments.{config['experiment']}").Config)
+    values = {field.name: (config.get(field.name), field.default) for field in fields if field.name != "seed"}
+    return " ".join(
+        f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, (value, default) in values.items()
+        if value != (list(default) if isinstance(default, tuple) else default)
+    )
 
 
 if __name__ == "__main__":

@@ -161,8 +161,9 @@ def test_commands(here, capsys):
     assert "0 of 2" in said[2]
     assert (here / "runs/adding/comparison.png").stat().st_size > 5000
     lines = collect("adding", results=here).read_text().splitlines()
-    assert lines[0].startswith("run,seed,length,cell,mse,")
-    assert [line.split(",")[1] for line in lines[1:]] == ["0", "1"]
+    assert lines[0].startswith("run,options,seed,length,cell,mse,")
+    changed = "--cell GRU(3) --length 6 --steps 4 --batch 4 --every 2 --evaluation 10"
+    assert [line.split(",")[1:3] for line in lines[1:]] == [[changed, "0"], [changed, "1"]]
     with pytest.raises(sj.ArgumentError, match="no finished run of 'gradient_norms'"):
         collect("gradient_norms", results=here)
     main(["compare", *(str(record.folder) for record in runs_in(here))])

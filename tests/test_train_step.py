@@ -375,14 +375,15 @@ def test_many_states_at_once():
         close(jax.tree.map(lambda leaf: leaf[i], found.params), wanted.params, rtol=1e-6)
 
 
-def test_inside_shard_map_with_a_loss_that_sums_over_devices():
+@pytest.mark.parametrize("count", [1, 2])
+def test_inside_shard_map_with_a_loss_that_sums_over_devices(count):
     def loss(params, batch, key):
         return jax.lax.psum(masked_error(params, batch, key), "data")
 
     batch, optimizer = (*data(16), np.arange(16) % 3 > 0), optax.sgd(0.1)
     start, spec = init_state(PARAMS, optimizer, KEY), PartitionSpec("data")
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    step = train_step(loss, optimizer, clip=1.0)
+    step = train_step(loss, optimizer, clip=1.0, accumulate=count)
     each = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=PartitionSpec()))
     state, metrics = each(start, batch)
     wanted, told = jax.jit(train_step(masked_error, optimizer, clip=1.0))(start, batch)
