@@ -108,7 +108,7 @@ def plain(rows: Rows) -> list[list[str]]:
 
 
 def figure(records: list[Record], by: tuple[str, ...], measure: str) -> Any:
-    """The measure over the steps of training, and at the end with its interval over seeds."""
+    """The measure over the steps of training, and the result with its interval over seeds."""
     from seqjax import plot
 
     curves: dict[str, dict[int, tuple[list[float], list[float]]]] = {}

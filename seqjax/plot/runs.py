@@ -1,4 +1,4 @@
-"""Runs beside each other, over training and at its end."""
+"""Runs beside each other, over training and by their results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def comparison(
     baselines: Sequence[float] = (),
     title: str = "",
 ) -> Any:
-    """A measure over training steps, a line for each seed, and at the end, a point with an interval for each name.
+    """A measure over training steps, a line for each seed, and the result, a point with an interval for each name.
 
     Args:
         curves: name -> one (steps, values) for each seed; {} leaves that panel out.
@@ -46,7 +46,7 @@ def comparison(
         _show_the_end(axes[0], [values for seeds in curves.values() for _, values in seeds], baselines)
         if len(names) <= 12:
             axes[0].legend(fontsize=7)
-    axes[-1].set(xlabel=f"{measure} at the end", yticks=range(len(names), 0, -1), yticklabels=names)
+    axes[-1].set(xlabel=f"{measure}, result", yticks=range(len(names), 0, -1), yticklabels=names)
     axes[-1].tick_params(axis="y", labelsize=7)
     for value in baselines:
         for axis, draw in zip(axes[::-1], ("axvline", "axhline")):
