@@ -10,6 +10,7 @@ A run is named as `list` prints it, without `-s0` for all seeds, by its experime
 
 import argparse
 import importlib
+import os
 import sys
 import typing
 from pathlib import Path
@@ -120,5 +121,8 @@ def _one(word: str) -> Any:
 if __name__ == "__main__":
     try:
         main()
+        sys.stdout.flush()
     except (Stopped, SeqjaxError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -233,8 +233,11 @@ def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
         length = min(EXPLODING_LENGTH, source.longest)
         log = fitted(model, params, Windows(source, config, length), optax.sgd(EXPLODING_RATE), config, clip).history
         row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
-        norms = _log10(np.log([row["norm"] for row in log]))
-        rows.append(row | {"losses": [row["loss"] for row in log], "norms": norms})
+        losses, norms = ([row[name] for row in log] for name in ("loss", "norm"))
+        row |= {"first loss": losses[0], "last loss": float(np.mean(losses[-10:]))}
+        ordered = np.sort(np.nan_to_num(norms, nan=np.inf, posinf=np.inf))
+        row |= {"largest norm": float(ordered[-1]), "median norm": float(ordered[len(ordered) // 2])}
+        rows.append(row | {"losses": losses, "norms": _log10(np.log(norms))})
     return rows
 
 

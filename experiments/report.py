@@ -33,13 +33,11 @@ def exploding_rows(rows: list[dict[str, Any]]) -> list[list[str]]:
     """What clipping does for the exploding RNN."""
     lines = [["exploding, SGD", "clipping", "first loss", "last loss", "largest norm", "median norm"]]
     for row in rows:
-        if row["group"] != "exploding training":
-            continue
-        losses, last = row["losses"], row["losses"][-10:]
-        norms = sorted(math.inf if norm is None else norm for norm in row["norms"])
-        clip = f"to {row['clip']:g}" if row["clip"] else "none"
-        loss = f"{sum(last) / len(last):.2f}"
-        lines.append([row["cell"], clip, f"{losses[0]:.2f}", loss, _power(norms[-1]), _power(norms[len(norms) // 2])])
+        if row["group"] == "exploding training":
+            clip = f"to {row['clip']:g}" if row["clip"] else "none"
+            ends = [f"{row[name]:.2f}" for name in ("first loss", "last loss")]
+            norms = [f"{row[name]:.1e}" for name in ("largest norm", "median norm")]
+            lines.append([row["cell"], clip, *ends, *norms])
     return lines if len(lines) > 1 else []
 
 
