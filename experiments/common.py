@@ -220,11 +220,11 @@ def save_figure(figure: Any, path: Path) -> Path:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, device and commit; no names of hosts or users."""
+    """Versions, device and the commit of this code; no names of hosts or users."""
 
     def git(*words: str) -> str:
         try:
-            return subprocess.run(("git", *words), capture_output=True, text=True).stdout.strip()
+            return subprocess.run(("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
         except OSError:
             return ""
 

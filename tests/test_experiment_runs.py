@@ -21,7 +21,7 @@ import seqjax as sj
 from experiments import adding, records
 from experiments.__main__ import main
 from experiments.collect import collect
-from experiments.common import Run, Stopped, table
+from experiments.common import Run, Stopped, environment, table
 from experiments.compare import interval, spread
 from experiments.training import first_below
 from seqjax import train
@@ -270,6 +270,13 @@ def test_a_done_run_keeps_where_it_was_done(tmp_path):
     path.write_text(path.read_text().replace(jax.__version__, "0.0.1"))
     Run("x", Options(), root=tmp_path).finish({})
     assert records.read(path.parent).environment["jax"] == "0.0.1"
+
+
+def test_the_commit_is_that_of_the_code_and_not_of_the_folder_one_is_in(here):
+    subprocess.run(["git", "init", "-q"], check=True)
+    says = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    assert environment()["commit"] == says.stdout.strip()
+    assert environment()["commit"] or says.returncode, "the code is no checkout"
 
 
 def test_what_works_beside_a_failing_unit_is_kept(tmp_path):
