@@ -224,7 +224,9 @@ def environment() -> dict[str, Any]:
 
     def git(*words: str) -> str:
         try:
-            return subprocess.run(("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+            return subprocess.run(
+                ("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True
+            ).stdout.strip()
         except OSError:
             return ""
 

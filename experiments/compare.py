@@ -66,7 +66,8 @@ def grouped(records: list[Record], changed: tuple[str, ...]) -> Rows:
     for record in records:
         settings = {name: _word(_settings(record).get(name)) for name in changed}
         for row in record.summary["rows"]:
-            measured = {f"{name} (found)" if name in changed else name: value for name, value in row.items()}
+            told = {name for name in changed if name in row and _word(row[name]) == settings[name]}
+            measured = {f"{k} (found)" if k in changed else k: v for k, v in row.items() if k not in told}
             found.append(settings | {"seed": record.config["seed"]} | measured)
     return found
 
@@ -139,10 +140,8 @@ def _spread(values: list[Any]) -> str:
         return "-"
     if all(isinstance(value, bool) for value in known):
         return f"{sum(known)} of {len(values)}"
-    mean, half = interval([float(value) for value in known])
+    mean, half = interval([float(value) for value in known]) if len(set(known)) > 1 else (float(known[0]), 0.0)
     some = "" if len(known) == len(values) else f" ({len(known)} of {len(values)})"
-    if math.isnan(half):
-        return _number(mean) + some
     return (_number(mean) if half == 0 else f"{_number(mean)} ± {half:.2g}") + some
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -22,7 +23,7 @@ from experiments import adding, records
 from experiments.__main__ import main
 from experiments.collect import collect
 from experiments.common import Run, Stopped, environment, table
-from experiments.compare import interval, spread
+from experiments.compare import grouped, interval, spread
 from experiments.training import first_below
 from seqjax import train
 from seqjax.train.signals import sigterm
@@ -172,14 +173,14 @@ def test_commands(here, capsys):
     main(["compare", "adding"])
     said = capsys.readouterr().out
     assert said.startswith("batch  length  cell")
-    # an option and a measured column of one name are told apart, and a seed counts once
+    # a measured column that repeats an option is left out, and a seed counts once
     adding.main(adding.Config(**(TINY | {"steps": 2})))
     Run("adding", adding.Config(seed=9))._lock.close()
     capsys.readouterr()
     main(["compare", "adding"])
     said = capsys.readouterr().out
     assert said.startswith("steps  batch  length  cell")
-    assert "steps (found)" in said
+    assert "(found)" not in said
     assert "left out: adding/" in said
 
 
@@ -336,6 +337,21 @@ def test_spread_counts_seeds_and_what_is_missing():
         ["a", "2", "2 ± 13", "1 of 2", "10 (1 of 2)"],
         ["b", "1", "5", "1 of 1", "20"],
     ]
+
+
+def test_equal_values_have_no_interval():
+    """The standard deviation of three times 0.1 is 1.7e-17."""
+    rows = [{"cell": "a", "seed": seed, "baseline": 0.1} for seed in range(3)]
+    assert spread(rows, ("cell",))[1] == ["a", "3", "0.1"]
+
+
+def test_an_option_and_a_measured_column_of_one_name():
+    def record(steps, found):
+        summary = {"rows": [{"steps": found, "loss": 1.0}]}
+        return records.Record(Path(), {"seed": 0, "steps": steps}, {"device": "", "jax": ""}, {}, summary)
+
+    rows = grouped([record(4, 4), record(8, 6)], ("steps",))
+    assert rows == [{"steps": "4", "seed": 0, "loss": 1.0}, {"steps": "8", "seed": 0, "steps (found)": 6, "loss": 1.0}]
 
 
 def test_first_below():
