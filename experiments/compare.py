@@ -122,7 +122,7 @@ def figure(records: list[Record], by: tuple[str, ...], measure: str) -> Any:
     ]
     by = tuple(name for name in by if len({_word(option.get(name)) for option in options}) > 1) or by[-1:]
     for (record, unit, row), option in zip(rows, options):
-        label, seed = ", ".join(_word(option.get(name)) for name in by), record.config["seed"]
+        label, seed = ", ".join(_named(name, option.get(name)) for name in by), record.config["seed"]
         if row.get(measure) is not None:
             ends.setdefault(label, {}).setdefault(seed, float(row[measure]))
         baselines |= {float(row["baseline"])} if "baseline" in row else set()
@@ -153,6 +153,13 @@ def _word(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(map(_word, value))
     return _number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _named(name: str, value: Any) -> str:
+    """A value that says what it is of: `batch 32`, `not permuted`, but `GRU(64)`."""
+    if isinstance(value, bool):
+        return name if value else f"not {name}"
+    return f"{name} {_word(value)}" if isinstance(value, (int, float)) else _word(value)
 
 
 def _number(value: float) -> str:
