@@ -91,3 +91,14 @@ def test_the_data_sets_of_this_machine(tmp_path):
     figure = plot.dataset(datasets.load("digits"), "test", count=4)
     figure.savefig(tmp_path / "digits.png")
     assert (tmp_path / "digits.png").stat().st_size > 1000
+
+
+def test_comparison():
+    """Results that span more than thirty-fold are on a logarithmic axis, unless an interval reaches below zero."""
+    curves = {"a": [([1, 2], [0.5, 0.4]), ([1, 2], [0.5, 0.3])]}
+    over_time, results = plot.comparison(curves, {"a": (0.001, 0.0005), "b": (0.2, np.nan)}, "loss", [0.1]).axes
+    assert (over_time.get_ylabel(), results.get_xlabel(), results.get_xscale()) == ("loss", "loss, result", "log")
+    assert [label.get_text() for label in results.get_yticklabels()] == ["a", "b"]
+    assert len(over_time.lines) == 3
+    (results,) = plot.comparison({}, {"a": (0.001, 0.002), "b": (0.2, 0.1)}, "loss").axes
+    assert results.get_xscale() == "linear"

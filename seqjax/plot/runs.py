@@ -47,7 +47,11 @@ def comparison(
         if len(names) <= 12:
             axes[0].legend(fontsize=7)
     axes[-1].set(xlabel=f"{measure}, result", yticks=range(len(names), 0, -1), yticklabels=names)
+    axes[-1].set_ylim(0.4, len(names) + 0.6)
     axes[-1].tick_params(axis="y", labelsize=7)
+    least = [mean - np.nan_to_num(half) for mean, half in ends.values()]
+    if least and min(least) > 0 and max(mean for mean, _ in ends.values()) > 30 * min(least):
+        axes[-1].set_xscale("log")
     for value in baselines:
         for axis, draw in zip(axes[::-1], ("axvline", "axhline")):
             getattr(axis, draw)(value, color="#777777", ls=":", lw=1)
