@@ -100,5 +100,6 @@ def test_comparison():
     assert (over_time.get_ylabel(), results.get_xlabel(), results.get_xscale()) == ("loss", "loss, result", "log")
     assert [label.get_text() for label in results.get_yticklabels()] == ["a", "b"]
     assert len(over_time.lines) == 3
+    assert plot.comparison({"a": [([1], [0.5])]}, {"a": (0.5, np.nan)}, "loss").axes[0].get_yscale() == "linear"
     (results,) = plot.comparison({}, {"a": (0.001, 0.002), "b": (0.2, 0.1)}, "loss").axes
     assert results.get_xscale() == "linear"

@@ -8,12 +8,12 @@ import numpy as np
 from seqjax.batch import Batch
 from seqjax.batching.order import permutation, whole
 from seqjax.batching.rows import as_array, cut, real, sequences
-from seqjax.batching.source import Rows, Source, flag, rows_at, steps_of
+from seqjax.batching.source import Ordered, Rows, flag, rows_at, steps_of
 from seqjax.errors import ArgumentError
 from seqjax.ragged import Ragged
 
 
-class Examples(Source):
+class Examples(Ordered):
     """What the sources of whole examples share: `inputs`, `targets`, and the filling of rows.
 
     lengths, target_lengths: int64 `[n]`, steps of inputs and targets; for labels both are those of the inputs.

@@ -30,7 +30,6 @@ class Source(abc.ABC):
     """
 
     batch_size: int
-    _last: tuple[int, Any] = (-1, None)
 
     @property
     @abc.abstractmethod
@@ -59,6 +58,18 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def _fill(self, rows: Rows) -> Batch: ...
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.steps_per_epoch} batches of {self.batch_size} in an epoch>"
+
+
+class Ordered(Source):
+    """A source whose epochs each have an order (`_new_order`)."""
+
+    _last: tuple[int, Any] = (-1, None)
+
+    @abc.abstractmethod
+    def _new_order(self, epoch: int) -> Any: ...
+
     def _order(self, epoch: int) -> Any:
         """`_new_order(epoch)`, kept for the latest epoch."""
         last = self._last
@@ -67,14 +78,8 @@ class Source(abc.ABC):
             object.__setattr__(self, "_last", last)
         return last[1]
 
-    def _new_order(self, epoch: int) -> Any:
-        raise NotImplementedError
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_last"}
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.steps_per_epoch} batches of {self.batch_size} in an epoch>"
 
 
 def share(size: int, index: int, count: int) -> slice:

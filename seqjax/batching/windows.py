@@ -10,13 +10,13 @@ from seqjax.batch import Batch
 from seqjax.batching.order import permutation, whole
 from seqjax.batching.rows import as_array, cut, real, sequences
 from seqjax.batching.scaler import checked_columns
-from seqjax.batching.source import Rows, Source, flag, rows_at, steps_of
+from seqjax.batching.source import Ordered, Rows, flag, rows_at, steps_of
 from seqjax.errors import ArgumentError
 from seqjax.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Windows(Source):
+class Windows(Ordered):
     """Windows of time series: `context` steps to read, and the `horizon` steps after them to forecast.
 
     A window lies within one series. So split a series by cutting it, and fit the scaler on the first part alone:

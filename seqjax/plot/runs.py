@@ -67,7 +67,7 @@ def _show_the_end(axis: Any, lines: Sequence[Sequence[float]], baselines: Sequen
     later = [value for values in lines for value in values[len(values) // 10 :] if np.isfinite(value)]
     if not later:
         return
-    low, high = min(*later, *baselines, np.inf), max(*later, *baselines, -np.inf)
+    low, high = min([*later, *baselines]), max([*later, *baselines])
     if low > 0 and high > 30 * low:
         axis.set_yscale("log")
         axis.set_ylim(low / 1.3, high * 1.3)
