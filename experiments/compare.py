@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from seqjax.errors import ArgumentError
 CONFIDENCE = 0.95
 
 
-def conclude(run: Run, rows: Rows, measure: str, note: str = "") -> dict[str, Any]:
+def conclude(
+    run: Run, rows: Rows, measure: str, note: str = "", trend: tuple[str, str] | None = None
+) -> dict[str, Any]:
     """Print the table of a run, draw its figure, and mark it as done; the summary.
 
     Args:
@@ -22,10 +25,11 @@ def conclude(run: Run, rows: Rows, measure: str, note: str = "") -> dict[str, An
         rows: of all of them.
         measure: the column that answers the question, and the name of the evaluation that is drawn.
         note: said below the table.
+        trend: columns x and y; where x takes several values, y over x is drawn instead of the measure.
     """
-    summary = {"by": run.by, "measure": measure, "rows": rows}
+    summary = {"by": run.by, "measure": measure, "trend": trend, "rows": rows}
     print(table(plain(rows)), *([note] if note else []), sep="\n\n")
-    for path in run.plots() or run.plot({measure: figure([read(run.folder)], run.by, measure)}):
+    for path in run.plots() or run.plot({measure: figure([read(run.folder)], run.by, measure, trend)}):
         print(f"figure: {path}")
     run.finish(summary)
     return summary
@@ -50,7 +54,7 @@ def compare(records: list[Record]) -> tuple[list[list[str]], Any]:
     by, measure = tuple(done[0].summary["by"]), done[0].summary["measure"]
     changed = varying(done)
     by = tuple(dict.fromkeys((*changed, *by)))
-    return spread(grouped(done, changed), by), figure(done, by, measure)
+    return spread(grouped(done, changed), by), figure(done, by, measure, done[0].summary.get("trend"))
 
 
 def varying(records: list[Record]) -> tuple[str, ...]:
@@ -108,30 +112,61 @@ def plain(rows: Rows) -> list[list[str]]:
     return [names, *([_word(row.get(name)) for name in names] for row in rows)]
 
 
-def figure(records: list[Record], by: tuple[str, ...], measure: str) -> Any:
-    """The measure over the steps of training, and the result with its interval over seeds."""
+def figure(records: list[Record], by: tuple[str, ...], measure: str, trend: Sequence[str] | None = None) -> Any:
+    """The measure over training and the result with its interval over seeds; or a trend, see `conclude`."""
+    found = [
+        (row | {k: v for k, v in _settings(record).items() if k in by and not isinstance(v, list)}, record, unit)
+        for record in records
+        for unit, rows in record.units.items()
+        for row in rows
+    ]
+    if trend and len({row[trend[0]] for row, _, _ in found}) > 1:
+        return _over_a_column(found, by, *trend)
+    return _over_training(found, by, measure)
+
+
+def _over_a_column(found: list[tuple[dict[str, Any], Record, str]], by: Sequence[str], x: str, y: str) -> Any:
     from seqjax import plot
 
+    rows = [row for row, _, _ in found]
+    points: dict[str, dict[float, dict[int, Any]]] = {}
+    for name, (row, record, _) in zip(_labels(rows, [name for name in by if name != x]), found):
+        points.setdefault(name, {}).setdefault(row[x], {}).setdefault(record.config["seed"], row[y])
+    lines = {
+        name: [(at, *_mean(list(seeds.values()))) for at, seeds in sorted(ats.items())] for name, ats in points.items()
+    }
+    label = f"{y}, share of the seeds" if isinstance(rows[0][y], bool) else y
+    return plot.trend(lines, x, label, found[0][1].config["experiment"])
+
+
+def _over_training(found: list[tuple[dict[str, Any], Record, str]], by: Sequence[str], measure: str) -> Any:
+    from seqjax import plot
+
+    rows = [row for row, _, _ in found]
     curves: dict[str, dict[int, tuple[list[float], list[float]]]] = {}
     ends: dict[str, dict[int, float]] = {}
-    baselines = set()
-    rows = [(record, unit, row) for record in records for unit, rows in record.units.items() for row in rows]
-    options = [
-        row | {k: v for k, v in _settings(record).items() if k in by and not isinstance(v, list)}
-        for record, _, row in rows
-    ]
-    by = tuple(name for name in by if len({_word(option.get(name)) for option in options}) > 1) or by[-1:]
-    for (record, unit, row), option in zip(rows, options):
-        label, seed = ", ".join(_named(name, option.get(name)) for name in by), record.config["seed"]
+    for name, (row, record, unit) in zip(_labels(rows, by), found):
+        seed = record.config["seed"]
         if row.get(measure) is not None:
-            ends.setdefault(label, {}).setdefault(seed, float(row[measure]))
-        baselines |= {float(row["baseline"])} if "baseline" in row else set()
-        points = [(r["step"], r[f"evaluation/{measure}"]) for r in record.curves(unit) if f"evaluation/{measure}" in r]
-        if points and len(record.units[unit]) == 1:
-            curves.setdefault(label, {}).setdefault(seed, ([x for x, _ in points], [y for _, y in points]))
-    bars = {label: interval(list(values.values())) for label, values in ends.items()}
-    lines = {label: list(seeds.values()) for label, seeds in curves.items()}
-    return plot.comparison(lines, bars, measure, sorted(baselines), records[0].config["experiment"])
+            ends.setdefault(name, {}).setdefault(seed, float(row[measure]))
+        steps = [(r["step"], r[f"evaluation/{measure}"]) for r in record.curves(unit) if f"evaluation/{measure}" in r]
+        if steps and len(record.units[unit]) == 1:
+            curves.setdefault(name, {}).setdefault(seed, ([x for x, _ in steps], [y for _, y in steps]))
+    lines = {name: list(seeds.values()) for name, seeds in curves.items()}
+    results = {name: interval(list(seeds.values())) for name, seeds in ends.items()}
+    baselines = sorted({float(row["baseline"]) for row in rows if "baseline" in row})
+    return plot.comparison(lines, results, measure, baselines, found[0][1].config["experiment"])
+
+
+def _labels(rows: Rows, by: Sequence[str]) -> list[str]:
+    """What names each row: those of the columns that take several values, or the last."""
+    several = [name for name in by if len({_word(row.get(name)) for row in rows}) > 1] or list(by[-1:])
+    return [", ".join(_named(name, row.get(name)) for name in several) for row in rows]
+
+
+def _mean(values: list[Any]) -> tuple[float, float]:
+    """Mean and interval; a share, of truth values, has none."""
+    return (float(np.mean(values)), math.nan) if isinstance(values[0], bool) else interval([float(v) for v in values])
 
 
 def _spread(values: list[Any]) -> str:

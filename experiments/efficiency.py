@@ -60,7 +60,7 @@ def main(config: Config) -> dict[str, Any]:
         f"width {width} length {length}": functools.partial(study, config, width, length)
         for width, length in itertools.product(config.widths, config.lengths)
     }
-    return conclude(run, run.work(jobs), "step ms")
+    return conclude(run, run.work(jobs), "step ms", trend=("length", "step ms"))
 
 
 def study(config: Config, width: int, length: int, folder: Path) -> Rows:

@@ -76,7 +76,7 @@ def main(config: Config) -> dict[str, Any]:
         f"{method} T={length}": functools.partial(study, config, method, length)
         for length, method in itertools.product(config.lengths, config.methods)
     }
-    return conclude(run, run.work(jobs), "wrong")
+    return conclude(run, run.work(jobs), "wrong", trend=("length", "solved"))
 
 
 def study(config: Config, method: str, length: int, folder: Path) -> Rows:

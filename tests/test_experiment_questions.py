@@ -12,7 +12,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra: pl
 
 import seqjax as sj
 from experiments import char_lm, polyphonic_music, records, temporal_order
-from seqjax import datasets
+from experiments.compare import compare
+from seqjax import batching, datasets, plot
 from seqjax.datasets import Dataset, Split
 from seqjax.ragged import Ragged
 from tests.test_style import ROOT
@@ -177,6 +178,22 @@ def test_regulariser_leaves_out_steps_without_gradient():
     assert temporal_order.regulariser(mix, hs, jnp.zeros((2, 4))) == 0
 
 
+def test_success_by_length_is_the_share_of_seeds(here, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(temporal_order, "study", lambda config, method, length, folder: [
+        {"length": length, "method": method, "wrong": 0.5, "solved": length <= 10 * config.seed}
+    ])  # fmt: skip
+    trend = plot.trend
+    monkeypatch.setattr(plot, "trend", lambda *given: drawn.append(given) or trend(*given))
+    for seed in (1, 2, 3):
+        temporal_order.main(temporal_order.Config(lengths=(20, 10, 40), methods=("SGD", "SGD-C"), seed=seed))
+    compare(list(records.every(here / "runs")[0]))
+    lines, *words = drawn[-1]
+    assert lines.keys() == {"SGD", "SGD-C"}
+    np.testing.assert_allclose(lines["SGD"], [(10, 1, np.nan), (20, 2 / 3, np.nan), (40, 0, np.nan)])
+    assert words == ["length", "solved, share of the seeds", "temporal_order"]
+
+
 def test_floors_by_hand():
     def pieces(*rows):
         return Split(Ragged.of([np.array(row, np.uint8)[:, None] for row in rows]))
@@ -203,6 +220,28 @@ def test_noise_is_in_training_alone():
     )
     assert np.std(first) == pytest.approx(0.1, rel=0.15)
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.2
+
+
+def test_chunks_score_what_whole_pieces_score():
+    pieces = Ragged.of([RNG.integers(0, 2, (t, 88), np.uint8) for t in (5, 1, 7, 8)])
+    model = sj.stack(sj.RNN(3), sj.Dense(88))
+    params = model.init(jax.random.key(0), 88)
+    stream = polyphonic_music.chunks(pieces, 1, 4)
+    carry, total, count = model.initial_carry(params, (1,)), 0.0, 0.0
+    for step in range(stream.steps_per_epoch):
+        found, carry = polyphonic_music.nats_of_chunk(model, params, stream.batch(step), None, carry)
+        total, count = total + found.total, count + found.count
+    whole = batching.Buckets(pieces[[0, 2, 3]], None, 3, buckets=1, shuffle=False).batch(0)
+    expected = polyphonic_music.nats(model, params, whole, None)
+    assert count == expected.count == 4 + 6 + 7
+    np.testing.assert_allclose(total, expected.total, rtol=1e-6)
+
+
+def test_music_in_chunks(here):
+    config = polyphonic_music.Config(cell=("RNN(2)",), batch=2, epochs=2, chunk=3)
+    (row,) = polyphonic_music.main(config)["rows"]
+    assert row["steps"] == 2 * ((sum(range(3, 12)) - 1) // 6)
+    assert np.isfinite(row["nats"])
 
 
 def test_entropy_of_equal_shares():

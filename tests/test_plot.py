@@ -103,3 +103,22 @@ def test_comparison():
     assert plot.comparison({"a": [([1], [0.5])]}, {"a": (0.5, np.nan)}, "loss").axes[0].get_yscale() == "linear"
     (results,) = plot.comparison({}, {"a": (0.001, 0.002), "b": (0.2, 0.1)}, "loss").axes
     assert results.get_xscale() == "linear"
+
+
+def test_trend():
+    """Points with intervals where there are any; powers of ten where results span more than eight-fold."""
+    lines = {"a": [(50, 1.0, np.nan), (100, 9.0, 0.5)], "b": [(50, 2.0, 0.1)]}
+    figure = plot.trend(lines, "length", "ms", "costs")
+    (axis,) = figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xscale(), axis.get_yscale()) == (
+        "length",
+        "ms",
+        "linear",
+        "log",
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    points, _, (bars,) = axis.containers[0]
+    np.testing.assert_array_equal(points.get_xydata(), [[50, 1], [100, 9]])
+    np.testing.assert_array_equal(bars.get_segments()[1], [[100, 8.5], [100, 9.5]])
+    (shares,) = plot.trend({"a": [(50, 0.0, np.nan), (800, 1.0, np.nan)]}, "length", "solved").axes
+    assert (shares.get_xscale(), shares.get_yscale()) == ("log", "linear")

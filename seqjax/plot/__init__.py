@@ -2,7 +2,7 @@
 
 from seqjax.plot.datasets import dataset
 from seqjax.plot.norms import COLOURS, norm_by_distance, norm_by_length, training
-from seqjax.plot.runs import comparison
+from seqjax.plot.runs import comparison, trend
 from seqjax.plot.tasks import task
 
-__all__ = ["COLOURS", "comparison", "dataset", "norm_by_distance", "norm_by_length", "task", "training"]
+__all__ = ["COLOURS", "comparison", "dataset", "norm_by_distance", "norm_by_length", "task", "training", "trend"]

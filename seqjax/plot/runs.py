@@ -62,6 +62,37 @@ def comparison(
     return figure
 
 
+def trend(lines: Mapping[str, Sequence[tuple[float, float, float]]], x: str, y: str, title: str = "") -> Any:
+    """Results over a number, such as the length of sequences: a line of points with intervals for each name.
+
+    Args:
+        lines: name -> points (x, mean, half of the interval or NaN).
+        x: what the number is called.
+        y: what the result is called.
+        title: above the figure.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for i, (name, points) in enumerate(lines.items()):
+        at, means, halves = np.transpose(np.asarray(points, float))
+        axis.errorbar(at, means, yerr=halves, marker="o", ms=4, capsize=3, label=name, **_line(i))
+    places, means = (np.array([point[k] for points in lines.values() for point in points]) for k in (0, 1))
+    axis.set(xlabel=x, ylabel=y)
+    for values, way in ((places, "x"), (means, "y")):
+        if values.min() > 0 and values.max() >= 8 * values.min():
+            getattr(axis, f"set_{way}scale")("log", base=2 if way == "x" else 10)
+            getattr(axis, f"{way}axis").set_major_formatter("{x:g}")
+    axis.set_xticks(np.unique(places))
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    if len(lines) > 1:
+        figure.legend(loc="outside right center", fontsize=7)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def _show_the_end(axis: Any, lines: Sequence[Sequence[float]], baselines: Sequence[float]) -> None:
     """Leave out what only the first tenth of the lines reaches, and use powers of ten where values span several."""
     later = [value for values in lines for value in values[len(values) // 10 :] if np.isfinite(value)]
