@@ -50,7 +50,9 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
 def options(config: dict[str, Any]) -> str:
     """The options of a run that are not the defaults, as words of a command line."""
     fields = dataclasses.fields(importlib.import_module(f"experiments.{config['experiment']}").Config)
-    values = {field.name: (config.get(field.name), field.default) for field in fields if field.name != "seed"}
+    values = {
+        field.name: (config.get(field.name, field.default), field.default) for field in fields if field.name != "seed"
+    }
     return " ".join(
         f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, (value, default) in values.items()

@@ -21,12 +21,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import seqjax as sj
 from experiments.common import Rows, Run, check_options, command
 from experiments.compare import conclude
 from experiments.training import cells_of, trained
 from seqjax import batching, datasets, losses, train
+from seqjax.ragged import Ragged
 
 KEYS = 88
 # groups of like length: 4 for pieces of 25 to 129 frames, 16 for 40 to 1,788, where 4 cost twice the time in padding
@@ -51,6 +53,10 @@ class Config:
     """Epochs without a better validation after which to stop"""
     learning_rate: float = 3e-3
     """Of Adam"""
+    final_rate: float = 1.0
+    """Share of it that is left at the last update, after half a cosine"""
+    transpose: int = 0
+    """Each piece is also read up to so many semitones higher and lower"""
     noise: float = 0.1
     """Standard deviation of the noise on the weights in training (Graves 2011)"""
     average: float = 0.99
@@ -72,26 +78,23 @@ def main(config: Config) -> dict[str, Any]:
         raise sj.ArgumentError(f"data must be one of {', '.join(DATA)}, found {config.data!r}")
     cells = cells_of(config.cell)
     data = datasets.load(config.data)
+    source = reading(config, data.train.inputs)
     run = Run("polyphonic_music", config, by=("data", "cell"))
-    jobs = {f"{config.data} {cell!r}": functools.partial(study, config, cell, data) for cell in cells}
+    jobs = {f"{config.data} {cell!r}": functools.partial(study, config, cell, data, source) for cell in cells}
     note = "floors on the test pieces: Bernoulli {:.2f}, Markov {:.2f} nats a frame".format(*floors(data))
     return conclude(run, run.work(jobs), "nats", note)
 
 
-def study(config: Config, cell: sj.Cell, data: Any, folder: Path) -> Rows:
+def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -> Rows:
     """One training."""
     model = sj.stack(cell, sj.Dense(KEYS))
     score = functools.partial(nats, model)
-    loss: Any = score
-    source: Any = batching.Buckets(data.train.inputs, None, config.batch, config.seed, buckets=DATA[config.data])
-    handed = {}
-    if config.chunk:
-        loss = functools.partial(nats_of_chunk, model)
-        source = chunks(data.train.inputs, config.batch, config.chunk)
-        handed = {"carry": lambda params, key: model.initial_carry(params, (config.batch,))}
+    loss = functools.partial(nats_of_chunk, model) if config.chunk else score
+    handed = {"carry": lambda params, key: model.initial_carry(params, (config.batch,))} if config.chunk else {}
     valid = batching.Buckets(data.valid.inputs, None, 32, buckets=3, shuffle=False)
     test = batching.Buckets(data.test.inputs, None, 32, buckets=3, shuffle=False)
     epoch = source.steps_per_epoch
+    rate = optax.cosine_decay_schedule(config.learning_rate, config.epochs * epoch, config.final_rate)
     result, columns = trained(
         folder,
         model,
@@ -100,6 +103,7 @@ def study(config: Config, cell: sj.Cell, data: Any, folder: Path) -> Rows:
         steps=config.epochs * epoch,
         seed=config.seed,
         rate=config.learning_rate,
+        optimizer=optax.adam(rate) if config.final_rate < 1 else None,
         params=jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), KEYS),
         clip=config.clip,
         ema=config.average or None,
@@ -118,6 +122,30 @@ def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:
     """Nats a frame of the pieces in a batch."""
     _, logits = sj.scan(model, params, batch.inputs.astype(jnp.float32), lengths=batch.lengths)
     return train.Mean.of(losses.bernoulli(logits, batch.targets), batch.mask)
+
+
+def reading(config: Config, pieces: Any) -> Any:
+    """The batches that train: chunks, or whole pieces grouped by length."""
+    pieces = transposed(pieces, config.transpose, config.seed)
+    if config.chunk:
+        return chunks(pieces, config.batch, config.chunk)
+    return batching.Buckets(pieces, None, config.batch, config.seed, buckets=DATA[config.data])
+
+
+def transposed(pieces: Any, most: int, seed: int) -> Any:
+    """Each piece in 2 `most` + 1 transpositions, in random order; the pieces themselves for 0.
+
+    Raises:
+        ArgumentError: notes would leave the keyboard.
+    """
+    if most == 0:
+        return pieces
+    (keys,) = np.nonzero(pieces.values.any(0))
+    if (room := int(min(keys[0], KEYS - 1 - keys[-1]))) < most:
+        raise sj.ArgumentError(f"transpose: the pieces leave room for {room} semitones, found {most}")
+    rng = np.random.default_rng(seed)
+    moved = [(piece, by) for piece in pieces for by in range(-most, most + 1)]
+    return Ragged.of([np.roll(moved[i][0], moved[i][1], axis=1) for i in rng.permutation(len(moved))])
 
 
 def chunks(pieces: Any, batch: int, length: int) -> batching.Stream:

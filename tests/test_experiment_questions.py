@@ -114,6 +114,8 @@ def test_every_experiment_is_tried_and_listed():
         ("adding", {"seed": -1}, "seed must be at least 0"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
+        ("polyphonic_music", {"transpose": 2}, "room for 0 semitones"),
+        ("polyphonic_music", {"chunk": 3000}, "expected at least batch_size \\* length"),
         ("efficiency", {"lengths": (4, 0)}, "lengths must be above 0"),
         ("efficiency", {"cell": ("GRU(3)",)}, "GRU"),
     ],
@@ -237,8 +239,19 @@ def test_chunks_score_what_whole_pieces_score():
     np.testing.assert_allclose(total, expected.total, rtol=1e-6)
 
 
+def test_transposed_pieces():
+    pieces = Ragged.of([np.eye(88, dtype=np.uint8)[[40, 44]], np.eye(88, dtype=np.uint8)[[41]]])
+    moved = polyphonic_music.transposed(pieces, 3, seed=0)
+    keys = [tuple(np.nonzero(piece)[1]) for piece in moved]
+    assert sorted(keys) == sorted([(40 + by, 44 + by) for by in range(-3, 4)] + [(41 + by,) for by in range(-3, 4)])
+    assert keys != sorted(keys)
+    assert polyphonic_music.transposed(pieces, 0, seed=0) is pieces
+    with pytest.raises(sj.ArgumentError, match="room for 40 semitones, found 41"):
+        polyphonic_music.transposed(pieces, 41, seed=0)
+
+
 def test_music_in_chunks(here):
-    config = polyphonic_music.Config(cell=("RNN(2)",), batch=2, epochs=2, chunk=3)
+    config = polyphonic_music.Config(cell=("RNN(2)",), batch=2, epochs=2, chunk=3, final_rate=0.1)
     (row,) = polyphonic_music.main(config)["rows"]
     assert row["steps"] == 2 * ((sum(range(3, 12)) - 1) // 6)
     assert np.isfinite(row["nats"])
