@@ -76,6 +76,8 @@ def main(config: Config) -> dict[str, Any]:
     check_options(config, "batch", "epochs", "patience", "learning_rate", "clip")
     if config.data not in DATA:
         raise sj.ArgumentError(f"data must be one of {', '.join(DATA)}, found {config.data!r}")
+    if config.final_rate > 1:
+        raise sj.ArgumentError(f"final_rate must be at most 1, the whole learning rate, found {config.final_rate}")
     cells = cells_of(config.cell)
     data = datasets.load(config.data)
     source = reading(config, data.train.inputs)

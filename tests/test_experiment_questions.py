@@ -114,6 +114,7 @@ def test_every_experiment_is_tried_and_listed():
         ("adding", {"seed": -1}, "seed must be at least 0"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
+        ("polyphonic_music", {"final_rate": 1.5}, "final_rate must be at most 1"),
         ("polyphonic_music", {"transpose": 2}, "room for 0 semitones"),
         ("polyphonic_music", {"chunk": 3000}, "expected at least batch_size \\* length"),
         ("efficiency", {"lengths": (4, 0)}, "lengths must be above 0"),
