@@ -1,5 +1,6 @@
 """Each experiment at tiny settings, and the parts of them that could be wrong unseen."""
 
+import dataclasses
 import importlib
 
 import jax
@@ -12,6 +13,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra: pl
 
 import seqjax as sj
 from experiments import char_lm, polyphonic_music, records, temporal_order
+from experiments.collect import options
 from experiments.compare import compare
 from seqjax import batching, datasets, plot
 from seqjax.datasets import Dataset, Split
@@ -255,7 +257,15 @@ def test_music_in_chunks(here):
     config = polyphonic_music.Config(cell=("RNN(2)",), batch=2, epochs=2, chunk=3, final_rate=0.1)
     (row,) = polyphonic_music.main(config)["rows"]
     assert row["steps"] == 2 * ((sum(range(3, 12)) - 1) // 6)
+    (constant,) = polyphonic_music.main(dataclasses.replace(config, final_rate=1.0))["rows"]
     assert np.isfinite(row["nats"])
+    assert row["nats"] != constant["nats"]
+
+
+def test_an_option_that_a_run_did_not_know_has_its_default():
+    assert options({"experiment": "polyphonic_music", "batch": 16, "seed": 3, "cell": ["RNN(100)"]}) == (
+        "--cell RNN(100) --batch 16"
+    )
 
 
 def test_entropy_of_equal_shares():
