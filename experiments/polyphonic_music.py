@@ -105,7 +105,7 @@ def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -
         steps=config.epochs * epoch,
         seed=config.seed,
         rate=config.learning_rate,
-        optimizer=optax.adam(rate) if config.final_rate < 1 else None,
+        optimizer=optax.adam(rate),
         params=jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), KEYS),
         clip=config.clip,
         ema=config.average or None,
