@@ -17,8 +17,11 @@ import jax.numpy as jnp
 from seqjax import loop
 from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
 from seqjax.gating import linear
+from seqjax.gradient import advance
 from seqjax.initializers import Bias, Initializer, glorot, orthogonal, zeros
+from seqjax.plan import Plan
 from seqjax.spelling import Spelled
+from seqjax.trees import out_dtype
 
 Params = dict[str, Any]
 
@@ -61,7 +64,7 @@ class Cell(Spelled):
         """One time step, x `[B, D]`: the next carry and the output `[B, F]`."""
         raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
 
-    def sequence(self, params: Params, carry: Any, xs: Any, plan: loop.Plan = loop.Plan()) -> tuple[Any, Any]:
+    def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[Any, Any]:
         """All steps, xs `[T, B, D]` (time first, as in `lax.scan`): the last carry and ys `[T, B, F]`.
 
         `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them.
@@ -128,8 +131,8 @@ class Recurrent(Cell):
         """`update(carry, project(x), mix(carry))`."""
         z = self.project(params.get("project", {}), x)
         m = self.mix(params.get("mix", {}), carry)
-        dtype = loop.out_dtype(params, x)
-        return loop.advance(self, dtype, params.get("update", {}), carry, z, m)
+        dtype = out_dtype(params, x)
+        return advance(self, dtype, params.get("update", {}), carry, z, m)
 
 
 class Gated(Recurrent):
@@ -189,7 +192,7 @@ class Gated(Recurrent):
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Any:
         """Zeros, or the learned carry, `[B, F]` each; float32, or wider where the parameters are."""
-        dtype = jnp.promote_types(loop.out_dtype(params, ()), jnp.float32)
+        dtype = jnp.promote_types(out_dtype(params, ()), jnp.float32)
         shape = tuple(batch_shape) + (self.features,)
         if "carry" in params:
             return jax.tree.map(lambda c: jnp.broadcast_to(c.astype(dtype), shape), params["carry"])

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax import loop
 from seqjax.cell import Cell, Params, check_causal, check_cell_type, init, initial_carry
 from seqjax.errors import ArgumentError
+from seqjax.plan import Plan
 
 MERGES = {
     "concat": lambda f, b: jnp.concatenate([f, b], axis=-1),
@@ -89,9 +89,7 @@ class Stack(Cell):
             after.append(part)
         return tuple(after), x
 
-    def sequence(
-        self, params: Params, carry: Any, xs: Any, plan: loop.Plan = loop.Plan()
-    ) -> tuple[tuple[Any, ...], Any]:
+    def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[tuple[Any, ...], Any]:
         """The whole sequence through each in turn, so that each takes its own fastest path."""
         after = []
         for i, cell in enumerate(self.cells):
@@ -167,9 +165,7 @@ class Bidirectional(Cell):
         check_causal(self)
         raise AssertionError("unreachable")
 
-    def sequence(
-        self, params: Params, carry: Any, xs: Any, plan: loop.Plan = loop.Plan()
-    ) -> tuple[BidirectionalCarry, Any]:
+    def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[BidirectionalCarry, Any]:
         """Both directions over the real steps, their outputs merged in the order of the input."""
         turned = dataclasses.replace(plan, reverse=not plan.reverse)
         forward, ahead = self.cell.sequence(params["forward"], carry.forward, xs, plan)
@@ -230,9 +226,7 @@ class Residual(Cell):
         carry, y = self.cell.step(params, carry, x)
         return carry, x.astype(y.dtype) + y
 
-    def sequence(
-        self, params: Params, carry: Any, xs: jax.Array, plan: loop.Plan = loop.Plan()
-    ) -> tuple[Any, jax.Array]:
+    def sequence(self, params: Params, carry: Any, xs: jax.Array, plan: Plan = Plan()) -> tuple[Any, jax.Array]:
         """xs + ys."""
         carry, ys = self.cell.sequence(params, carry, xs, plan)
         return carry, xs.astype(ys.dtype) + ys

@@ -8,8 +8,10 @@ import numpy as np
 from jax import lax
 from jax.experimental import checkify
 
-from seqjax import checks, loop
+from seqjax import checks
 from seqjax.cell import Cell, Params
+from seqjax.plan import Plan, recording
+from seqjax.trees import out_dtype, select
 
 
 def scan(
@@ -77,7 +79,7 @@ def scan(
         carry = checks.carry(cell, params, checks.arrays("carry", carry), shape)
 
     xs = _clean(shape.leaves_time_first(xs), mask)
-    plan = loop.Plan(mask, resets, reverse, gradient, checkpoint, unroll, checked)
+    plan = Plan(mask, resets, reverse, gradient, checkpoint, unroll, checked)
     carry, ys = cell.sequence(params, carry, xs, plan)
     ys = _clean(ys, mask)
     return carry, ys if time_major else jax.tree.map(shape.time_back, ys)
@@ -88,7 +90,7 @@ def explain(cell: Cell, params: Params, xs: Any, carry: Any = None, **options: A
 
     The text is recorded while `scan` itself is traced, so it tells what happens; nothing is computed.
     """
-    with loop.recording() as lines:
+    with recording() as lines:
         jax.eval_shape(lambda p, x, c: scan(cell, p, x, c, **options), params, xs, carry)
     return "\n".join(lines)
 
@@ -113,7 +115,7 @@ def _mask(cell: Cell, mask: Any, lengths: Any, shape: checks.Shape, checked: boo
 
 def _clean(tree: Any, mask: Any) -> Any:
     """Zeros in the unreal steps; by selection, as 0 * NaN is NaN."""
-    return loop.select(mask, tree, jax.tree.map(jnp.zeros_like, tree))
+    return select(mask, tree, jax.tree.map(jnp.zeros_like, tree))
 
 
 def _anchored(carry: Any, xs: Any, shape: checks.Shape) -> Any:
@@ -124,7 +126,7 @@ def _anchored(carry: Any, xs: Any, shape: checks.Shape) -> Any:
     """
     x = jax.tree.leaves(shape.leaves_time_first(xs))[0]
     zero = jnp.sum(x, axis=(0, *range(1 + len(shape.batch), x.ndim)))
-    width = loop.out_dtype((), xs)
+    width = out_dtype((), xs)
 
     def one(leaf: jax.Array) -> jax.Array:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):

@@ -54,7 +54,7 @@ class _Leaky(sj.RNN):
 class _Drifting(sj.RNN):
     """Its sequence is not the fold of its step."""
 
-    def sequence(self, params, carry, xs, plan=sj.cell.loop.Plan()):
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
         carry, ys = super().sequence(params, carry, xs, plan)
         return carry, ys * 1.001
 
@@ -72,7 +72,7 @@ class _Seeing(sj.Pointwise):
     def apply(self, params, x):
         return x
 
-    def sequence(self, params, carry, xs, plan=sj.cell.loop.Plan()):
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
         return carry, xs + jnp.roll(xs, -1, axis=0)
 
 

@@ -13,8 +13,8 @@ import seqjax
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
-LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "loop", "cell", "cells", "combinators",
-          "checks", "scan", "registry", "losses", "diagnostics", "tasks", "text", "batching", "train", "datasets", "plot",
+LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "plan", "taps", "held", "gradient", "loop", "cell", "wrapper", "cells", "combinators",
+          "checks", "scan", "trace", "registry", "losses", "diagnostics", "tasks", "text", "batching", "train", "datasets", "plot",
           "testing"]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_protocol_argument_names():
 def test_committed_files_hold_no_addresses_or_paths():
     bad = re.compile(r"/(root|work|home|tmp)/\w|pypi\.org|pythonhosted|registry\.npmjs|index-url\s*=|ghp_\w{20}")
     for path in tracked():
-        if path.suffix in (".png", ".svg", ".gz") or path == Path(__file__) or not path.exists():
+        if path.suffix in (".png", ".svg", ".gz", ".npz") or path == Path(__file__) or not path.exists():
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             assert not bad.search(line), f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax import loop
 from seqjax.cell import Cell, Params
 from seqjax.errors import ArgumentError
+from seqjax.plan import Plan, boundaries, note
 
 
 class DropoutCarry(NamedTuple):
@@ -89,11 +89,9 @@ class Dropout(Cell):
         count = carry.draws + 1 if self.per == "step" else carry.draws
         return carry._replace(draws=count), x * self._mask(carry.key, carry.draws, x)
 
-    def sequence(
-        self, params: Params, carry: Any, xs: jax.Array, plan: loop.Plan = loop.Plan()
-    ) -> tuple[Any, jax.Array]:
+    def sequence(self, params: Params, carry: Any, xs: jax.Array, plan: Plan = Plan()) -> tuple[Any, jax.Array]:
         """All masks at once; one mask alone where it lasts the sequence."""
-        loop.note(f"{self!r}: all steps at once")
+        note(f"{self!r}: all steps at once")
         if not self.random:
             return carry, xs
         if self.per == "step":
@@ -101,7 +99,7 @@ class Dropout(Cell):
         elif plan.resets is None:
             return carry, xs * self._mask(carry.key, carry.draws, xs)[None]
         else:
-            drawing = loop.boundaries(plan)
+            drawing = boundaries(plan)
         steps = drawing.astype(jnp.int32)
         drawn = jax.lax.cumsum(steps, axis=0, reverse=plan.reverse)
         counts = jnp.broadcast_to(carry.draws, drawn.shape) + drawn

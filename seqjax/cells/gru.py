@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax import loop
 from seqjax.cell import Gated, Params
 from seqjax.gating import gates, linear
+from seqjax.trees import out_dtype
 
 
 class GRU(Gated):
@@ -67,4 +67,4 @@ class GRU(Gated):
         reset = linear({"kernel": kernel[:, split:]}, (r * carry).astype(carry.dtype), keep=True)
         (n,) = gates(z[..., split:] + reset, "tanh")
         h = n + u * (carry - n)
-        return h.astype(carry.dtype), h.astype(loop.out_dtype(params, x))
+        return h.astype(carry.dtype), h.astype(out_dtype(params, x))

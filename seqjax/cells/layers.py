@@ -10,10 +10,12 @@ from jax import lax
 from jax.experimental import checkify
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from seqjax import gating, loop
+from seqjax import gating
 from seqjax.cell import Cell, Params, check_positive
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.initializers import Initializer, glorot, normal
+from seqjax.plan import Plan, note
+from seqjax.trees import out_dtype
 
 
 class Pointwise(Cell):
@@ -31,11 +33,9 @@ class Pointwise(Cell):
         """`apply`."""
         return carry, self.apply(params, x)
 
-    def sequence(
-        self, params: Params, carry: tuple[()], xs: Any, plan: loop.Plan = loop.Plan()
-    ) -> tuple[tuple[()], Any]:
+    def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
         """`apply` to all steps at once."""
-        loop.note(f"{self!r}: all steps at once")
+        note(f"{self!r}: all steps at once")
         return carry, self.apply(params, xs)
 
 
@@ -127,9 +127,7 @@ class Embed(Pointwise):
         ids = jnp.where(valid, x, self.vocabulary)
         return table.at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_like(ids))
 
-    def sequence(
-        self, params: Params, carry: tuple[()], xs: Any, plan: loop.Plan = loop.Plan()
-    ) -> tuple[tuple[()], Any]:
+    def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
         """All rows at once, ids checked inside jit when the plan says so."""
         if plan.checked:
             valid = (xs >= 0) & (xs < self.vocabulary)
@@ -185,7 +183,7 @@ class Norm(Pointwise):
 
     def apply(self, params: Params, x: jax.Array) -> jax.Array:
         """The equations."""
-        dtype = loop.out_dtype(params, x)
+        dtype = out_dtype(params, x)
         x = x.astype(jnp.promote_types(dtype, jnp.float32))
         if self.kind == "layer":
             x = x - jnp.mean(x, axis=-1, keepdims=True)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from seqjax import checks, loop
+from seqjax import checks
 from seqjax.cell import Cell, Params, check_causal, initial_carry
 from seqjax.errors import ArgumentError
-from seqjax.trees import split_floats
+from seqjax.trees import cast_like, select, split_floats
 
 
 class GradientFlow(NamedTuple):
@@ -73,7 +73,7 @@ def gradient_flow(
     if carry is None:
         carry = initial_carry(cell, params, shape.batch, None)
     xs = shape.leaves_time_first(xs)
-    xs = loop.select(real, xs, jax.tree.map(jnp.zeros_like, xs))
+    xs = select(real, xs, jax.tree.map(jnp.zeros_like, xs))
     befores, y = _forward(cell, params, carry, xs, real)
     losses, pull = jax.vjp(loss, y)
     if losses.shape != shape.batch:
@@ -101,7 +101,7 @@ def _forward(cell: Cell, params: Params, carry: Any, xs: Any, real: Any) -> tupl
     def advance(state: Any, x: Any, real: Any) -> Any:
         carry, y = state
         after, new = cell.step(params, carry, x)
-        return loop.select(real, loop.cast_like(after, carry), carry), loop.select(real, new, y)
+        return select(real, cast_like(after, carry), carry), select(real, new, y)
 
     def body(state: Any, inputs: Any) -> tuple[Any, Any]:
         x, real = inputs
@@ -143,7 +143,7 @@ def _backward(
         before, x, real = inputs
         # Steps that are padding in every row, as when many lengths share one shape, cost nothing.
         new = lax.cond(jnp.any(real), back, lambda state, *_: state, state, before, x)
-        new = loop.select(real, new, state)
+        new = select(real, new, state)
         joint = jnp.where(real, new.scale, jnp.nan)
         parts = [jnp.where(real, jnp.log(_norms([part])[1]) + new.scale, jnp.nan) for part in new.carry]
         return new, (state, joint, parts)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from seqjax import loop
 from seqjax.cell import Cell, initial_carry
 from seqjax.scan import scan
 from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
+from seqjax.trees import cast_floats, out_dtype
 
 
 def deferred_is_autodiff(case: Case) -> None:
@@ -90,12 +90,12 @@ def devices(case: Case) -> str | None:
 
 def dtypes(case: Case) -> None:
     """Ys has the promoted dtype of params and xs; a carry keeps its own, and begins with float32 or wider."""
-    cast = loop.cast_floats
+    cast = cast_floats
     for p, x in (("f4", "f4"), ("bfloat16", "bfloat16"), ("f4", "bfloat16"), ("bfloat16", "f4"), ("f8", "f8")):
         params, xs = cast(case.params, p), cast(case.xs(3, SHORT), x)
         carry = initial_carry(case.cell, params, (3,), jax.random.key(0))
         last, ys = jax.eval_shape(case.run, params, carry, xs)
-        dtype = loop.out_dtype(params, xs) if jax.tree.leaves(params) else jnp.dtype(x)
+        dtype = out_dtype(params, xs) if jax.tree.leaves(params) else jnp.dtype(x)
         found = {str(y.dtype) for y in jax.tree.leaves(ys)}
         if found != {str(dtype)}:
             raise LawError(f"params {p}, xs {x}: ys are {found}, expected {dtype}")

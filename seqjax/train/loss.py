@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax import loop
 from seqjax.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train.mean import Mean, as_mean
 from seqjax.train.state import carry_key
+from seqjax.trees import cast_floats, cast_like
 
 PRECISIONS = ("bfloat16",)
 RESERVED = ("loss", "norm", "skipped", "learning_rate")
@@ -41,10 +41,10 @@ def gradient_of(
         if carry is None:
             mean, metrics = unpacked(loss(params, batch, key), False)
             return mean.total, (mean, metrics, None)
-        fresh = loop.cast_like(carry(params, starts[1]), before)
+        fresh = cast_like(carry(params, starts[1]), before)
         before = jax.tree.map(lambda new, old: jnp.where(starts[0], new, old), fresh, before)
         mean, metrics, after = unpacked(loss(params, batch, key, before), True)
-        return mean.total, (mean, metrics, loop.cast_like(like("carry", after, before), before))
+        return mean.total, (mean, metrics, cast_like(like("carry", after, before), before))
 
     def whole(*inputs: Any) -> tuple[Any, Any]:
         (_, rest), grads = jax.value_and_grad(total, has_aux=True)(*inputs)
@@ -79,8 +79,8 @@ def lowered(params: Any, batch: Any, precision: str | None) -> tuple[Any, Any]:
     if precision is None:
         return params, batch
     if isinstance(batch, Batch):
-        batch = batch._replace(inputs=loop.cast_floats(jax.tree.map(jnp.asarray, batch.inputs), precision))
-    return loop.cast_floats(params, precision), batch
+        batch = batch._replace(inputs=cast_floats(jax.tree.map(jnp.asarray, batch.inputs), precision))
+    return cast_floats(params, precision), batch
 
 
 def unpacked(result: Any, has_carry: bool) -> tuple[Any, ...]:
