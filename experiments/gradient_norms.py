@@ -91,7 +91,7 @@ def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple
     for cell in cells:
         if not cell.causal:
             raise sj.ArgumentError(f"cell: {cell!r} reads both directions, so no gradient flows back step by step")
-        if cell.feature_axes != 1 or cell.random:
+        if cell.feature_axes != 1 or "key" in cell.asks:
             raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
     if not cells:
         raise sj.ArgumentError("cell: give at least one, such as LSTM(64)")

@@ -61,7 +61,7 @@ def cells_of(texts: Sequence[str]) -> list[sj.Cell]:
     for cell in cells:
         if not cell.causal:
             raise sj.ArgumentError(f"cell: {cell!r} reads both directions, so it sees what it is to predict")
-        if cell.feature_axes != 1 or cell.random:
+        if cell.feature_axes != 1 or "key" in cell.asks:
             raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
     return cells
 

@@ -7,13 +7,13 @@ import importlib
 from typing import Any
 
 from seqjax.batch import Batch
-from seqjax.cell import Cell, Gated, Recurrent
+from seqjax.cell import Cell, replace
 from seqjax.cells.dropout import Dropout
 from seqjax.cells.gru import GRU
 from seqjax.cells.layers import Dense, Embed, Norm, Pointwise
 from seqjax.cells.lstm import LSTM, LSTMCarry
 from seqjax.cells.rnn import RNN
-from seqjax.combinators import bidirectional, residual, stack
+from seqjax.combinators import bidirectional, repeat, residual, stack
 from seqjax.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -22,9 +22,14 @@ from seqjax.errors import (
     SeqjaxError,
 )
 from seqjax.gating import gates, linear
+from seqjax.held import Held
 from seqjax.ragged import Ragged
+from seqjax.recurrent import Gated, Recurrent
 from seqjax.registry import cell_from_text
 from seqjax.scan import explain, scan
+from seqjax.taps import tap
+from seqjax.trace import trace
+from seqjax.wrapper import Wrapper
 
 __version__ = "0.1.0"
 _LAZY = (
@@ -44,6 +49,7 @@ __all__ = [
     "Dropout",
     "Embed",
     "Gated",
+    "Held",
     "LSTMCarry",
     "Norm",
     "NotCausalError",
@@ -51,14 +57,19 @@ __all__ = [
     "Ragged",
     "Recurrent",
     "SeqjaxError",
+    "Wrapper",
     "bidirectional",
     "cell_from_text",
     "explain",
     "gates",
     "linear",
+    "repeat",
+    "replace",
     "residual",
     "scan",
     "stack",
+    "tap",
+    "trace",
 ]
 
 

@@ -9,19 +9,18 @@ The law: `cell.sequence` equals the fold of `cell.step`, also when the sequence 
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from seqjax import loop
 from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
-from seqjax.gating import linear
-from seqjax.gradient import advance
-from seqjax.initializers import Bias, Initializer, glorot, orthogonal, zeros
 from seqjax.plan import Plan
 from seqjax.spelling import Spelled
-from seqjax.trees import out_dtype
+from seqjax.trees import is_inexact
 
 Params = dict[str, Any]
 
@@ -33,6 +32,10 @@ class Cell(Spelled):
     A subclass becomes a frozen dataclass by itself; its annotated names are its options. It gives `init`,
     `initial_carry`, `step` and `out_features`; `sequence` follows from `step` and is overridden only for speed.
     Equal cells are equal, hash equal, share one trace, pickle, and print as the call that makes them.
+
+    Dtypes: an output has the promoted dtype of parameters and input, `x.astype(params[...].dtype)` and back where
+    the arithmetic is wider. A carry begins in float32 or wider, and goes on in the dtype that it came in; drivers
+    cast it, a step need not. bfloat16 parameters and inputs thus meet float32 states.
     """
 
     feature_axes: ClassVar[Any] = 1
@@ -44,20 +47,38 @@ class Cell(Spelled):
     splits: ClassVar[Any] = False
     """Whether the step is composed of `project`, `mix` and `update` (see `Recurrent`)."""
 
-    random: ClassVar[Any] = False
-    """Whether the carry holds a key, so that `initial_carry` takes `key=`."""
+    asks: ClassVar[Any] = frozenset()
+    """What `initial_carry` needs besides the parameters, by name: "key", "memory", "in_features", ..."""
+
+    narrow: ClassVar[Any] = False
+    """Whether the carry may hold floats narrower than float32 on purpose, as a cache in bfloat16 does."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Whoever overrides `step` alone means it: what its bases derive from another step is taken back.
+        if _rank(cls, "step") < _rank(cls, "sequence"):
+            cls.sequence = Cell.sequence  # type: ignore[method-assign]
+        if _rank(cls, "step") < _rank(cls, "splits"):
+            cls.splits = False
 
     @property
     def out_features(self) -> int | None:
-        """Features of one output, `F`; None when there are as many as come in."""
+        """Features of one output, `F`; None where that depends on what comes in, which `size` tells."""
         raise TypeError(f"{type(self).__name__} must define out_features")
+
+    def size(self, in_features: int) -> int:
+        """Features of one output for inputs of `in_features`: `out_features`, or else as many as come in."""
+        return in_features if self.out_features is None else self.out_features
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
         """Draw parameters for inputs of `in_features` features: a nested dict of arrays of `dtype`."""
         raise TypeError(f"{type(self).__name__} must define init(key, in_features)")
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Any:
-        """The carry before the first step; every leaf has the axes `batch_shape` first."""
+        """The carry before the first step; every leaf has the axes `batch_shape` first.
+
+        A cell with `asks` takes what it asks for as keyword arguments: `initial_carry(params, (32,), key=key)`.
+        """
         raise TypeError(f"{type(self).__name__} must define initial_carry(params, batch_shape)")
 
     def step(self, params: Params, carry: Any, x: Any) -> tuple[Any, Any]:
@@ -67,12 +88,18 @@ class Cell(Spelled):
     def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[Any, Any]:
         """All steps, xs `[T, B, D]` (time first, as in `lax.scan`): the last carry and ys `[T, B, F]`.
 
-        `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them.
+        `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them. A cell
+        that computes all steps at once writes it with `seqjax.loop.parallel`.
         """
         return loop.run(self, params, carry, xs, plan)
 
     def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
-        """The carry with which a new sequence begins after a reset."""
+        """The carry with which a new sequence begins after a reset; `Held` parts stay what they are."""
+        if self.asks:
+            raise TypeError(
+                f"{type(self).__name__} asks for {', '.join(sorted(self.asks))}, which a reset does not know, so it "
+                "must define restart(params, carry, batch_shape)"
+            )
         return self.initial_carry(params, batch_shape)
 
     def check_input(self, xs: Any, mask: Any, values: bool) -> None:
@@ -82,7 +109,7 @@ class Cell(Spelled):
             ArgumentTypeError: whole numbers where floating point is expected.
         """
         for x, rank in zip(jax.tree.leaves(xs), jax.tree.leaves(jax.tree.broadcast(self.feature_axes, xs))):
-            if rank and not jnp.issubdtype(x.dtype, jnp.floating):
+            if rank and not is_inexact(x):
                 raise ArgumentTypeError(
                     f"{self!r}: xs must be floating point, found {x.dtype} {tuple(x.shape)}. "
                     "Token ids? Put Embed(vocabulary, features) first, as in stack(Embed(256, 64), LSTM(64))"
@@ -90,137 +117,36 @@ class Cell(Spelled):
 
     def evaluation(self) -> "Cell":
         """The cell to evaluate with: the same parameters, every random part switched off."""
-
-        def off(value: Any) -> Any:
-            if isinstance(value, Cell):
-                return value.evaluation()
-            return tuple(map(off, value)) if isinstance(value, tuple) else value
-
-        fields = {f.name: off(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        return dataclasses.replace(self, **fields)
+        return _parts_replaced(self, lambda part: part.evaluation())
 
 
-class Recurrent(Cell):
-    """A cell split in three, from which the driver makes training fast.
+def replace(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
+    """The cell in which every cell within, innermost first, and then the whole, is what `change` makes of it.
 
-        z = project(p, x)              time-parallel, before the loop; sees params["project"]
-        m = mix(p, carry)              the recurrent linear map; sees params["mix"]
-        carry', y = update(p, carry, z, m)     elementwise; sees params["update"], which must stay small
+        replace(model, lambda c: dataclasses.replace(c, rate=0.1) if isinstance(c, Dropout) else c)
 
-    Each accepts any leading axes, and a branch of the parameters that a cell does not need may be absent.
+    Parameters stay those of the original as long as the changes leave their shapes alone.
     """
-
-    @property
-    def splits(self) -> bool:
-        """Whether `step` is the composition of the three; a cell that writes its own step says False."""
-        return type(self).step is Recurrent.step
-
-    def project(self, p: Params, x: Any) -> Any:
-        """z from x, for any leading axes."""
-        return linear(p, x)
-
-    def mix(self, p: Params, carry: Any) -> Any:
-        """m from the carry, linear in it."""
-        raise TypeError(f"{type(self).__name__} must define mix(p, carry)")
-
-    def update(self, p: Params, carry: Any, z: Any, m: Any) -> tuple[Any, Any]:
-        """The next carry and the output, elementwise."""
-        raise TypeError(f"{type(self).__name__} must define update(p, carry, z, m)")
-
-    def step(self, params: Params, carry: Any, x: Any) -> tuple[Any, Any]:
-        """`update(carry, project(x), mix(carry))`."""
-        z = self.project(params.get("project", {}), x)
-        m = self.mix(params.get("mix", {}), carry)
-        dtype = out_dtype(params, x)
-        return advance(self, dtype, params.get("update", {}), carry, z, m)
+    changed = change(_parts_replaced(cell, lambda part: replace(part, change)))
+    check_cell_type("replace", changed)
+    return changed
 
 
-class Gated(Recurrent):
-    """A recurrent cell with one affine map of the input and one linear map of the state h for all its gates.
+def _parts_replaced(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
+    """A copy with `change` applied to the cells that are its options, alone or in tuples."""
 
-        z = x W + b   [B, G F],      m = h U   [B, G F]
+    def one(value: Any) -> Any:
+        if isinstance(value, Cell):
+            return change(value)
+        return tuple(map(one, value)) if type(value) is tuple else value
 
-    A subclass names its `gates`, and gives `update`; with more than one state it names a `carry_type`, a
-    NamedTuple with a field h. Weights are drawn gate by gate, so that an orthogonal U is orthogonal for each gate.
-
-    Args:
-        features: F, the width of every state.
-        kernel_init, recurrent_init, bias_init: from `seqjax.initializers`.
-        learned_carry: make the initial carry a parameter, `params["carry"]`, zero at the start.
-    """
-
-    gates: ClassVar[tuple[str, ...]] = ()
-    keep_gate: ClassVar[str | None] = None
-    write_gate: ClassVar[str | None] = None
-    carry_type: ClassVar[Any] = None
-
-    features: int
-    _: dataclasses.KW_ONLY
-    kernel_init: Initializer = glorot()
-    recurrent_init: Initializer = orthogonal()
-    bias_init: Bias = zeros()
-    learned_carry: bool = False
-
-    def __post_init__(self) -> None:
-        check_positive(self, "features")
-
-    @property
-    def out_features(self) -> int:
-        """F."""
-        return self.features
-
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
-        """`project` {kernel `[D, G F]`, bias `[G F]`}, `mix` {kernel `[F, G F]`} and, if learned, `carry`."""
-        keys = jax.random.split(key, 3)
-        count = len(self.gates)
-
-        def blocks(init: Initializer, key: jax.Array, rows: int) -> jax.Array:
-            shape = (rows, self.features)
-            drawn = jax.vmap(lambda k: init(k, shape, dtype))(jax.random.split(key, count))
-            return jnp.moveaxis(drawn, 0, 1).reshape(rows, count * self.features)
-
-        params: Params = {
-            "project": {
-                "kernel": blocks(self.kernel_init, keys[0], in_features),
-                "bias": self.bias_init(keys[2], self, dtype),
-            },
-            "mix": {"kernel": blocks(self.recurrent_init, keys[1], self.features)},
-        }
-        if self.learned_carry:
-            params["carry"] = self._carry(lambda: jnp.zeros(self.features, dtype))
-        return params
-
-    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Any:
-        """Zeros, or the learned carry, `[B, F]` each; float32, or wider where the parameters are."""
-        dtype = jnp.promote_types(out_dtype(params, ()), jnp.float32)
-        shape = tuple(batch_shape) + (self.features,)
-        if "carry" in params:
-            return jax.tree.map(lambda c: jnp.broadcast_to(c.astype(dtype), shape), params["carry"])
-        return self._carry(lambda: jnp.zeros(shape, dtype))
-
-    def mix(self, p: Params, carry: Any) -> Any:
-        """h U, in the precision of U, accumulated in that of h."""
-        return linear(p, carry if self.carry_type is None else carry.h, keep=True)
-
-    def _carry(self, make: Any) -> Any:
-        if self.carry_type is None:
-            return make()
-        return self.carry_type(*(make() for _ in self.carry_type._fields))
+    fields = {f.name: one(getattr(cell, f.name)) for f in dataclasses.fields(cell)}
+    return dataclasses.replace(cell, **fields)
 
 
-def check_positive(cell: Any, *names: str) -> None:
-    """Refuse options that are not whole numbers above zero."""
-    for name in names:
-        value = getattr(cell, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}")
-
-
-def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...], key: jax.Array | None) -> Any:
-    """`cell.initial_carry`, with the key for those cells alone that draw random numbers."""
-    if cell.random:
-        return cell.initial_carry(params, batch_shape, key=key)  # type: ignore[call-arg]
-    return cell.initial_carry(params, batch_shape)
+def _rank(cls: type, name: str) -> int:
+    """How far up its bases a class finds `name`."""
+    return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
 
 
 def init(cell: Cell, key: jax.Array, in_features: int, dtype: Any) -> Params:
@@ -228,6 +154,61 @@ def init(cell: Cell, key: jax.Array, in_features: int, dtype: Any) -> Params:
     if dtype == jnp.float32:
         return cell.init(key, in_features)
     return cell.init(key, in_features, dtype)
+
+
+_HOW = {
+    "key": "draws random numbers: pass carry=cell.initial_carry(params, batch_shape, key=key), or evaluate with "
+    "cell.evaluation()",
+    "memory": "reads a memory: pass carry=cell.initial_carry(params, batch_shape, memory=memory)",
+}
+
+
+def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...], **given: Any) -> Any:
+    """`cell.initial_carry` with what the cell asks for, of all that is given (None: not given).
+
+    Raises:
+        ArgumentError: it asks for something else too.
+    """
+    check_batch_shape(cell, batch_shape)
+    for name in sorted(cell.asks):
+        if given.get(name) is None:
+            how = _HOW.get(name, f"needs {name!r}: pass carry=cell.initial_carry(params, batch_shape, {name}=...)")
+            raise ArgumentError(f"{cell!r} {how}")
+    return cell.initial_carry(params, batch_shape, **{name: given[name] for name in cell.asks})
+
+
+def check_positive(cell: Any, *names: str) -> None:
+    """Refuse options that are not whole numbers above zero; NumPy's become Python's."""
+    for name in names:
+        value = getattr(cell, name)
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ArgumentError(f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}")
+        object.__setattr__(cell, name, int(value))
+
+
+def check_init(cell: Cell, key: Any, in_features: Any, dtype: Any) -> None:
+    """Refuse what no parameters can be drawn from.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: not one key of `jax.random.key`, no features, or a dtype that is no float.
+    """
+    if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
+        raise ArgumentTypeError(
+            f"{cell!r}: key must be one key such as jax.random.key(0), found {key!r}. jax.random.PRNGKey makes keys of "
+            "the old style; a whole number is no key"
+        )
+    if isinstance(in_features, bool) or not isinstance(in_features, (int, np.integer)) or in_features < 1:
+        raise ArgumentError(f"{cell!r}: in_features must be a whole number above 0, found {in_features!r}")
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        raise ArgumentTypeError(f"{cell!r}: dtype must be floating point, found {dtype!r}")
+
+
+def check_batch_shape(cell: Cell, batch_shape: Any) -> None:
+    """Refuse a batch shape that is no tuple."""
+    if not isinstance(batch_shape, (tuple, list)):
+        raise ArgumentTypeError(
+            f"{cell!r}: batch_shape must be a tuple, found {batch_shape!r}. Write (4,) for a batch of 4"
+        )
 
 
 def check_cell_type(name: str, cell: Any) -> None:
@@ -239,7 +220,10 @@ def check_cell_type(name: str, cell: Any) -> None:
         slip = f" Write {cell.__name__}(...) with its features, not the class"
     elif isinstance(cell, (list, tuple)):
         slip = f" Write {name}(*cells)"
-    raise ArgumentTypeError(f"{name}: expected a cell such as LSTM(64), found {cell!r}.{slip}")
+    elif isinstance(cell, dict):
+        slip = f" Parameters? The cell comes first, as in {name}(cell, params, xs)"
+    shown = type(cell).__name__ if isinstance(cell, dict) else repr(cell)
+    raise ArgumentTypeError(f"{name}: expected a cell such as LSTM(64), found {shown}.{slip}")
 
 
 def check_causal(cell: Cell) -> None:

@@ -1,6 +1,5 @@
 """What is looked at before anything is computed. Shapes and dtypes always, values where they are known."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,17 @@ ENGINES = ("auto", "scan")
 
 @dataclass(frozen=True)
 class Shape:
-    """The axes of a sequence: batch shape, number of steps, feature axes of each leaf, and the layout."""
+    """The axes of a sequence.
+
+    batch: batch shape. length: number of steps. feature_axes: of each leaf. width: D of vectors, 0 for token ids,
+    the feature axes of larger inputs, None for a tree of inputs.
+    """
 
     batch: tuple[int, ...]
     length: int
     feature_axes: Any
     time_major: bool
+    width: Any = None
 
     @property
     def axes(self) -> str:
@@ -47,16 +51,17 @@ class Shape:
         return jax.tree.map(self.time_first, xs)
 
 
+def is_concrete(array: Any) -> bool:
+    """Whether an array is there, rather than standing for one in a program that is being traced."""
+    return not isinstance(array, jax.core.Tracer)
+
+
 def known(array: Any) -> bool:
     """Whether the values can be looked at."""
-    if isinstance(array, jax.core.Tracer):
-        return False
-    return not isinstance(array, jax.Array) or array.is_fully_addressable
+    return is_concrete(array) and (not isinstance(array, jax.Array) or array.is_fully_addressable)
 
 
-def options(
-    cell: Any, params: Any, gradient: Any, checkpoint: Any, unroll: Any, engine: Any, reverse: Any, time_major: Any
-) -> None:
+def options(cell: Any, params: Any, given: Any) -> None:
     """The cell itself, that params are a dict, and the options that are plain values."""
     check_cell_type("scan", cell)
     if not isinstance(params, dict):
@@ -64,17 +69,17 @@ def options(
         raise ArgumentTypeError(
             f"{cell!r}: params must be the dict from cell.init(key, in_features), found {type(params).__name__}.{slip}"
         )
-    if gradient not in GRADIENTS:
-        raise ArgumentError(f"gradient must be one of {', '.join(GRADIENTS)}, found {gradient!r}")
-    if engine not in ENGINES:
-        raise ArgumentError(f"engine must be one of {', '.join(ENGINES)}, found {engine!r}")
+    for name, choices in (("gradient", GRADIENTS), ("engine", ENGINES)):
+        if getattr(given, name) not in choices:
+            raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {getattr(given, name)!r}")
+    checkpoint = given.checkpoint
     if checkpoint is not None and checkpoint != "sqrt" and not _is_count(checkpoint):
         raise ArgumentError(f'checkpoint must be None, a number of steps above 0, or "sqrt", found {checkpoint!r}')
-    if not _is_count(unroll):
-        raise ArgumentError(f"unroll must be a whole number above 0, found {unroll!r}")
-    for name, value in (("reverse", reverse), ("time_major", time_major)):
-        if not isinstance(value, bool):
-            raise ArgumentTypeError(f"{name} must be True or False, found {value!r}")
+    if not _is_count(given.unroll):
+        raise ArgumentError(f"unroll must be a whole number above 0, found {given.unroll!r}")
+    for name in ("reverse", "time_major", "checked"):
+        if not isinstance(getattr(given, name), bool):
+            raise ArgumentTypeError(f"{name} must be True or False, found {getattr(given, name)!r}")
 
 
 def _is_count(value: Any) -> bool:
@@ -119,67 +124,29 @@ def sequence_shape(cell: Cell, xs: Any, time_major: bool) -> Shape:
     if len(found) > 1:
         raise ArgumentError(f"{cell!r}: the arrays of xs disagree on (batch shape, steps): {sorted(found)}")
     batch, length = found.pop()
-    return Shape(batch, length, ranks, time_major)
+    width = None
+    if hasattr(xs, "shape"):
+        width = {0: 0, 1: xs.shape[-1]}.get(ranks, xs.shape[xs.ndim - ranks :])
+    return Shape(batch, length, ranks, time_major, width)
 
 
-def params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
-    """Parameters against those that `cell.init` would make for this input."""
-    if not isinstance(xs, (jax.Array, np.ndarray)):
-        return  # a tree of inputs: what init takes for it is the cell's own business
-    rank = shape.feature_axes
-    size = {0: 0, 1: xs.shape[-1]}.get(rank, xs.shape[xs.ndim - rank :])
-    expected, found = _paths(_expected_params(cell, size)), _paths(given)
-    if missing := sorted(set(expected) - set(found)):
-        extra = sorted(set(found) - set(expected))
-        rest = f" and has {', '.join(extra)} beside" if extra else ""
-        raise ArgumentError(f"{cell!r}: params lacks {', '.join(missing)}{rest}. Parameters of another cell?")
-    if extra := sorted(set(found) - set(expected)):
-        raise ArgumentError(
-            f"{cell!r}: params has {', '.join(extra)}, which this cell does not know. Parameters of another cell?"
-        )
-    for path, want in expected.items():
-        _check_param(cell, path, found[path], want, xs, size, shape)
+def mask(cell: Cell, array: Any, shape: Shape) -> Any:
+    """Bool, of the sequence's leading shape."""
+    return _flags("mask", array, shape, "a real step")
 
 
-def _check_param(cell: Cell, path: str, leaf: Any, want: Any, xs: Any, size: Any, shape: Shape) -> None:
-    if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
-        raise ArgumentTypeError(f"{cell!r}: params{path} must be an array, found {leaf!r}")
-    if jnp.issubdtype(want.dtype, jnp.floating) and not jnp.issubdtype(leaf.dtype, jnp.floating):
-        raise ArgumentTypeError(f"{cell!r}: params{path} must be floating point, found {leaf.dtype}")
-    if leaf.shape == want.shape:
-        return
-    if len(leaf.shape) == len(want.shape):
-        odd = [(a, b) for a, b in zip(leaf.shape, want.shape) if a != b]
-        if len(odd) == 1 and odd[0][1] == size:
-            raise ArgumentError(
-                f"{type(cell).__name__}: xs has {size} features (shape {tuple(xs.shape)} = {shape.axes}, features) "
-                f"but params were made for {odd[0][0]}. Time-major data? pass time_major=True. "
-                "Another layer's output?"
-            )
-    raise ArgumentError(
-        f"{cell!r}: params{path} has shape {tuple(leaf.shape)}, expected {tuple(want.shape)} "
-        f"for xs of shape {tuple(xs.shape)} ({shape.axes}, features). Parameters of another cell, or "
-        "stacked ones without jax.vmap?"
-    )
+def resets(cell: Cell, array: Any, shape: Shape) -> Any:
+    """Bool, of the sequence's leading shape."""
+    return _flags("resets", array, shape, "a new sequence begins")
 
 
-@functools.lru_cache(maxsize=256)
-def _expected_params(cell: Cell, size: Any) -> Any:
-    return jax.eval_shape(lambda: cell.init(jax.random.key(0), size))
-
-
-def _paths(tree: Any) -> dict[str, Any]:
-    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def flags(cell: Cell, name: str, array: Any, shape: Shape) -> jax.Array:
-    """A mask or resets: bool, of the sequence's leading shape."""
+def _flags(name: str, array: Any, shape: Shape, meaning: str) -> Any:
     if not hasattr(array, "dtype"):
         array = np.asarray(array)
     if array.dtype != bool:
         raise ArgumentTypeError(
-            f"{name} must be bool, found {array.dtype}. Convert it, as in {name} != 0, and see that True means "
-            + ("a real step" if name == "mask" else "a new sequence begins")
+            f"{name} must be bool, found {array.dtype}. Convert it, as in {name} != 0, "
+            f"and see that True means {meaning}"
         )
     if array.shape != shape.leading():
         turned = ""
@@ -188,13 +155,11 @@ def flags(cell: Cell, name: str, array: Any, shape: Shape) -> jax.Array:
         raise ArgumentError(
             f"{name} has shape {tuple(array.shape)}, expected {shape.leading()} ({shape.axes}).{turned}"
         )
-    return jnp.asarray(array)
+    return array
 
 
-def lengths(cell: Cell, given: Any, mask: Any, shape: Shape) -> Any:
+def lengths(cell: Cell, given: Any, shape: Shape) -> Any:
     """Whole numbers in [0, T], one for each sequence."""
-    if mask is not None:
-        raise ArgumentError("mask and lengths were both given; they say the same thing, so pass one")
     if not hasattr(given, "dtype"):
         given = np.asarray(given)
     if not jnp.issubdtype(given.dtype, jnp.integer):
@@ -229,29 +194,3 @@ def input_values(cell: Cell, xs: Any, mask: Any, shape: Shape) -> None:
     elif mask is not None:
         return cell.check_input(xs, None, values=False)
     return cell.check_input(xs, mask, values=all(known(x) for x in jax.tree.leaves(xs)))
-
-
-def carry(cell: Cell, params: Any, given: Any, shape: Shape) -> Any:
-    """A carry against the one that the cell would begin with."""
-    if cell.random:
-        expected = jax.eval_shape(
-            lambda: cell.initial_carry(params, shape.batch, key=jax.random.key(0))  # type: ignore[call-arg]
-        )
-    else:
-        expected = jax.eval_shape(lambda: cell.initial_carry(params, shape.batch))
-    wanted, found = str(jax.tree.structure(expected)), str(jax.tree.structure(given))
-    if wanted != found:
-        raise ArgumentError(f"{cell!r}: carry has the structure {found}, expected {wanted}. A carry of another cell?")
-    pairs = zip(_paths(expected).items(), jax.tree.leaves(given))
-    for (path, want), leaf in pairs:
-        if leaf.shape != want.shape:
-            raise ArgumentError(
-                f"{cell!r}: carry{path} has shape {tuple(leaf.shape)}, expected {tuple(want.shape)} "
-                f"for a batch of shape {shape.batch}. Another batch size, or time-major data?"
-            )
-        for kind in (jnp.floating, jnp.integer, jax.dtypes.prng_key):
-            if jnp.issubdtype(want.dtype, kind) and not jnp.issubdtype(leaf.dtype, kind):
-                raise ArgumentTypeError(
-                    f"{cell!r}: carry{path} has dtype {leaf.dtype}, expected {want.dtype} or its kind"
-                )
-    return jax.tree.map(jnp.asarray, given)

@@ -35,12 +35,13 @@ _SAVED = "seqjax_carries"
 _saved_only = jax.checkpoint_policies.save_only_these_names(_SAVED)
 
 
-def deferred(carry: Any, inputs: Any, cell: Any, params: Any, plan: Plan) -> tuple[Any, Any]:
+def deferred(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:
     """The fold of a `Recurrent` cell in chunks; inputs are xs, mask and resets, each `[T, B, ...]` or None."""
+    params, _ = shared
     length = jax.tree.leaves(inputs)[0].shape[0]
 
     def chunk(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        xs, mask, resets = inputs
+        xs, mask, resets, _ = inputs
         z = cell.project(params.get("project", {}), xs)
         fresh = None
         if resets is not None:
@@ -52,9 +53,11 @@ def deferred(carry: Any, inputs: Any, cell: Any, params: Any, plan: Plan) -> tup
     size = chunk_length(length)
     note(f"{cell!r}: loop over time, deferred gradient in chunks of {size}")
     if length == size:
-        return chunk(carry, inputs)
+        carry, ys = chunk(carry, inputs)
+        return carry, (ys, {})
     kept = jax.checkpoint(chunk, policy=_saved_only, prevent_cse=False)
-    return chunked(kept, carry, inputs, size, plan.reverse)
+    carry, ys = chunked(kept, carry, inputs, size, plan.reverse)
+    return carry, (ys, {})
 
 
 def chunk_length(length: int) -> int:

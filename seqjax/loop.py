@@ -1,4 +1,4 @@
-"""The loops that carry a cell through time, in segments when memory asks for it.
+"""How a cell is carried through time: step by step in a loop, or all steps at once; in segments when memory asks.
 
 Axes: `T` time, `B` batch (any number of axes, also none). Everything here is time-major, `[T, B, ...]`,
 the layout of `jax.lax.scan`; `seqjax.scan` is the batch-major public face.
@@ -12,30 +12,95 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from seqjax import taps
 from seqjax.gradient import chunked, deferred
+from seqjax.held import held_of, moving, whole
 from seqjax.plan import Plan, boundaries, note
-from seqjax.trees import cast_like, select
+from seqjax.trees import cast_like, is_inexact, select
+
+Run = Callable[[Any, Any], tuple[Any, Any]]
+"""(carry, inputs [T, B, ...]) -> (carry, outputs [T, B, ...])"""
 
 
 def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, Any]:
-    """Run `cell` over `xs` `[T, B, ...]`: the fold of its step, in segments when `plan.checkpoint` asks."""
-    length = jax.tree.leaves(xs)[0].shape[0]
-    inputs = (xs, plan.mask, boundaries(plan))
-    path = _path(cell, carry, plan, length)
+    """Run `cell` over `xs` `[T, B, ...]`: the fold of its step."""
+    held = held_of(carry)
+    path = _path(cell, carry, plan, length_of(xs))
+
+    def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        return path(carry, inputs, cell, (params, held), plan)
+
+    inputs = (xs, plan.mask, boundaries(plan), taps.probes())
+    carry, (ys, values) = _segments(segment, moving(carry), inputs, plan, plan.reverse)
+    taps.put(values)
+    return whole(carry, held), ys
+
+
+def parallel(
+    run: Callable[[Any, Any, Any, Any], tuple[Any, Any]], carry: Any, xs: Any, plan: Plan, *, causal: bool = True
+) -> tuple[Any, Any]:
+    """Run a cell that computes all steps at once; for use in its `sequence`, and it has direction, resets and chunks.
+
+    Args:
+        run: `(carry, xs, mask, starts) -> (carry, ys)`, always forward in time, for one or more steps. `mask` bool
+            `[T, B]` or None marks the real steps; `starts` bool `[T, B]` or None those before which a new sequence
+            begins. Both hold for outputs and carry: over an unreal step the carry stays what it is.
+        carry, xs, plan: those of `sequence`.
+        causal: that outputs depend on the past alone, so that `checkpoint` may cut the sequence.
+
+    Returns:
+        The carry after the last step, and ys, in the order of xs.
+    """
+    held = held_of(carry)
+
+    def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        xs, mask, starts, probes = inputs
+        (after, ys), values = taps.watch(run, probes, whole(carry, held), xs, mask, starts)
+        return moving(cast_like(after, whole(carry, held))), (ys, values)
+
+    inputs = (xs, plan.mask, boundaries(plan), taps.probes())
+    forward = _flip(inputs) if plan.reverse else inputs
+    if length_of(xs) == 0:
+        one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), forward)
+        empty = jax.eval_shape(segment, moving(carry), one)[1]
+        outputs = jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), empty)
+        last = moving(carry)
+    elif causal:
+        last, outputs = _segments(segment, moving(carry), forward, plan, False)
+    else:
+        last, outputs = segment(moving(carry), forward)
+    ys, values = _flip(outputs) if plan.reverse else outputs
+    taps.put(values)
+    return whole(last, held), taps.tap_output(ys)
+
+
+def length_of(xs: Any) -> int:
+    """Number of steps, T."""
+    return jax.tree.leaves(xs)[0].shape[0]
+
+
+def _flip(tree: Any) -> Any:
+    return jax.tree.map(lambda a: a[::-1], tree)
+
+
+def _segments(run: Run, carry: Any, inputs: Any, plan: Plan, reverse: bool) -> tuple[Any, Any]:
+    """`run` as a whole, or in segments of which the backward pass keeps the first carry alone."""
+    length = length_of(inputs)
     if plan.checkpoint is None or length == 0:
-        return path(carry, inputs, cell, params, plan)
+        return run(carry, inputs)
     size = max(1, math.isqrt(length)) if plan.checkpoint == "sqrt" else int(plan.checkpoint)
-    note(f"{cell!r}: recomputed in the backward pass from a carry kept every {size} steps")
-    segment = jax.checkpoint(lambda c, i: path(c, i, cell, params, plan), prevent_cse=False)
-    return chunked(segment, carry, inputs, size, plan.reverse)
+    note(f"recomputed in the backward pass from a carry kept every {size} steps")
+    return chunked(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
 
 
 def _path(cell: Any, carry: Any, plan: Plan, length: int) -> Callable[..., tuple[Any, Any]]:
     if plan.gradient == "autodiff":
         why = "asked for"
+    elif taps.active():
+        why = "values inside the steps are traced"
     elif not cell.splits:
         why = "this cell has a step only; project, mix and update would allow deferred gradients"
-    elif not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(carry)):
+    elif not all(is_inexact(leaf) for leaf in jax.tree.leaves(moving(carry))):
         why = "the carry holds arrays that are not floating point"
     elif length == 0:
         why = "there are no steps"
@@ -45,13 +110,15 @@ def _path(cell: Any, carry: Any, plan: Plan, length: int) -> Callable[..., tuple
     return _plain
 
 
-def _plain(carry: Any, inputs: Any, cell: Any, params: Any, plan: Plan) -> tuple[Any, Any]:
+def _plain(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:
+    params, held = shared
+
     def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        x, mask, reset = inputs
+        x, mask, reset, probes = inputs
         if reset is not None:
-            fresh = cast_like(cell.restart(params, carry, reset.shape), carry)
-            carry = select(reset, fresh, carry)
-        after, y = cell.step(params, carry, x)
-        return select(mask, cast_like(after, carry), carry), y
+            fresh = moving(cell.restart(params, whole(carry, held), reset.shape))
+            carry = select(reset, cast_like(fresh, carry), carry)
+        (after, y), values = taps.watch(taps.step, probes, cell, params, whole(carry, held), x)
+        return select(mask, cast_like(moving(after), carry), carry), (y, values)
 
     return lax.scan(body, carry, inputs, reverse=plan.reverse, unroll=plan.unroll)

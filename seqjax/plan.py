@@ -17,10 +17,17 @@ class Plan:
     """How a cell runs over a sequence; what each field means stands in `seqjax.scan`.
 
     mask, resets: bool `[T, B]` or None. Where the mask is False `xs` must already be harmless (zeros).
+    lengths: `[B]`, when the mask was given as lengths: real steps then come first. The mask is there too.
+    fresh: the carry is the one a sequence begins with, and no call of `sequence` or `run` will see another
+        (False under `checkpoint`), so that a cache need not be looked at.
+    engine: what was asked for; "auto" leaves the choice to the cell.
     """
 
     mask: Any = None
     resets: Any = None
+    lengths: Any = None
+    fresh: bool = False
+    engine: str = "auto"
     reverse: bool = False
     gradient: str = "deferred"
     checkpoint: int | str | None = None
@@ -59,6 +66,11 @@ def recording() -> Iterator[list[str]]:
         yield lines
     finally:
         _record.reset(token)
+
+
+def is_recording() -> bool:
+    """Whether a block of `recording` is active."""
+    return _record.get() is not None
 
 
 def note(line: str) -> None:

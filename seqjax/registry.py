@@ -15,7 +15,9 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.spelling import parse
 
 CELLS = {cell.__name__: cell for cell in (RNN, LSTM, GRU, Dense, Embed, Norm, Dropout)}
-COMBINATORS = {f.__name__: f for f in (combinators.stack, combinators.bidirectional, combinators.residual)}
+COMBINATORS = {
+    f.__name__: f for f in (combinators.stack, combinators.bidirectional, combinators.residual, combinators.repeat)
+}
 INITIALIZERS = {
     name: value
     for name, value in vars(initializers).items()

@@ -35,7 +35,7 @@ def measured(cell, make_xs):
 
 def initial(case):
     """The initial carry moved by 0.3, as the laws had it then."""
-    carry = initial_carry(case.cell, case.params, (3,), jax.random.key(case.seed + 3))
+    carry = initial_carry(case.cell, case.params, (3,), key=jax.random.key(case.seed + 3))
     return jax.tree.map(lambda a: a + 0.3 if jnp.issubdtype(a.dtype, jnp.floating) else a, carry)
 
 

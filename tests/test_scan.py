@@ -278,7 +278,7 @@ class TestDropout:
         assert quiet == stack(Dropout(0.0), Dense(4), Dropout(0.0, per="sequence"))
         close(scan(quiet, self.PARAMS, XS)[1], scan(Dense(4), self.PARAMS["1"], XS)[1])
         nested = residual(stack(bidirectional(Dropout(0.3), merge="sum"), LSTM(D)))
-        assert not nested.evaluation().random
+        assert not nested.evaluation().asks
 
 
 def test_explain_tells_what_runs():

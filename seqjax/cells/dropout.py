@@ -1,6 +1,7 @@
 """Dropout, with its randomness in the carry."""
 
 import dataclasses
+import numbers
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -8,7 +9,9 @@ import jax.numpy as jnp
 
 from seqjax.cell import Cell, Params
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan, boundaries, note
+from seqjax.loop import parallel
+from seqjax.plan import Plan, note
+from seqjax.taps import tap_output
 
 
 class DropoutCarry(NamedTuple):
@@ -38,15 +41,14 @@ class Dropout(Cell):
     per: str = "step"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rate, (int, float)) or not 0 <= self.rate < 1:
+        if isinstance(self.rate, bool) or not isinstance(self.rate, numbers.Real) or not 0 <= self.rate < 1:
             raise ArgumentError(f"Dropout: rate must be in [0, 1), found {self.rate!r}")
         if self.per not in ("step", "sequence"):
             raise ArgumentError(f"Dropout: per must be 'step' or 'sequence', found {self.per!r}")
 
     @property
-    def random(self) -> bool:
-        """With a rate above 0."""
-        return self.rate > 0
+    def asks(self) -> frozenset[str]:
+        return frozenset({"key"} if self.rate else ())
 
     @property
     def out_features(self) -> None:
@@ -63,7 +65,7 @@ class Dropout(Cell):
         Raises:
             ArgumentError: there is no key, and the rate is above 0.
         """
-        if not self.random:
+        if not self.rate:
             return ()
         if key is None:
             raise ArgumentError(
@@ -74,7 +76,7 @@ class Dropout(Cell):
 
     def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
         """A reset goes on with fresh masks instead of repeating the first ones."""
-        if not self.random or self.per == "step":
+        if not self.rate or self.per == "step":
             return carry
         return carry._replace(draws=carry.draws + 1)
 
@@ -84,7 +86,7 @@ class Dropout(Cell):
 
     def step(self, params: Params, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
         """Draw, drop, count."""
-        if not self.random:
+        if not self.rate:
             return carry, x
         count = carry.draws + 1 if self.per == "step" else carry.draws
         return carry._replace(draws=count), x * self._mask(carry.key, carry.draws, x)
@@ -92,16 +94,19 @@ class Dropout(Cell):
     def sequence(self, params: Params, carry: Any, xs: jax.Array, plan: Plan = Plan()) -> tuple[Any, jax.Array]:
         """All masks at once; one mask alone where it lasts the sequence."""
         note(f"{self!r}: all steps at once")
-        if not self.random:
-            return carry, xs
+        if not self.rate:
+            return carry, tap_output(xs)
+        return parallel(self._all, carry, xs, plan)
+
+    def _all(self, carry: Any, xs: jax.Array, mask: Any, starts: Any) -> tuple[Any, jax.Array]:
         if self.per == "step":
-            drawing = jnp.ones(xs.shape[:-1], bool) if plan.mask is None else plan.mask
-        elif plan.resets is None:
+            drawing = jnp.ones(xs.shape[:-1], bool) if mask is None else mask
+        elif starts is None:
             return carry, xs * self._mask(carry.key, carry.draws, xs)[None]
         else:
-            drawing = boundaries(plan)
+            drawing = starts
         steps = drawing.astype(jnp.int32)
-        drawn = jax.lax.cumsum(steps, axis=0, reverse=plan.reverse)
+        drawn = jax.lax.cumsum(steps, axis=0)
         counts = jnp.broadcast_to(carry.draws, drawn.shape) + drawn
         if self.per == "step":
             counts = counts - steps

@@ -6,8 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax.cell import Gated, Params
+from seqjax.cell import Params
 from seqjax.gating import gates, linear
+from seqjax.recurrent import Gated
+from seqjax.taps import tap
 from seqjax.trees import out_dtype
 
 
@@ -35,7 +37,6 @@ class GRU(Gated):
 
     @property
     def splits(self) -> bool:
-        """Only the reset-after form does."""
         return self.reset_after
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
@@ -49,10 +50,12 @@ class GRU(Gated):
         """The equations after the products (reset after)."""
         split = 2 * self.features
         r, u = gates(z[..., :split] + m[..., :split], "sigmoid sigmoid")
+        r, u = tap("r", r), tap("u", u)
         hidden = m[..., split:]
         bias = jnp.broadcast_to(p["bias"].astype(hidden.dtype), hidden.shape)
         (n,) = gates(z[..., split:] + r * (hidden + bias), "tanh")
-        h = n + u * (h - n)
+        n = tap("n", n)
+        h = tap("h", n + u * (h - n))
         return h, h
 
     def step(self, params: Params, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -64,7 +67,9 @@ class GRU(Gated):
         z = linear(params["project"], x)
         m = linear({"kernel": kernel[:, :split]}, carry, keep=True)
         r, u = gates(z[..., :split] + m, "sigmoid sigmoid")
+        r, u = tap("r", r), tap("u", u)
         reset = linear({"kernel": kernel[:, split:]}, (r * carry).astype(carry.dtype), keep=True)
         (n,) = gates(z[..., split:] + reset, "tanh")
-        h = n + u * (carry - n)
+        n = tap("n", n)
+        h = tap("h", n + u * (carry - n))
         return h.astype(carry.dtype), h.astype(out_dtype(params, x))

@@ -11,10 +11,11 @@ from jax.experimental import checkify
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqjax import gating
-from seqjax.cell import Cell, Params, check_positive
+from seqjax.cell import Cell, Params, check_init, check_positive
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.initializers import Initializer, glorot, normal
 from seqjax.plan import Plan, note
+from seqjax.taps import tap_output
 from seqjax.trees import out_dtype
 
 
@@ -36,7 +37,7 @@ class Pointwise(Cell):
     def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
         """`apply` to all steps at once."""
         note(f"{self!r}: all steps at once")
-        return carry, self.apply(params, xs)
+        return carry, tap_output(self.apply(params, xs))
 
 
 class Dense(Pointwise):
@@ -63,6 +64,7 @@ class Dense(Pointwise):
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
         """kernel `[D, F]`, bias `[F]`."""
+        check_init(self, key, in_features, dtype)
         kernel = self.kernel_init(key, (in_features, self.features), dtype)
         return {"kernel": kernel, "bias": jnp.zeros(self.features, dtype)}
 
@@ -176,6 +178,7 @@ class Norm(Pointwise):
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
         """scale `[D]`, ones, and for layer bias `[D]`, zeros."""
+        check_init(self, key, in_features, dtype)
         params = {"scale": jnp.ones(in_features, dtype)}
         if self.kind == "layer":
             params["bias"] = jnp.zeros(in_features, dtype)

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax.cell import Gated, Params
+from seqjax.cell import Params
 from seqjax.gating import gates
 from seqjax.initializers import Bias, forget_bias
+from seqjax.recurrent import Gated
+from seqjax.taps import tap
 
 
 class LSTMCarry(NamedTuple):
@@ -42,6 +44,7 @@ class LSTM(Gated):
     def update(self, p: Params, carry: LSTMCarry, z: jax.Array, m: jax.Array) -> tuple[LSTMCarry, jax.Array]:
         """The equations after the sums."""
         i, f, g, o = gates(z + m, "sigmoid sigmoid tanh sigmoid")
-        c = f * carry.c + i * g
-        h = o * jnp.tanh(c)
+        i, f, g, o = (tap(name, gate) for name, gate in zip(self.gates, (i, f, g, o)))
+        c = tap("c", f * carry.c + i * g)
+        h = tap("h", o * jnp.tanh(c))
         return LSTMCarry(c, h), h

@@ -3,7 +3,9 @@
 import jax
 
 from seqjax import gating
-from seqjax.cell import Gated, Params
+from seqjax.cell import Params
+from seqjax.recurrent import Gated
+from seqjax.taps import tap
 
 
 class RNN(Gated):
@@ -26,5 +28,5 @@ class RNN(Gated):
 
     def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """a(z + m)."""
-        h = gating.activation(self.activation)(z + m)
+        h = tap("h", gating.activation(self.activation)(z + m))
         return h, h

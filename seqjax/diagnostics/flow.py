@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from seqjax import checks
+from seqjax import checks, driver
 from seqjax.cell import Cell, Params, check_causal, initial_carry
 from seqjax.errors import ArgumentError
-from seqjax.trees import cast_like, select, split_floats
+from seqjax.expected import check_params
+from seqjax.trees import cast_like, select, split_inexact
 
 
 class GradientFlow(NamedTuple):
@@ -59,9 +60,9 @@ def gradient_flow(
         NotCausalError, ArgumentError: the cell has no step; there is not one batch axis, or no step.
     """
     check_causal(cell)
-    checks.options(cell, params, "autodiff", None, 1, "scan", False, False)
+    checks.options(cell, params, driver.Options())
     shape = checks.sequence_shape(cell, checks.arrays("xs", xs), False)
-    checks.params(cell, params, xs, shape)
+    check_params(cell, params, xs, shape)
     if len(shape.batch) != 1 or shape.length == 0:
         raise ArgumentError(
             f"gradient_flow: xs must have one batch axis and at least one step, found batch {shape.batch} "
@@ -69,9 +70,9 @@ def gradient_flow(
         )
     real: Any = np.ones((shape.length, *shape.batch), bool)
     if mask is not None:
-        real = shape.time_first(checks.flags(cell, "mask", mask, shape))
+        real = shape.time_first(jnp.asarray(checks.mask(cell, mask, shape)))
     if carry is None:
-        carry = initial_carry(cell, params, shape.batch, None)
+        carry = initial_carry(cell, params, shape.batch, in_features=shape.width)
     xs = shape.leaves_time_first(xs)
     xs = select(real, xs, jax.tree.map(jnp.zeros_like, xs))
     befores, y = _forward(cell, params, carry, xs, real)
@@ -129,11 +130,11 @@ def _backward(
     """Per step: the cotangents that arrive after it, and the log norms that leave before it."""
 
     def back(state: _Scaled, before: Any, x: Any) -> _Scaled:
-        floats, rebuild = split_floats(before)
+        floats, rebuild = split_inexact(before)
 
         def step(floats: list[jax.Array]) -> tuple[list[jax.Array], jax.Array]:
             after, y = cell.step(params, rebuild(floats), x)
-            return split_floats(after)[0], y
+            return split_inexact(after)[0], y
 
         _, pull = jax.vjp(step, floats)
         (moved,) = pull((state.carry, state.y))
@@ -148,7 +149,7 @@ def _backward(
         parts = [jnp.where(real, jnp.log(_norms([part])[1]) + new.scale, jnp.nan) for part in new.carry]
         return new, (state, joint, parts)
 
-    zeros = [jnp.zeros_like(leaf[0]) for leaf in split_floats(befores)[0]]
+    zeros = [jnp.zeros_like(leaf[0]) for leaf in split_inexact(befores)[0]]
     start = _scaled(zeros, seed, jnp.zeros(seed.shape[0], jnp.promote_types(seed.dtype, jnp.float32)))
     _, (arriving, joint, parts) = lax.scan(body, start, (befores, xs, real), reverse=True)
     return arriving, joint, parts
@@ -184,7 +185,7 @@ def _parameter_norm(cell: Cell, params: Params, befores: Any, xs: Any, real: Any
 
     def steps(params: Params) -> tuple[list[jax.Array], jax.Array]:
         after, ys = jax.vmap(cell.step, in_axes=(None, 0, 0))(params, befores, xs)
-        return split_floats(after)[0], ys
+        return split_inexact(after)[0], ys
 
     _, pull = jax.vjp(steps, params)
     (grads,) = pull(([weighted(leaf) for leaf in arriving.carry], weighted(arriving.y)))

@@ -13,7 +13,7 @@ from seqjax.cell import Cell, initial_carry
 from seqjax.errors import SeqjaxError
 from seqjax.gradient import CHUNK
 from seqjax.scan import scan
-from seqjax.trees import split_floats
+from seqjax.trees import split_inexact
 
 SHORT, LONG = 4, 2 * CHUNK + 3  # LONG: several chunks and a rest
 MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
@@ -56,7 +56,7 @@ class Case:
 
     def carry(self, *batch: int) -> Any:
         """A carry that is not the initial one."""
-        carry = initial_carry(self.cell, self.params, batch, jax.random.key(self.seed + 3))
+        carry = initial_carry(self.cell, self.params, batch, key=jax.random.key(self.seed + 3))
         shift = lambda a: a + 0.3 if jnp.issubdtype(a.dtype, jnp.floating) else a
         return jax.tree.map(shift, carry)
 
@@ -72,7 +72,7 @@ class Case:
 
 def outcome(run: Callable, params: Any, carry: Any, xs: Any, **options: Any) -> tuple[Any, Any]:
     """What `run` returns and the gradient of a fixed score of it in params, carry and xs (float leaves)."""
-    floats, rebuild = split_floats((params, carry, xs))
+    floats, rebuild = split_inexact((params, carry, xs))
 
     def score(floats: list[Any]) -> tuple[jax.Array, Any]:
         result = run(*rebuild(floats), **options)
@@ -118,10 +118,10 @@ def same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
 def along_directions(case: Case, gradient: str) -> Callable[[jax.Array], jax.Array]:
     """A `[3]` -> score, where a moves params, carry and xs along one random direction each."""
     point = case.params, case.carry(2), case.xs(2, SHORT)
-    floats, rebuild = split_floats(point)
+    floats, rebuild = split_inexact(point)
     keys = jax.random.split(jax.random.key(case.seed + 4), max(1, len(floats)))
     ways = [0.1 * jax.random.normal(k, x.shape, jnp.float64) for k, x in zip(keys, floats)]
-    group = [i for i, part in enumerate(point) for _ in split_floats(part)[0]]
+    group = [i for i, part in enumerate(point) for _ in split_inexact(part)[0]]
 
     def score(a: jax.Array) -> jax.Array:
         moved = [x + a[g] * w for x, w, g in zip(floats, ways, group)]

@@ -64,7 +64,7 @@ def devices(case: Case) -> str | None:
     if len(jax.devices()) < 8:
         return "not tried: fewer than 8 devices (XLA_FLAGS=--xla_force_host_platform_device_count=8)"
     lengths = np.arange(8) % (SHORT + 1)
-    carry = case.carry(8) if case.cell.random else None
+    carry = case.carry(8) if case.cell.asks else None
     args = case.params, carry, case.xs(8, SHORT), lengths
 
     def score(params: Any, carry: Any, xs: Any, lengths: Any) -> jax.Array:
@@ -93,7 +93,7 @@ def dtypes(case: Case) -> None:
     cast = cast_floats
     for p, x in (("f4", "f4"), ("bfloat16", "bfloat16"), ("f4", "bfloat16"), ("bfloat16", "f4"), ("f8", "f8")):
         params, xs = cast(case.params, p), cast(case.xs(3, SHORT), x)
-        carry = initial_carry(case.cell, params, (3,), jax.random.key(0))
+        carry = initial_carry(case.cell, params, (3,), key=jax.random.key(0))
         last, ys = jax.eval_shape(case.run, params, carry, xs)
         dtype = out_dtype(params, xs) if jax.tree.leaves(params) else jnp.dtype(x)
         found = {str(y.dtype) for y in jax.tree.leaves(ys)}
