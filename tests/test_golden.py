@@ -41,10 +41,10 @@ def initial(case):
 
 @pytest.mark.parametrize("name", np.load(FILE).files if FILE.exists() else [])
 def test_gradients_are_those_of_before(x64, name):
-    cell, make_xs = next(row for row in TABLE if repr(row[0]) == name)
-    np.testing.assert_allclose(measured(cell, make_xs), np.load(FILE)[name], rtol=1e-12, atol=1e-12)
+    row = next(row for row in TABLE if repr(row.cell) == name)
+    np.testing.assert_allclose(measured(row.cell, row.make_xs), np.load(FILE)[name], rtol=1e-12, atol=1e-12)
 
 
 if __name__ == "__main__":
     with jax.enable_x64(True):
-        np.savez_compressed(FILE, **{repr(cell): measured(cell, make_xs) for cell, make_xs in TABLE})
+        np.savez_compressed(FILE, **{repr(row.cell): measured(row.cell, row.make_xs) for row in TABLE})

@@ -14,7 +14,7 @@ from jax.experimental import checkify
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Dense, Dropout, Embed, bidirectional, explain, residual, scan, stack
 from seqjax.gradient import CHUNK, chunk_length
-from tests.table import TreeCell, mixed_tree
+from tests.cells import TreeCell, mixed_tree
 
 D, B, T = 3, 3, 7
 CELL = stack(LSTM(3), GRU(2))

@@ -1,7 +1,7 @@
 """A cell on trial, and the measures that the laws share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,9 @@ from seqjax.scan import scan
 from seqjax.trees import split_inexact
 
 SHORT, LONG = 4, 2 * CHUNK + 3  # LONG: several chunks and a rest
+ROWS = 8  # of the largest batch that the laws ask for
 MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
+MakeCarry = Callable[[jax.Array, Any, tuple[int, ...]], Any]
 
 
 class LawError(SeqjaxError, AssertionError):
@@ -30,12 +32,14 @@ def vectors(features: int) -> MakeInputs:
 
 @dataclass
 class Case:
-    """A cell with the parameters, carries and inputs that it is tried on."""
+    """A cell with the parameters, carries and inputs that it is tried on, and options of `scan` to try it with."""
 
     cell: Cell
     in_features: int
     make_xs: MakeInputs
     seed: int
+    make_carry: MakeCarry | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def params(self) -> Any:
@@ -45,7 +49,7 @@ class Case:
             params = self.cell.init(jax.random.key(self.seed), self.in_features)
             leaves, tree = jax.tree.flatten(params)
             keys = jax.random.split(jax.random.key(self.seed + 1), max(1, len(leaves)))
-            moved = [p + 0.1 * jax.random.normal(k, p.shape, jnp.float64) for p, k in zip(leaves, keys)]
+            moved = [p + 0.1 * jax.random.normal(k, p.shape, _widest(p.dtype)) for p, k in zip(leaves, keys)]
             return jax.tree.unflatten(tree, moved)
 
         return jax.jit(draw)()
@@ -54,20 +58,47 @@ class Case:
         """Inputs of a leading shape."""
         return self.make_xs(jax.random.key(self.seed + 2), shape)
 
-    def carry(self, *batch: int) -> Any:
-        """A carry that is not the initial one."""
-        carry = initial_carry(self.cell, self.params, batch, key=jax.random.key(self.seed + 3))
-        shift = lambda a: a + 0.3 if jnp.issubdtype(a.dtype, jnp.floating) else a
-        return jax.tree.map(shift, carry)
+    def fresh(self, *batch: int) -> Any:
+        """An initial carry."""
+        return self.begin(self.params, batch)
 
-    def run(self, params: Any, carry: Any, xs: Any, **options: Any) -> Any:
-        """`scan` of the cell."""
-        return scan(self.cell, params, xs, carry, **options)
+    def begin(self, params: Any, batch: tuple[int, ...]) -> Any:
+        """The initial carry for other parameters."""
+        key = jax.random.key(self.seed + 3)
+        if self.make_carry is not None:
+            return self.make_carry(key, params, batch)
+        return initial_carry(self.cell, params, batch, key=key, in_features=self.in_features)
+
+    def carry(self, *batch: int) -> Any:
+        """A carry that was reached by running: clocks have moved, caches hold something."""
+        if len(batch) == 1 and batch[0] <= ROWS:
+            return jax.tree.map(lambda a: a[: batch[0]], self._reached)
+        return self._reach(batch) if batch else jax.tree.map(lambda a: a[0], self._reached)
 
     @cached_property
-    def masked(self) -> Any:
-        """Values and gradients over SHORT steps of a batch of 3, compiled once for all laws about masks."""
-        return jax.jit(lambda p, c, x, mask: outcome(self.run, p, c, x, mask=mask))
+    def _reached(self) -> Any:
+        return self._reach((ROWS,))
+
+    def _reach(self, batch: tuple[int, ...]) -> Any:
+        others = self.make_xs(jax.random.key(self.seed + 5), (*batch, SHORT - 1))
+        return self.run(self.params, self.fresh(*batch), others)[0]
+
+    def run(self, params: Any, carry: Any, xs: Any, **options: Any) -> Any:
+        """`scan` of the cell, with the options on trial where a law does not set its own."""
+        return scan(self.cell, params, xs, carry, **{**self.options, **options})
+
+    @cached_property
+    def marked(self) -> Any:
+        """Values and gradients over SHORT steps of a batch of 3, compiled once for all laws about masks and resets."""
+        return jax.jit(lambda p, c, x, mask, resets: outcome(self.run, p, c, x, mask=mask, resets=resets))
+
+    def masked(self, params: Any, carry: Any, xs: Any, mask: Any) -> Any:
+        """`marked` without resets."""
+        return self.marked(params, carry, xs, mask, np.zeros(np.shape(mask), bool))
+
+
+def _widest(dtype: Any) -> Any:
+    return jnp.promote_types(dtype, jnp.float64)
 
 
 def outcome(run: Callable, params: Any, carry: Any, xs: Any, **options: Any) -> tuple[Any, Any]:
@@ -86,10 +117,16 @@ def total(tree: Any) -> jax.Array:
     """A smooth scalar that feels every floating entry of the tree differently."""
     score = jnp.zeros(())
     for leaf in jax.tree.leaves(tree):
-        if jnp.issubdtype(leaf.dtype, jnp.floating):
-            phase = jnp.arange(leaf.size, dtype=leaf.dtype).reshape(leaf.shape)
-            score = score + jnp.sum(jnp.sin(leaf + phase))
+        for part in _real_parts(leaf):
+            phase = jnp.arange(part.size, dtype=part.dtype).reshape(part.shape)
+            score = score + jnp.sum(jnp.sin(part + phase))
     return score
+
+
+def _real_parts(leaf: Any) -> list[Any]:
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        return [leaf.real, 2 * leaf.imag]
+    return [leaf] if jnp.issubdtype(leaf.dtype, jnp.floating) else []
 
 
 def plain(leaf: Any) -> np.ndarray:
@@ -110,17 +147,18 @@ def same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
             raise LawError(f"{what}: shape {a.shape} is not {b.shape} at {jax.tree_util.keystr(path)}")
         if a.size == 0 or np.array_equal(a, b):
             continue
-        worst = float(np.max(np.abs(a.astype(float) - b.astype(float))))
-        if not worst <= tolerance * max(1.0, float(np.max(np.abs(b.astype(float))))):
+        kind = np.result_type(a, b, float)  # float or complex: no imaginary part is dropped
+        worst = float(np.max(np.abs(a.astype(kind) - b.astype(kind))))
+        if not worst <= tolerance * max(1.0, float(np.max(np.abs(b.astype(kind))))):
             raise LawError(f"{what}: differs by {worst:.3g} at {jax.tree_util.keystr(path)}")
 
 
 def along_directions(case: Case, gradient: str) -> Callable[[jax.Array], jax.Array]:
-    """A `[3]` -> score, where a moves params, carry and xs along one random direction each."""
+    """A real `[3]` -> score, where a moves params, carry and xs along one random direction each."""
     point = case.params, case.carry(2), case.xs(2, SHORT)
     floats, rebuild = split_inexact(point)
     keys = jax.random.split(jax.random.key(case.seed + 4), max(1, len(floats)))
-    ways = [0.1 * jax.random.normal(k, x.shape, jnp.float64) for k, x in zip(keys, floats)]
+    ways = [0.1 * jax.random.normal(k, x.shape, _widest(x.dtype)) for k, x in zip(keys, floats)]
     group = [i for i, part in enumerate(point) for _ in split_inexact(part)[0]]
 
     def score(a: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """The parts of the law about time, padding and the batch."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,35 +9,80 @@ import numpy as np
 
 from seqjax.errors import NotCausalError
 from seqjax.testing.case import SHORT, Case, LawError, outcome, same
+from seqjax.trees import is_inexact
 
+GAPS = np.array([[1, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
+RESETS = np.array([[0, 0, 1, 0], [1, 0, 1, 0], [0, 1, 1, 1]], bool)
 POISONS = (np.nan, np.inf, -np.inf, 1e38)
 
 
 def sequence_is_the_fold_of_step(case: Case) -> str | None:
-    """Whole, step by step, and in two chunks: values, carries and gradients."""
+    """Against a loop in plain Python, with gaps and resets, in both directions and in chunks: values and gradients."""
     if not case.cell.causal:
         try:
             case.cell.step(case.params, case.carry(3), case.xs(3))
         except NotCausalError:
             return "not tried: reads both directions, and its step says so"
         raise LawError("a cell that is not causal has a step")
-
-    def fold(params: Any, carry: Any, xs: Any) -> Any:
-        ys = []
-        for t in range(SHORT):
-            carry, y = case.cell.step(params, carry, jax.tree.map(lambda x: x[:, t], xs))
-            ys.append(y)
-        return carry, jax.tree.map(lambda *y: jnp.stack(y, axis=1), *ys)
-
-    def halves(params: Any, carry: Any, xs: Any) -> Any:
-        carry, first = case.run(params, carry, jax.tree.map(lambda x: x[:, :1], xs))
-        carry, second = case.run(params, carry, jax.tree.map(lambda x: x[:, 1:], xs))
-        return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=1), first, second)
-
     args = case.params, case.carry(3), case.xs(3, SHORT)
-    want = case.masked(*args, np.ones((3, SHORT), bool))
-    same("fold of step", jax.jit(lambda *a: outcome(fold, *a))(*args), want, 1e-12)
-    same("two chunks", jax.jit(lambda *a: outcome(halves, *a))(*args), want, 1e-12)
+    fold = jax.jit(lambda *a: outcome(partial(_fold, case), *a[:3], mask=a[3], starts=a[4]))
+    plain = np.ones((3, SHORT), bool), np.zeros((3, SHORT), bool)
+    for marks in (plain, (GAPS, RESETS)):
+        same("fold of step", case.marked(*args, *marks), fold(*args, *marks), 1e-12)
+    chunks = jax.jit(lambda *a: outcome(case.run, *a[:3], mask=a[3], resets=a[4], checkpoint=3))
+    same("fold of step, in chunks", chunks(*args, GAPS, RESETS), fold(*args, GAPS, RESETS), 1e-12)
+    flip = lambda tree: jax.tree.map(lambda a: a[:, ::-1], tree)
+    turned = case.params, case.carry(3), flip(case.xs(3, SHORT))
+
+    def backwards(params: Any, carry: Any, xs: Any) -> Any:
+        carry, ys = case.run(params, carry, flip(xs), mask=GAPS, resets=RESETS, reverse=True)
+        return carry, flip(ys)
+
+    starts = np.stack([starts_in_reverse(*row) for row in zip(GAPS, RESETS)])
+    back = jax.jit(lambda *a: outcome(backwards, *a))(*turned)
+    same("fold of step, in reverse", back, fold(*turned, GAPS[:, ::-1], starts), 1e-12)
+    return None
+
+
+def _fold(case: Case, params: Any, carry: Any, xs: Any, mask: Any, starts: Any) -> Any:
+    """Step by step, forward; `starts` stand before real steps alone."""
+
+    def where(flag: Any, a: Any, b: Any) -> Any:
+        one = lambda a, b: jnp.where(flag.reshape(flag.shape + (1,) * (a.ndim - 1)), a.astype(b.dtype), b)
+        return jax.tree.map(one, a, b)
+
+    ys = []
+    for t in range(SHORT):
+        real = mask[:, t]
+        carry = where(real & starts[:, t], case.cell.restart(params, carry, real.shape), carry)
+        x = jax.tree.map(lambda x: x[:, t], xs)
+        x = where(real, x, jax.tree.map(jnp.zeros_like, x))
+        after, y = case.cell.step(params, carry, x)
+        carry = where(real, after, carry)
+        ys.append(where(real, y, jax.tree.map(jnp.zeros_like, y)))
+    return carry, jax.tree.map(lambda *y: jnp.stack(y, axis=1), *ys)
+
+
+def starts_in_reverse(mask: np.ndarray, resets: np.ndarray) -> np.ndarray:
+    """For one row, read from its end: whether the step begins anew, as the one read before it has a reset."""
+    starts, before = [], None
+    for t in range(len(mask))[::-1]:
+        starts.append(bool(mask[t] and before is not None and resets[before]))
+        before = t if mask[t] else before
+    return np.array(starts)
+
+
+def resets_cut(case: Case) -> str | None:
+    """Between two resets a sequence is as it is alone, also in a cell that reads both directions."""
+    if case.cell.asks - {"in_features"}:
+        return "not tried: the carry does not begin as it did when the sequence is alone"
+    xs = case.xs(3, SHORT)
+    resets = np.zeros((3, SHORT), bool)
+    resets[:, 1] = True
+    _, ys = case.marked(case.params, case.fresh(3), xs, np.ones((3, SHORT), bool), resets)[0]
+    for piece in (slice(0, 1), slice(1, SHORT)):
+        part = lambda tree, piece=piece: jax.tree.map(lambda a: a[:, piece], tree)
+        same("between resets", part(ys), case.run(case.params, case.fresh(3), part(xs))[1], 1e-12)
     return None
 
 
@@ -50,7 +96,7 @@ def padding_changes_nothing(case: Case) -> None:
 
         def spoil(x: jax.Array) -> jax.Array:
             real = mask.reshape(mask.shape + (1,) * (x.ndim - 2))
-            bad = poison if jnp.issubdtype(x.dtype, jnp.floating) else -(10**6)
+            bad = poison if is_inexact(x) else -(10**6)
             return jnp.where(real, x, jnp.asarray(bad).astype(x.dtype))
 
         got = case.masked(params, carry, jax.tree.map(spoil, xs), mask)
@@ -76,14 +122,24 @@ def padded_equals_cut(case: Case) -> None:
 def batch_rows_do_not_touch(case: Case) -> str | None:
     """A row of NaN leaves its neighbours as they are, bit for bit."""
     xs, carry = case.xs(3, SHORT), case.carry(3)
-    if not all(jnp.issubdtype(x.dtype, jnp.floating) for x in jax.tree.leaves(xs)):
+    if not all(map(is_inexact, jax.tree.leaves(xs))):
         return "not tried: inputs are whole numbers"
     mask = np.ones((3, SHORT), bool)
-    bad = jax.tree.map(lambda x: x.at[1].set(jnp.nan), xs)
+    bad = jax.tree.map(lambda x: x.at[1].set(jnp.nan) if is_inexact(x) else x, xs)
     rows = lambda tree: jax.tree.map(lambda a: a[np.array([0, 2])], tree)
     (got, got_grads), (want, want_grads) = (case.masked(case.params, carry, x, mask) for x in (bad, xs))
     same("NaN in another row", rows((got, got_grads[1:])), rows((want, want_grads[1:])))
     return None
+
+
+def rows_may_be_moved(case: Case) -> None:
+    """Permute, then run = run, then permute: carries and outputs."""
+    order = np.array([2, 0, 1])
+    moved = lambda tree: jax.tree.map(lambda a: a[order], tree)
+    xs, carry = case.xs(3, SHORT), case.carry(3)
+    got, _ = case.marked(case.params, moved(carry), moved(xs), GAPS[order], RESETS[order])
+    want, _ = case.marked(case.params, carry, xs, GAPS, RESETS)
+    same("rows moved", got, moved(want), 1e-12)
 
 
 def nothing_in_nothing_out(case: Case) -> None:
@@ -103,7 +159,7 @@ def outputs_do_not_see_the_future(case: Case) -> str | None:
     ys_of = jax.jit(lambda x: case.run(case.params, carry, x)[1])
     if not case.cell.causal:
         return "not tried: reads both directions"
-    if all(jnp.issubdtype(x.dtype, jnp.floating) for x in jax.tree.leaves(xs)):
+    if all(map(is_inexact, jax.tree.leaves(xs))):
         for block in jax.tree.leaves(jax.jit(jax.jacrev(ys_of))(xs)):
             future = np.triu(np.ones((SHORT, SHORT), bool), 1)
             sizes = np.abs(np.asarray(block)).reshape(SHORT, -1, SHORT, block.size // SHORT**2)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from seqjax.cell import Cell, initial_carry
+from seqjax.cell import Cell
 from seqjax.scan import scan
 from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
-from seqjax.trees import cast_floats, out_dtype
+from seqjax.trees import cast_floats, is_inexact, out_dtype, real_dtype
 
 
 def deferred_is_autodiff(case: Case) -> None:
@@ -93,15 +93,23 @@ def dtypes(case: Case) -> None:
     cast = cast_floats
     for p, x in (("f4", "f4"), ("bfloat16", "bfloat16"), ("f4", "bfloat16"), ("bfloat16", "f4"), ("f8", "f8")):
         params, xs = cast(case.params, p), cast(case.xs(3, SHORT), x)
-        carry = initial_carry(case.cell, params, (3,), key=jax.random.key(0))
+        carry = jax.eval_shape(lambda params=params: case.begin(params, (3,)))
         last, ys = jax.eval_shape(case.run, params, carry, xs)
         dtype = out_dtype(params, xs) if jax.tree.leaves(params) else jnp.dtype(x)
-        found = {str(y.dtype) for y in jax.tree.leaves(ys)}
-        if found != {str(dtype)}:
-            raise LawError(f"params {p}, xs {x}: ys are {found}, expected {dtype}")
+        found = {str(real_dtype(y.dtype)) for y in jax.tree.leaves(ys)}
+        if found != {str(real_dtype(dtype))}:
+            raise LawError(
+                f"params {p}, xs {x}: ys are {', '.join(found)}, expected {real_dtype(dtype)}. An output has the "
+                "promoted dtype of params and xs: end step (or apply) with y.astype(jnp.result_type(params[...], x))"
+            )
         for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(carry)):
-            if a.dtype != b.dtype or (jnp.issubdtype(b.dtype, jnp.floating) and b.dtype.itemsize < 4):
+            if a.dtype != b.dtype:
                 raise LawError(f"params {p}, xs {x}: a carry goes in as {b.dtype}, comes out as {a.dtype}")
+            if is_inexact(b) and jnp.finfo(b.dtype).bits < 32 and not case.cell.narrow:
+                raise LawError(
+                    f"params {p}, xs {x}: the carry begins as {b.dtype}, expected float32 or wider. Make it with "
+                    "jnp.promote_types(params[...].dtype, jnp.float32), or say narrow = True for a cache"
+                )
 
 
 def equal_cells_are_one(case: Case) -> None:

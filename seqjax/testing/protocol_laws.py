@@ -1,0 +1,87 @@
+"""The parts of the law about the protocol: sizes, what a carry asks for, what is held, what a trace sees."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax.held import held_of
+from seqjax.testing.case import SHORT, Case, LawError, outcome, same, total
+from seqjax.testing.time_laws import GAPS, RESETS
+from seqjax.trace import trace
+from seqjax.trees import is_inexact
+
+
+def size_is_what_comes_out(case: Case) -> str | None:
+    """`size(in_features)` features, and `out_features` where they are known beforehand."""
+    ys = jax.eval_shape(case.run, case.params, case.fresh(3), case.xs(3, SHORT))[1]
+    size = case.cell.size(case.in_features)
+    for y in jax.tree.leaves(ys):
+        if y.shape[-1] != size:
+            raise LawError(f"size({case.in_features}) is {size}, but ys has shape {y.shape}")
+    if case.cell.out_features not in (None, size):
+        raise LawError(f"out_features is {case.cell.out_features}, but size({case.in_features}) is {size}")
+    return None
+
+
+def carries_have_the_batch_axes_first(case: Case) -> None:
+    """Every leaf, for any number of batch axes."""
+    for batch in ((), (2,), (2, 1)):
+        for leaf in jax.tree.leaves(jax.eval_shape(lambda batch=batch: case.fresh(*batch))):
+            if leaf.shape[: len(batch)] != batch:
+                raise LawError(f"a leaf of the initial carry for a batch of {batch} has shape {leaf.shape}")
+
+
+def a_fresh_carry_need_not_be_given(case: Case) -> str | None:
+    """Without a carry a sequence begins as with the initial one: values, and gradients in params and xs."""
+    if case.cell.asks - {"in_features"}:
+        return f"not tried: the carry asks for {', '.join(sorted(case.cell.asks))}"
+    given = lambda p, c, x: case.run(p, case.begin(p, (3,)), x)
+    none = lambda p, c, x: case.run(p, None, x)
+    args = case.params, (), case.xs(3, SHORT)
+    found, want = (jax.jit(lambda *a, f=f: outcome(f, *a))(*args) for f in (none, given))
+    same("no carry given", found, want, 1e-12)
+    return None
+
+
+def what_is_held_stays(case: Case) -> str | None:
+    """No step, mask or reset changes a `Held` part of the carry."""
+    carry = case.carry(3)
+    if not held_of(carry):
+        return "not tried: nothing is held"
+    (last, _), _ = case.marked(case.params, carry, case.xs(3, SHORT), GAPS, RESETS)
+    same("what is held", held_of(last), held_of(carry))
+    if case.cell.causal:
+        after, _ = case.cell.step(case.params, carry, case.xs(3))
+        same("what is held, after a step", held_of(after), held_of(carry))
+    return None
+
+
+def a_trace_changes_nothing(case: Case) -> str | None:
+    """Traced = run; and the gradient in each traced value is what finite differences of a probe give."""
+    options: dict[str, Any] = {"mask": GAPS, "resets": RESETS}
+    params, carry, xs = case.params, case.carry(3), case.xs(3, SHORT)
+    shapes = jax.eval_shape(lambda p, c, x: trace(case.cell, p, x, c, **options)[2], params, carry, xs)
+    ways = {
+        name: 0.1 * jax.random.normal(jax.random.key(i), leaf.shape, leaf.dtype)
+        for i, (name, leaf) in enumerate(sorted(shapes.items()))
+        if is_inexact(leaf)
+    }
+
+    def score(a: jax.Array) -> Any:
+        add = {name: a[i].astype(way.dtype) * way for i, (name, way) in enumerate(ways.items())}
+        last, ys, seen = trace(case.cell, params, xs, carry, add=add, **options)
+        return total((last, ys)), (last, ys, seen)
+
+    traced = jax.jit(jax.value_and_grad(score, has_aux=True))
+    point, step = jnp.zeros(max(1, len(ways))), 1e-5
+    (_, (last, ys, seen)), slope = traced(point)
+    same("a traced run", (last, ys), case.marked(params, carry, xs, GAPS, RESETS)[0], 1e-12)
+    for name, value in seen.items():
+        if np.any(np.asarray(value)[~GAPS]):
+            raise LawError(f"the trace of {name!r} is not zero in unreal steps")
+    for i, name in enumerate(ways):
+        ahead, behind = traced(point.at[i].add(step)), traced(point.at[i].add(-step))
+        same(f"probe of {name!r} by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope[i], 1e-6)
+    return None
