@@ -26,14 +26,16 @@ def numpy_cross_entropy(logits, targets):
     return -np.log(np.take_along_axis(p, targets[..., None], -1)[..., 0])
 
 
-def numpy_bernoulli(logits, targets):
+def numpy_binary_cross_entropy(logits, targets):
     p = 1 / (1 + np.exp(-logits.astype(np.float64)))
     return -np.log(np.where(targets == 1, p, 1 - p)).sum(-1)
 
 
 def test_values_are_those_of_numpy():
     np.testing.assert_allclose(losses.cross_entropy(LOGITS, CLASSES), numpy_cross_entropy(LOGITS, CLASSES), rtol=1e-5)
-    np.testing.assert_allclose(losses.bernoulli(LOGITS, BITS), numpy_bernoulli(LOGITS, BITS), rtol=1e-5)
+    np.testing.assert_allclose(
+        losses.sigmoid_binary_cross_entropy(LOGITS, BITS), numpy_binary_cross_entropy(LOGITS, BITS), rtol=1e-5
+    )
     square = ((LOGITS.astype(np.float64) - NUMBERS) ** 2).mean(-1)
     np.testing.assert_allclose(losses.squared_error(LOGITS, NUMBERS), square, rtol=1e-5)
     np.testing.assert_array_equal(losses.hit(LOGITS, CLASSES), LOGITS.argmax(-1) == CLASSES)
@@ -44,7 +46,7 @@ def test_values_are_those_of_numpy():
 
 def test_no_leading_axes_at_all():
     assert losses.cross_entropy(LOGITS[0, 0], CLASSES[0, 0]).shape == ()
-    assert losses.bernoulli(LOGITS[0, 0], BITS[0, 0]).shape == ()
+    assert losses.sigmoid_binary_cross_entropy(LOGITS[0, 0], BITS[0, 0]).shape == ()
     assert losses.squared_error(LOGITS[0, 0], NUMBERS[0, 0]).shape == ()
 
 
@@ -53,7 +55,7 @@ def test_extreme_logits_are_finite():
     logits = jnp.array([[1e38, -1e38]])
     np.testing.assert_array_equal(losses.cross_entropy(logits, jnp.array([0])), [0])
     np.testing.assert_allclose(losses.cross_entropy(logits, jnp.array([1])), [2e38], rtol=1e-6)
-    np.testing.assert_allclose(losses.bernoulli(logits, jnp.array([[1, 1]])), [1e38], rtol=1e-6)
+    np.testing.assert_allclose(losses.sigmoid_binary_cross_entropy(logits, jnp.array([[1, 1]])), [1e38], rtol=1e-6)
 
 
 def test_a_class_that_cannot_be():
@@ -72,7 +74,7 @@ def test_half_precision_is_computed_in_float32(dtype):
     exact = np.asarray(low.astype(jnp.float32))
     for found, wanted in [
         (losses.cross_entropy(low, CLASSES), numpy_cross_entropy(exact, CLASSES)),
-        (losses.bernoulli(low, BITS), numpy_bernoulli(exact, BITS)),
+        (losses.sigmoid_binary_cross_entropy(low, BITS), numpy_binary_cross_entropy(exact, BITS)),
         (losses.masked_mean(low[..., 0], MASK), exact[..., 0][MASK].mean()),
     ]:
         assert found.dtype == jnp.float32
@@ -87,7 +89,7 @@ def test_float64_stays(x64):
 
 LOSSES = {
     "cross_entropy": (losses.cross_entropy, CLASSES),
-    "bernoulli": (losses.bernoulli, BITS),
+    "sigmoid_binary_cross_entropy": (losses.sigmoid_binary_cross_entropy, BITS),
     "squared_error": (losses.squared_error, NUMBERS),
 }
 
@@ -140,7 +142,7 @@ def test_what_is_not_finite_in_a_real_element_is_seen(name, waste):
     loss, targets = LOSSES[name]
     dirty = LOGITS.copy()
     dirty[0, 0, 0] = waste
-    if name == "bernoulli":
+    if name == "sigmoid_binary_cross_entropy":
         targets = np.zeros_like(targets)
     assert not np.isfinite(losses.masked_mean(loss(dirty, targets), MASK))
 
@@ -187,8 +189,8 @@ def test_many_classes_with_narrow_targets():
         (lambda: losses.cross_entropy([1.0], CLASSES), ArgumentTypeError, "list"),
         (lambda: losses.cross_entropy(np.float32(1), np.int32(0)), ArgumentError, "leading axes"),
         (lambda: losses.hit(LOGITS, CLASSES + 5), ArgumentError, "0 ... 4"),
-        (lambda: losses.bernoulli(LOGITS, BITS + 1), ArgumentError, "0 or 1"),
-        (lambda: losses.bernoulli(LOGITS, CLASSES), ArgumentError, "same"),
+        (lambda: losses.sigmoid_binary_cross_entropy(LOGITS, BITS + 1), ArgumentError, "0 or 1"),
+        (lambda: losses.sigmoid_binary_cross_entropy(LOGITS, CLASSES), ArgumentError, "same"),
         (lambda: losses.squared_error(LOGITS, NUMBERS[:2]), ArgumentError, "same"),
         (lambda: losses.squared_error(LOGITS, BITS), ArgumentTypeError, "targets must be floating"),
         (lambda: losses.masked_mean(NUMBERS[..., 0], MASK * 1), ArgumentTypeError, "bool"),
