@@ -125,7 +125,7 @@ def last(outputs: Any, lengths: Any) -> jax.Array:
             f"last: lengths has shape {lengths.shape}, expected one for each sequence, {outputs.shape[:1]}"
         )
     _in_range("last", "lengths", lengths, 1, outputs.shape[1], "A sequence of no steps has no last one")
-    lengths = jnp.asarray(lengths).astype(jnp.int32)
+    lengths = _index(lengths)
     index = jnp.where(lengths >= 1, lengths - 1, outputs.shape[1])[:, None, None]
     return jnp.take_along_axis(outputs, index, axis=1, mode="fill", fill_value=jnp.nan)[:, 0]
 
@@ -143,7 +143,7 @@ def _logits_and_classes(where: str, logits: Any, targets: Any) -> tuple[jax.Arra
         )
     slip = "Labels to be ignored? Set them to 0 and leave them out by the mask"
     _in_range(where, "targets", targets, 0, logits.shape[-1] - 1, slip)
-    return logits, jnp.asarray(targets).astype(jnp.int32)
+    return logits, _index(targets)
 
 
 def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str) -> None:
@@ -158,6 +158,14 @@ def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str)
 def _at(logits: jax.Array, index: jax.Array) -> jax.Array:
     """The logit of each index, NaN where there is none."""
     return jnp.take_along_axis(logits, index[..., None], axis=-1, mode="fill", fill_value=jnp.nan)[..., 0]
+
+
+def _index(numbers: Any) -> jax.Array:
+    """Whole numbers as int32, -1 for those of 64 bits that do not fit, which would wrap around."""
+    numbers = jnp.asarray(numbers)
+    if numbers.dtype.itemsize == 8:
+        numbers = jnp.where((numbers >= 0) & (numbers < 2**31), numbers, -1)
+    return numbers.astype(jnp.int32)
 
 
 def _check_probabilities(where: str, targets: Any) -> None:

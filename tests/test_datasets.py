@@ -23,7 +23,7 @@ from seqjax.datasets.content import Content, Split, pack, unpack
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.origins import Original
 from seqjax.datasets.pins import PINS
-from seqjax.errors import ArgumentError, DataError
+from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
 from seqjax.ragged import Ragged
 from tests import makers
 

@@ -131,8 +131,8 @@ class Embed(Pointwise):
         x = x if hasattr(x, "dtype") else np.asarray(x)
         self.check_input(x, None, values=_known(x))
         ids = _wide(jnp.asarray(x))
-        # Negative indices would count from the end.
-        ids = jnp.where(ids >= 0, ids, self.vocabulary)
+        # Negative indices would count from the end, and those of 64 bits lose their upper half in the gather.
+        ids = jnp.where((ids >= 0) & (ids < self.vocabulary), ids, self.vocabulary).astype(jnp.int32)
         return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_like(ids))
 
     def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
