@@ -123,7 +123,7 @@ def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -
 def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:
     """Nats a frame of the pieces in a batch."""
     _, logits = sj.scan(model, params, batch.inputs.astype(jnp.float32), lengths=batch.lengths)
-    return train.Mean.of(losses.bernoulli(logits, batch.targets), batch.mask)
+    return train.Mean.of(losses.sigmoid_binary_cross_entropy(logits, batch.targets), batch.mask)
 
 
 def reading(config: Config, pieces: Any) -> Any:
@@ -163,7 +163,7 @@ def nats_of_chunk(model: sj.Cell, params: Any, batch: Any, key: Any, carry: Any)
         (part[..., :KEYS].astype(jnp.float32), part[..., KEYS] > 0) for part in (batch.inputs, batch.targets)
     )
     carry, logits = sj.scan(model, params, frames, carry, resets=first)
-    return train.Mean.of(losses.bernoulli(logits, targets), ~new), carry
+    return train.Mean.of(losses.sigmoid_binary_cross_entropy(logits, targets), ~new), carry
 
 
 def noisy(score: Any, deviation: float, params: Any, batch: Any, key: jax.Array, *carry: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax.errors import ArgumentError
+from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.spelling import Spelled
 
 
@@ -122,3 +122,34 @@ def _keep_gate(bias: Bias, cell: Any) -> str:
     if cell.keep_gate is None:
         raise ArgumentError(f"bias_init={bias!r}: {type(cell).__name__} has no gate that keeps the state")
     return str(cell.keep_gate)
+
+
+def check_initializer(name: str, value: Any) -> None:
+    """Refuse what is no initialiser for the option `name`: "kernel_init", "recurrent_init" or "bias_init".
+
+    Raises:
+        ArgumentTypeError: it draws no biases (for "bias_init") or no matrices (for the others), or draws nothing.
+    """
+    kind, example = (Bias, "forget_bias()") if name == "bias_init" else (Initializer, "orthogonal()")
+    if not isinstance(value, kind):
+        raise ArgumentTypeError(
+            f"{name} must be an initialiser such as {example}, found {value!r}.{_slip(kind, value)}"
+        )
+
+
+def _slip(kind: type[Spelled], value: Any) -> str:
+    if isinstance(value, str):
+        name = value.partition("(")[0].strip()
+        known = [each.__name__ for each in kind.__subclasses__()]
+        return f" Write {name}(), not {value!r}" if name in known else closest(name, known)
+    if isinstance(value, type) and issubclass(value, kind):
+        return f" Write {value.__name__}(), not the class"
+    if isinstance(value, Bias) or (isinstance(value, type) and issubclass(value, Bias)):
+        return " It draws biases: pass it as bias_init"
+    if isinstance(value, Initializer) or (isinstance(value, type) and issubclass(value, Initializer)):
+        return " It draws matrices: pass it as kernel_init or recurrent_init"
+    if isinstance(value, (int, float)):
+        return " A constant? forget_bias(1.0) is one" if kind is Bias else f" A size? Write normal({value!r})"
+    if callable(value):
+        return f" A function neither compares nor prints: write a subclass of {kind.__name__} with a method draw"
+    return ""

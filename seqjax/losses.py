@@ -22,37 +22,44 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 def cross_entropy(logits: Any, targets: Any) -> jax.Array:
     """-log softmax(logits)[target], in nats.  logits `[..., V]`, targets whole numbers `[...]`: `[...]`.
 
-    A logit may be -inf (a class that cannot be). A target out of range gives NaN where its value is not known.
+    A logit may be -inf, as where a grammar forbids a class: that class has probability 0, and loss and gradient are
+    those of the others. If the target itself is such a class the loss is inf, which no step along a gradient makes
+    smaller, so the gradient is 0. A target out of range gives NaN where its value is not known.
 
     Raises:
         ArgumentError, ArgumentTypeError: shape, dtype, or a known target that is no class.
     """
     logits, targets = _logits_and_classes("cross_entropy", logits, targets)
-    usable = jnp.isfinite(jnp.max(logits, axis=-1))
-    clean = jnp.where(usable[..., None], logits, 0)
     # Negative indices would count from the end.
     index = jnp.where(targets >= 0, targets, logits.shape[-1])
-    chosen = jnp.take_along_axis(clean, index[..., None], axis=-1, mode="fill", fill_value=jnp.nan)[..., 0]
-    return jnp.where(usable, jax.nn.logsumexp(clean, axis=-1) - chosen, jnp.nan)
+    proper = jnp.isfinite(jnp.max(logits, axis=-1))
+    of_target = _at(lax.stop_gradient(logits), index)
+    usable = proper & jnp.isfinite(of_target)
+    clean = jnp.where(usable[..., None], logits, 0)
+    otherwise = jnp.where(proper & (of_target == -jnp.inf), jnp.inf, jnp.nan)
+    return jnp.where(usable, jax.nn.logsumexp(clean, axis=-1) - _at(clean, index), otherwise)
 
 
-def bernoulli(logits: Any, targets: Any) -> jax.Array:
-    """-sum_F log p(target), p(1) = sigmoid(logit), in nats.  logits and targets (0 or 1) `[..., F]`: `[...]`.
+def sigmoid_binary_cross_entropy(logits: Any, targets: Any) -> jax.Array:
+    """-sum_F (t log p + (1 - t) log(1 - p)),  p = sigmoid(logit), in nats.  Both `[..., F]`: `[...]`.
+
+    Targets t, of any real dtype, are 0, 1 or a probability between. Others give NaN where their values are not known.
 
     Raises:
-        ArgumentError, ArgumentTypeError: shape, dtype, or a known target other than 0 and 1.
+        ArgumentError, ArgumentTypeError: shape, dtype, or a known target out of [0, 1].
     """
-    logits, targets = _floating("bernoulli", "logits", logits), _array("bernoulli", "targets", targets)
-    _same_shape("bernoulli", "logits", logits, "targets", targets)
-    if _known(targets) and not np.isin(np.asarray(targets), (0, 1)).all():
-        raise ArgumentError(
-            "bernoulli: targets must be 0 or 1. Probabilities, or classes? Use cross_entropy for classes"
-        )
-    against = jnp.where(jnp.asarray(targets) > 0, -logits, logits)
-    usable = jnp.isfinite(against)
-    nats = jnp.where(
-        usable, jax.nn.softplus(jnp.where(usable, against, 0)), jax.nn.softplus(lax.stop_gradient(against))
-    )
+    where = "sigmoid_binary_cross_entropy"
+    logits, targets = _floating(where, "logits", logits), _array(where, "targets", targets)
+    _same_shape(where, "logits", logits, "targets", targets)
+    _check_probabilities(where, targets)
+    targets = jnp.asarray(targets).astype(logits.dtype)
+    # Of the two terms the larger weight's is softplus; 0 and 1, whose other weight is 0, lose no digit.
+    likely = targets > 0.5
+    against, rest = jnp.where(likely, -logits, logits), jnp.where(likely, 1 - targets, targets)
+    usable = jnp.isfinite(against) & (rest >= 0)
+    clean = jnp.where(usable, against, 0)
+    edge = lax.stop_gradient(jnp.where(rest == 0, jax.nn.softplus(against), jnp.abs(against)))
+    nats = jnp.where(usable, jax.nn.softplus(clean) - rest * clean, jnp.where(rest >= 0, edge, jnp.nan))
     return jnp.sum(nats, axis=-1)
 
 
@@ -118,7 +125,7 @@ def last(outputs: Any, lengths: Any) -> jax.Array:
             f"last: lengths has shape {lengths.shape}, expected one for each sequence, {outputs.shape[:1]}"
         )
     _in_range("last", "lengths", lengths, 1, outputs.shape[1], "A sequence of no steps has no last one")
-    lengths = jnp.asarray(lengths).astype(jnp.int32)
+    lengths = _index(lengths)
     index = jnp.where(lengths >= 1, lengths - 1, outputs.shape[1])[:, None, None]
     return jnp.take_along_axis(outputs, index, axis=1, mode="fill", fill_value=jnp.nan)[:, 0]
 
@@ -136,7 +143,7 @@ def _logits_and_classes(where: str, logits: Any, targets: Any) -> tuple[jax.Arra
         )
     slip = "Labels to be ignored? Set them to 0 and leave them out by the mask"
     _in_range(where, "targets", targets, 0, logits.shape[-1] - 1, slip)
-    return logits, jnp.asarray(targets).astype(jnp.int32)
+    return logits, _index(targets)
 
 
 def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str) -> None:
@@ -146,6 +153,31 @@ def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str)
     if values.min() < low or values.max() > high:
         wrong = int(values.min() if values.min() < low else values.max())
         raise ArgumentError(f"{where}: {name} must be in {low} ... {high}, found {wrong}. {slip}")
+
+
+def _at(logits: jax.Array, index: jax.Array) -> jax.Array:
+    """The logit of each index, NaN where there is none."""
+    return jnp.take_along_axis(logits, index[..., None], axis=-1, mode="fill", fill_value=jnp.nan)[..., 0]
+
+
+def _index(numbers: Any) -> jax.Array:
+    """Whole numbers as int32, -1 for those of 64 bits that do not fit, which would wrap around."""
+    numbers = jnp.asarray(numbers)
+    if numbers.dtype.itemsize == 8:
+        numbers = jnp.where((numbers >= 0) & (numbers < 2**31), numbers, -1)
+    return numbers.astype(jnp.int32)
+
+
+def _check_probabilities(where: str, targets: Any) -> None:
+    real = targets.dtype == bool or any(jnp.issubdtype(targets.dtype, kind) for kind in (jnp.integer, jnp.floating))
+    if not real:
+        raise ArgumentTypeError(f"{where}: targets must be 0, 1 or probabilities, found {targets.dtype}")
+    values = np.asarray(targets) if _known(targets) else np.zeros(0)
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if wrong.size:
+        raise ArgumentError(
+            f"{where}: targets must be 0, 1 or probabilities between, found {wrong[0]}. Classes? Use cross_entropy"
+        )
 
 
 def _same_shape(where: str, first: str, a: Any, second: str, b: Any) -> None:

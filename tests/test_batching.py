@@ -766,5 +766,34 @@ def test_drawn_batches_are_functions_of_seed_and_step():
         Drawn(3)
     with pytest.raises(ArgumentError, match="seed"):
         Drawn(draw, seed=-1)
+    with pytest.raises(ArgumentError, match="step must be below"):
+        source.batch(2**32)
     with pytest.raises(ArgumentError, match="step"):
         source.batch(-1)
+
+
+LARGE = (0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**63 - 1)
+
+
+def test_large_seeds_and_steps_of_drawn_batches_are_told_apart():
+    """`jax.random.key(2**32)` is `jax.random.key(0)` without x64."""
+    draw = lambda key: jax.random.bits(key, (2,))
+    drawn = [Drawn(draw, seed).batch(step) for seed in LARGE[:4] for step in LARGE[:4]]
+    assert len({tuple(bits.tolist()) for bits in drawn}) == 16
+    for seed in LARGE[4:]:
+        with pytest.raises(ArgumentError, match=rf"seed must be below 2\*\*32, .* found {seed}"):
+            Drawn(draw, seed)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda seed: Shuffled(np.arange(60).reshape(30, 2), None, 30, seed),
+        lambda seed: Buckets(np.arange(60).reshape(30, 2), None, 30, seed, buckets=1),
+        lambda seed: RandomWindows(np.arange(1000), 30, 1, seed),
+        lambda seed: Windows(np.arange(31.0), 1, 1, batch_size=30, seed=seed),
+    ],
+    ids=["Shuffled", "Buckets", "RandomWindows", "Windows"],
+)
+def test_large_seeds_of_orders_are_told_apart(make):
+    assert len({make(seed).batch(0).inputs.tobytes() for seed in LARGE}) == len(LARGE)

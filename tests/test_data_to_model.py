@@ -106,7 +106,12 @@ def translation():
 def music():
     data = reach("jsb_chorales")
     model = stack(GRU(16), Dense(88))
-    return model, 88, batching.Shuffled(vectors(data.train.inputs), None, 16), per_step(model, losses.bernoulli)
+    return (
+        model,
+        88,
+        batching.Shuffled(vectors(data.train.inputs), None, 16),
+        per_step(model, losses.sigmoid_binary_cross_entropy),
+    )
 
 
 def forecast():
@@ -151,7 +156,7 @@ def video():
     data = reach("moving_mnist").train[:50]
     model = stack(GRU(16), Dense(64 * 64))
     source = batching.Shuffled(vectors(data.inputs, 255), None, 8)
-    return model, 64 * 64, source, per_step(model, losses.bernoulli)
+    return model, 64 * 64, source, per_step(model, losses.sigmoid_binary_cross_entropy)
 
 
 def paths():

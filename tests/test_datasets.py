@@ -23,7 +23,7 @@ from seqjax.datasets.content import Content, Split, pack, unpack
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.origins import Original
 from seqjax.datasets.pins import PINS
-from seqjax.errors import ArgumentError, DataError
+from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
 from seqjax.ragged import Ragged
 from tests import makers
 
@@ -429,6 +429,15 @@ def test_splits(tiny):
     for count in (0, 6, 7):
         with pytest.raises(ArgumentError, match=r"count must be in \[1, 5\]"):
             split.hold_out(count)
+    with pytest.raises(
+        ArgumentTypeError, match=r"count must be a whole number, found 0.3. A share\? Write hold_out\(2\)"
+    ):
+        split.hold_out(0.3)
+    for count in (2.0, "2", None, True):
+        with pytest.raises(ArgumentTypeError, match="count must be a whole number"):
+            split.hold_out(count)
+    with pytest.raises(ArgumentTypeError, match="seed"):
+        split.hold_out(2, seed=0.5)
     with pytest.raises(ArgumentError, match=r"split\[2:3\]"):
         split[2]
     with pytest.raises(ArgumentError, match="targets has 2 examples, expected 3"):

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 import seqjax as sj
-from seqjax.initializers import chrono, forget_bias, glorot, identity, normal, orthogonal, zeros
+from seqjax.initializers import (
+    Initializer,
+    check_initializer,
+    chrono,
+    forget_bias,
+    glorot,
+    identity,
+    normal,
+    orthogonal,
+    zeros,
+)
 
 
 def gate_blocks(cell, kernel):
@@ -93,3 +103,65 @@ def test_learned_carry_starts_at_zero_and_is_trained():
 def test_initialisers_print_as_calls():
     for value in (orthogonal(), orthogonal(2.0), identity(), glorot(), normal(0.1), zeros(), chrono(10)):
         assert eval(repr(value)) == value
+
+
+@pytest.mark.parametrize("name", ["kernel_init", "recurrent_init"])
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        ("orthogonal", r"found 'orthogonal'. Write orthogonal\(\), not 'orthogonal'"),
+        ("orthogonal(2.0)", r"Write orthogonal\(\)"),
+        ("ortogonal", "Perhaps you meant 'orthogonal'"),
+        (orthogonal, r"Write orthogonal\(\), not the class"),
+        (1.0, r"found 1.0. A size\? Write normal\(1.0\)"),
+        (zeros(), r"found zeros\(\). It draws biases: pass it as bias_init"),
+        (forget_bias, "pass it as bias_init"),
+        (jax.nn.initializers.glorot_uniform(), "subclass of Initializer with a method draw"),
+        (None, "such as orthogonal"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_initialiser_of_matrices_is_refused(name, value, words):
+    with pytest.raises(sj.ArgumentTypeError, match=rf"{name} must be an initialiser.*{words}"):
+        check_initializer(name, value)
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        ("zeros", r"Write zeros\(\), not 'zeros'"),
+        (zeros, r"Write zeros\(\), not the class"),
+        (1.0, r"A constant\? forget_bias\(1.0\)"),
+        (glorot(), r"found glorot\(\). It draws matrices: pass it as kernel_init or recurrent_init"),
+        (orthogonal, "It draws matrices"),
+        (lambda key, shape, dtype: 0, "subclass of Bias with a method draw"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_initialiser_of_biases_is_refused(value, words):
+    with pytest.raises(
+        sj.ArgumentTypeError, match=rf"bias_init must be an initialiser such as forget_bias\(\).*{words}"
+    ):
+        check_initializer("bias_init", value)
+
+
+def test_initialisers_pass_also_those_of_a_user():
+    class ones(Initializer):
+        def draw(self, key, shape, dtype):
+            return jnp.ones(shape, dtype)
+
+    for name in ("kernel_init", "recurrent_init"):
+        for value in (orthogonal(), identity(0.5), glorot(), normal(), ones()):
+            check_initializer(name, value)
+    for value in (zeros(), forget_bias(), chrono(9)):
+        check_initializer("bias_init", value)
+    np.testing.assert_array_equal(sj.Dense(2, kernel_init=ones()).init(jax.random.key(0), 3)["kernel"], 1)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda init: sj.Dense(2, kernel_init=init), lambda init: sj.Embed(3, 2, kernel_init=init)]
+)
+@pytest.mark.parametrize("wrong", ["glorot", glorot, 1.0, zeros()], ids=repr)
+def test_layers_refuse_a_kernel_init_when_they_are_made(make, wrong):
+    with pytest.raises(sj.ArgumentTypeError, match="kernel_init must be an initialiser"):
+        make(wrong)

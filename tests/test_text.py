@@ -97,6 +97,42 @@ def test_text_that_looks_special_is_text(make):
     assert vocabulary.decode([0, 2, *ids, 3, 0]) == LOOKALIKES
 
 
+@pytest.mark.parametrize("make", [Vocabulary.characters, Vocabulary.words])
+def test_special_tokens_are_found_by_their_names(make):
+    vocabulary = make("a b", specials=ALL)
+    assert [vocabulary.id(name) for name in ALL] == [0, 1, 2, 3]
+    assert Vocabulary.bytes(specials=EDGES).id("<eos>") == 2
+
+
+def test_a_special_token_and_a_word_of_its_name_are_two():
+    vocabulary = Vocabulary.words(LOOKALIKES, specials=("<unk>", "<pad>"))
+    word = vocabulary.encode("<pad>").tolist()
+    assert vocabulary.id("<pad>") == vocabulary.padding == 0 and word != [0]
+    assert vocabulary.decode(word) == "<pad>"
+    # A word of the text, as there is no such special token.
+    assert Vocabulary.words(LOOKALIKES, specials=("<unk>",)).id("<pad>") > 0
+
+
+def test_id_gives_the_unknown_id_for_unknown_tokens_alone():
+    words = Vocabulary.words("a b", specials=("<unk>",))
+    assert words.id("dog") == words.unknown == 0
+    for name in ("<pad>", "<bos>", "<eos>"):
+        with pytest.raises(
+            ArgumentError, match=f"'{name}' is not in the vocabulary. Make it with '{name}' in specials"
+        ):
+            words.id(name)
+    for text in ("a b", "", " a"):
+        with pytest.raises(ArgumentError, match="not one of the words"):
+            words.id(text)
+    with pytest.raises(ArgumentError, match="'ab' is not one of the characters of a text. Several"):
+        Vocabulary.characters("ab", specials=("<unk>",)).id("ab")
+    assert Vocabulary.bytes().id("\xff") == 255
+    with pytest.raises(ArgumentError, match="not one of the bytes"):
+        Vocabulary.bytes().id("🎉")
+    with pytest.raises(ArgumentTypeError, match="token must be a str, found int"):
+        words.id(0)
+
+
 def test_bytes_that_are_no_utf8_are_shown_as_such():
     assert Vocabulary.bytes().decode([97, 0xFF, 98, 0xC3]) == "a\ufffdb\ufffd"
 

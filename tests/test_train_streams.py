@@ -164,11 +164,24 @@ def test_a_member_that_diverges_disturbs_no_other():
     assert np.isfinite(both.state.params["w"]).all() and np.isnan(both.history[0]["loss"][0, 1])
 
 
+def test_large_seeds_of_a_sweep_are_those_of_keys():
+    seeds = (1, 2**31, 2**32 - 1)
+    given = (seed for seed in seeds)  # read once
+    found = sweep(loss, begun, optax.adam, source(), seeds=given, learning_rates=[0.1], steps=1, progress=False)
+    for i, seed in enumerate(seeds):
+        key = jax.random.key(seed)
+        same(found.state.key[i, 0], init_state(begun(key), optax.adam(0.1), key).key)
+
+
 @pytest.mark.parametrize(
     "options, error, words",
     [
         ({"seeds": ()}, ArgumentError, "one each"),
         ({"seeds": (0.5,)}, ArgumentTypeError, "seeds"),
+        ({"seeds": 3}, ArgumentTypeError, r"seeds must be a sequence .* found 3. For a single one write \[3\]"),
+        ({"seeds": "012"}, ArgumentTypeError, "seeds must be a sequence"),
+        ({"seeds": (0, 2**32)}, ArgumentError, r"seeds must be below 2\*\*32, .* found 4294967296"),
+        ({"learning_rates": 0.1}, ArgumentTypeError, "learning_rates must be a sequence .* found 0.1"),
         ({"learning_rates": (float("nan"),)}, ArgumentError, "learning_rates"),
         ({"learning_rates": ("0.1",)}, ArgumentError, "learning_rates"),
         ({"init": PARAMS}, ArgumentTypeError, "init must be a function"),

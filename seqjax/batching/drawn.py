@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
 
 from seqjax.batching.devices import shard
-from seqjax.batching.order import whole
+from seqjax.batching.order import key_number
 from seqjax.errors import ArgumentTypeError
 
 
@@ -19,10 +20,10 @@ class Drawn:
 
     Args:
         draw: a pure function of a key, which is compiled; it gives a `Batch`.
-        seed: of all batches. Data to evaluate on take another seed, and `evaluate(..., steps)`.
+        seed: of all batches, below 2**32. Data to evaluate on take another seed, and `evaluate(..., steps)`.
 
     Raises:
-        ArgumentError, ArgumentTypeError: no function, or a seed that is no whole number of at least 0.
+        ArgumentError, ArgumentTypeError: no function, or a seed that is no whole number in [0, 2**32).
     """
 
     draw: Callable[[jax.Array], Any]
@@ -32,7 +33,7 @@ class Drawn:
     def __post_init__(self) -> None:
         if not callable(self.draw):
             raise ArgumentTypeError(f"draw must be a function of a key, found {type(self.draw).__name__}")
-        seed, draw = whole("seed", self.seed), self.draw
+        seed, draw = key_number("seed", self.seed), self.draw
         made = jax.jit(lambda step: draw(jax.random.fold_in(jax.random.key(seed), step)))
         object.__setattr__(self, "_program", made)
 
@@ -40,8 +41,8 @@ class Drawn:
         """Batch number `step`, or the rows of process `index` of `count`.
 
         Raises:
-            ArgumentError, ArgumentTypeError: a step or index that is no whole number in range, or rows that cannot be
-                shared equally.
+            ArgumentError, ArgumentTypeError: a step or index that is no whole number in range (steps are below 2**32),
+                or rows that cannot be shared equally.
         """
-        batch = self._program(whole("step", step))
+        batch = self._program(np.uint32(key_number("step", step)))
         return batch if count == 1 and index == 0 else shard(batch, index, count)

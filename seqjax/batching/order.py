@@ -39,6 +39,20 @@ def _words(seed: int, number: int, n: int, use: int) -> np.ndarray:
     return np.random.Philox(key=key, counter=counter).random_raw(whole("n", n))
 
 
+def key_number(name: str, value: Any) -> int:
+    """A seed for `jax.random.key`, or a number for `jax.random.fold_in`: these see 32 bits.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: no whole number in [0, 2**32).
+    """
+    number = whole(name, value)
+    if number >= 2**32:
+        raise ArgumentError(
+            f"{name} must be below 2**32, as the keys of JAX tell no larger numbers apart, found {number}"
+        )
+    return number
+
+
 def whole(name: str, value: Any, least: int = 0) -> int:
     """A whole number from `least` on.
 

@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from seqjax import gating
 from seqjax.cell import Cell, Params, check_init, check_positive
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.initializers import Initializer, glorot, normal
+from seqjax.initializers import Initializer, check_initializer, glorot, normal
 from seqjax.plan import Plan, note
 from seqjax.taps import tap_output
 from seqjax.trees import out_dtype
@@ -55,6 +55,7 @@ class Dense(Pointwise):
 
     def __post_init__(self) -> None:
         check_positive(self, "features")
+        check_initializer("kernel_init", self.kernel_init)
         gating.activation(self.activation)
 
     @property
@@ -93,6 +94,7 @@ class Embed(Pointwise):
 
     def __post_init__(self) -> None:
         check_positive(self, "vocabulary", "features")
+        check_initializer("kernel_init", self.kernel_init)
 
     @property
     def out_features(self) -> int:
@@ -122,24 +124,44 @@ class Embed(Pointwise):
                 "Made with another vocabulary?"
             )
 
-    def apply(self, params: Params, x: jax.Array) -> jax.Array:
-        """The rows, NaN for ids out of range."""
-        table = params["table"]
-        valid = (x >= 0) & (x < self.vocabulary)
-        ids = jnp.where(valid, x, self.vocabulary)
-        return table.at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_like(ids))
+    def apply(self, params: Params, x: Any) -> jax.Array:
+        """The rows.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: as `check_input`, where the ids are known; else NaN for ids out of range.
+        """
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        self.check_input(x, None, values=_known(x))
+        ids = _wide(jnp.asarray(x))
+        # Negative indices would count from the end, and those of 64 bits lose their upper half in the gather.
+        ids = jnp.where((ids >= 0) & (ids < self.vocabulary), ids, self.vocabulary).astype(jnp.int32)
+        return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_like(ids))
 
     def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
         """All rows at once, ids checked inside jit when the plan says so."""
-        if plan.checked:
-            valid = (xs >= 0) & (xs < self.vocabulary)
+        if plan.checked and xs.size:
+            ids = _wide(jnp.asarray(xs))
             checkify.check(
-                jnp.all(valid),
+                jnp.all((ids >= 0) & (ids < self.vocabulary)),
                 f"{self!r}: token ids must be in [0, {self.vocabulary}), found {{low}} to {{high}}",
-                low=jnp.min(xs),
-                high=jnp.max(xs),
+                low=jnp.min(ids),
+                high=jnp.max(ids),
             )
         return super().sequence(params, carry, xs, plan)
+
+
+def _known(ids: Any) -> bool:
+    if isinstance(ids, jax.core.Tracer):
+        return False
+    return not isinstance(ids, jax.Array) or ids.is_fully_addressable
+
+
+def _wide(ids: jax.Array) -> jax.Array:
+    """Ids as int32, or int64 where they have 64 bits: in a dtype of their own, as uint8, the vocabulary would wrap.
+
+    An unsigned id too large for it becomes negative, which is out of range as well.
+    """
+    return ids.astype(jnp.int64 if ids.dtype.itemsize == 8 else jnp.int32)
 
 
 def _rows_like(ids: jax.Array) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batching.order import permutation
-from seqjax.errors import ArgumentError
+from seqjax.batching.order import permutation, whole
+from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.ragged import Ragged
 
 SPLITS = ("train", "valid", "test")
@@ -50,8 +50,12 @@ class Split:
         The same seed chooses the same ones: the first `count` of `batching.permutation(seed, 0, n)`.
 
         Raises:
-            ArgumentError: there are no more than `count` examples.
+            ArgumentError, ArgumentTypeError: no more than `count` examples, or count or seed is no whole number.
         """
+        if isinstance(count, (float, np.floating)) and 0 < count < 1:
+            number = max(1, round(count * len(self)))
+            raise ArgumentTypeError(f"count must be a whole number, found {count}. A share? Write hold_out({number})")
+        count = whole("count", count)
         if not 0 < count < len(self):
             raise ArgumentError(f"count must be in [1, {len(self) - 1}], found {count} of {len(self)} examples")
         order = permutation(seed, 0, len(self))

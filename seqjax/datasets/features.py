@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.batching.order import whole
 from seqjax.errors import ArgumentError
 from seqjax.ragged import Ragged
 
@@ -46,8 +47,11 @@ def permuted(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
     """The steps of all sequences `[n, T, ...]` in one other order, the same for each seed: permuted MNIST.
 
     The order is that of T random numbers of NumPy's Philox generator.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: the seed is no whole number in [0, 2**63).
     """
-    numbers = np.random.Generator(np.random.Philox(seed)).random(sequences.shape[1])
+    numbers = np.random.Generator(np.random.Philox(whole("seed", seed))).random(sequences.shape[1])
     return sequences[:, np.argsort(numbers, kind="stable")]
 
 

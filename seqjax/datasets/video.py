@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from seqjax.batching.order import whole
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.images import MNIST, _mnist
@@ -31,12 +32,13 @@ def moving_digits(
         digits: pictures in a video.
 
     Raises:
-        ArgumentError: the pictures are larger than a frame, or not `[n, H, W]`.
+        ArgumentError, ArgumentTypeError: the pictures are larger than a frame, or not `[n, H, W]`; the seed is no
+            whole number in [0, 2**63).
     """
     if images.ndim != 3 or max(images.shape[1:]) > size:
         raise ArgumentError(f"images must be [n, height, width] of at most {size} pixels, found shape {images.shape}")
     height, width = images.shape[1:]
-    draw = np.random.Generator(np.random.Philox(seed)).random((4, count, digits))
+    draw = np.random.Generator(np.random.Philox(whole("seed", seed))).random((4, count, digits))
     chosen = (draw[0] * len(images)).astype(int)
     angle = 2 * np.pi * draw[1]
     times = SPEED * np.arange(frames)[:, None, None]

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from seqjax.batching.order import key_number
 from seqjax.plot.norms import COLOURS
 from seqjax.tasks import Task
 
@@ -24,7 +25,7 @@ def task(given: Task, length: int | None = None, batch: int = 3, seed: int = 0) 
     """
     from matplotlib.figure import Figure
 
-    drawn = given.sample(jax.random.key(seed), batch, length or max(24, given.shortest * 3 // 2))
+    drawn = given.sample(jax.random.key(key_number("seed", seed)), batch, length or max(24, given.shortest * 3 // 2))
     inputs, targets, mask, lengths = (np.asarray(part) for part in drawn)
     figure = Figure(figsize=(9, 0.8 + 1.1 * batch), layout="constrained")
     axes = figure.subplots(batch, 1, squeeze=False)[:, 0]

@@ -13,6 +13,7 @@ import numpy as np
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
 from seqjax.ragged import Ragged
 from seqjax.text.coding import (
+    SPECIALS,
     checked_ids,
     checked_specials,
     checked_text,
@@ -61,7 +62,7 @@ class Vocabulary:
             raise ArgumentError('a vocabulary of bytes holds every text, so it takes no "<unk>" in specials')
         for i, token in enumerate(self.tokens):
             checked_text(f"tokens[{i}]", token)
-            if len(token) != 1 if self.kind != "words" else token.split() != [token]:
+            if not self._is_token(token):
                 raise ArgumentError(f"tokens[{i}] is {token!r}, which is not one of the {self.kind} of a text")
         if len(self._ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
@@ -171,13 +172,26 @@ class Vocabulary:
         return (" " if self.kind == "words" else "").join(map(self._written.__getitem__, found.tolist()))
 
     def id(self, token: str) -> int:
-        """The id of one token, as `encode` gives it.
+        """The id of one token, or of a special token by its name.
+
+        Where a text held such a name as a token too, the id is that of the special token, and `encode` gives the other.
+        A token that is not in the vocabulary has the id of "<unk>".
 
         Raises:
-            ArgumentError: it is not in the vocabulary, which has no "<unk>".
+            ArgumentError: not one token of this kind, a special token that the vocabulary is without, or a token that
+                is not in it, where it has no "<unk>".
+            ArgumentTypeError: not a str.
         """
-        found = self._ids.get(token)
-        return self._unknown(token) if found is None else found
+        checked_text("token", token)
+        if token in self.specials:
+            return self.specials.index(token)
+        if token in self._ids:
+            return self._ids[token]
+        if token in SPECIALS:
+            raise ArgumentError(f"{token!r} is not in the vocabulary. Make it with {token!r} in specials")
+        if not self._is_token(token):
+            raise ArgumentError(f"{token!r} is not one of the {self.kind} of a text. Several? Use encode")
+        return self._unknown(token)
 
     @property
     def padding(self) -> int | None:
@@ -255,6 +269,12 @@ class Vocabulary:
     @cached_property
     def _written(self) -> list[str]:
         return [REPLACEMENT] * len(self.specials) + list(self.tokens)
+
+    def _is_token(self, text: str) -> bool:
+        """Whether a text may be a token of this kind; those of bytes are written `chr(0)` ... `chr(255)`."""
+        if self.kind == "words":
+            return text.split() == [text]
+        return len(text) == 1 and (self.kind == "characters" or ord(text) < 256)
 
     def _special(self, name: str) -> int | None:
         return self.specials.index(name) if name in self.specials else None

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from seqjax.batching.order import whole
+from seqjax.batching.order import key_number, whole
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train import reports
 from seqjax.train.feed import AHEAD, feed
@@ -56,13 +57,15 @@ def sweep(
         loss, source, steps, clip, accumulate, ema, precision, every, progress: as in `fit`.
         init: makes parameters of a key, such as `lambda key: model.init(key, 0)`.
         optimizer_of: makes the optimiser of a learning rate, such as `optax.adam`.
-        seeds: whole numbers.
+        seeds: whole numbers in [0, 2**32), as range(3).
         learning_rates: numbers.
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument that cannot be right.
     """
     steps, every = whole("steps", steps, 1), whole("every", every, 1)
+    seeds = _listed("seeds", seeds, "range(3)")
+    learning_rates = _listed("learning_rates", learning_rates, "(1e-3, 3e-3)")
     keys, rates = _members(seeds, learning_rates)
     each = len(learning_rates)
     options: dict[str, Any] = {"clip": clip, "accumulate": accumulate, "ema": ema, "precision": precision}
@@ -109,12 +112,22 @@ def sweep(
     return Sweep(jax.tree.map(shaped, state), history)
 
 
+def _listed(name: str, values: Any, example: str) -> list[Any]:
+    try:
+        if not isinstance(values, (str, bytes)):
+            return list(values)
+    except TypeError:
+        pass
+    one = f" For a single one write [{values!r}]" if isinstance(values, (int, float)) else ""
+    raise ArgumentTypeError(f"{name} must be a sequence of numbers, such as {example}, found {values!r}.{one}")
+
+
 def _members(seeds: Sequence[int], rates: Sequence[float]) -> tuple[jax.Array, jax.Array]:
     """Key and learning rate of each member, rates running faster."""
     if len(seeds) == 0 or len(rates) == 0:
         raise ArgumentError(f"seeds and learning_rates must hold one each, found {seeds!r} and {rates!r}")
-    numbers = [whole("seeds", seed) for seed in seeds]
+    numbers = [key_number("seeds", seed) for seed in seeds]
     if not all(isinstance(rate, (int, float)) and 0 <= rate < float("inf") for rate in rates):
         raise ArgumentError(f"learning_rates must be finite numbers of at least 0, found {rates!r}")
-    keys = jax.vmap(jax.random.key)(jnp.asarray(numbers))
+    keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
     return jnp.repeat(keys, len(rates)), jnp.tile(jnp.asarray(rates, jnp.result_type(float)), len(numbers))
