@@ -103,7 +103,7 @@ def run(cell: Cell, options: Options, params: Params, xs: Any, carry: Any, marks
     )  # fmt: skip
     if carry is None:
         carry = _anchored(initial_carry(cell, params, shape.batch, in_features=shape.width), xs, shape)
-    carry, ys = cell.sequence(params, carry, clean(shape.leaves_time_first(xs), mask), plan)
+    carry, ys = cell.sequence(params, carry, harmless(shape.leaves_time_first(xs), mask), plan)
     ys = clean(ys, mask)
     return carry, ys if options.time_major else jax.tree.map(shape.time_back, ys)
 
@@ -127,6 +127,31 @@ def real_steps(marks: Marks, shape: checks.Shape) -> Any:
 def clean(tree: Any, mask: Any) -> Any:
     """Zeros in the unreal steps; by selection, as 0 * NaN is NaN."""
     return select(mask, tree, jax.tree.map(jnp.zeros_like, tree))
+
+
+def harmless(xs: Any, mask: Any) -> Any:
+    """Inputs `[T, B, ...]` whose unreal steps hold what their row's first real step holds.
+
+    What comes of an unreal step is thrown away, but a gradient of zero times an infinite slope would be NaN. Zeros
+    would not do: `x / |x|` has such a slope there. A row without real steps gets positive numbers, no two the same.
+    """
+    if mask is None:
+        return xs
+    mask = jnp.asarray(mask)
+    first = mask & (jnp.cumsum(mask, axis=0) == 1)
+
+    def one(x: jax.Array) -> jax.Array:
+        wide = lambda flag: flag.reshape(flag.shape + (1,) * (x.ndim - mask.ndim))
+        filler = jnp.zeros_like(x[0])
+        if is_inexact(x):
+            size = max(1, x[0, ...].size // max(1, mask[0].size)) if x.shape[0] else 1
+            numbers = 1 + jnp.arange(size, dtype=x.dtype).reshape(x.shape[mask.ndim :]) / size
+            filler = filler + jnp.broadcast_to(numbers, filler.shape)
+        own = jnp.sum(jnp.where(wide(first), x, 0), axis=0, dtype=x.dtype)
+        filler = lax.stop_gradient(jnp.where(wide(jnp.any(mask, axis=0)), own, filler))
+        return jnp.where(wide(mask), x, filler)
+
+    return jax.tree.map(one, xs)
 
 
 def _check_lengths(lengths: Any, longest: int) -> None:

@@ -16,7 +16,7 @@ _record: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("reco
 class Plan:
     """How a cell runs over a sequence; what each field means stands in `seqjax.scan`.
 
-    mask, resets: bool `[T, B]` or None. Where the mask is False `xs` must already be harmless (zeros).
+    mask, resets: bool `[T, B]` or None. Where the mask is False `xs` must already be harmless (`driver.harmless`).
     lengths: `[B]`, when the mask was given as lengths: real steps then come first. The mask is there too.
     fresh: the carry is the one a sequence begins with, and no call of `sequence` or `run` will see another
         (False under `checkpoint`), so that a cache need not be looked at.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import get_opaque_trace_state
 
 from seqjax.errors import ArgumentError
 
@@ -28,7 +29,7 @@ class Record:
     def __init__(self, probes: Mapping[str, Any], edits: Edits) -> None:
         self.probes, self.edits = probes, edits
         self.values: dict[str, Any] = {}
-        self._level = jax.core.get_opaque_trace_state(convention="nnx")
+        self._level = get_opaque_trace_state(convention="flax")
 
     def tap(self, path: str, value: Any) -> Any:
         """Note the value of a path, changed where that was asked for.
@@ -36,7 +37,7 @@ class Record:
         Raises:
             ArgumentError: within a `jit`, `vmap` or loop of the cell's own; a path twice; a probe of another shape.
         """
-        if self._level != jax.core.get_opaque_trace_state(convention="nnx"):
+        if self._level != get_opaque_trace_state(convention="flax"):
             raise ArgumentError(
                 f"tap {path!r} stands inside a jit, vmap or loop that the cell itself makes, out of which the trace "
                 "cannot carry its value. Tap the value that comes out of it"

@@ -134,7 +134,10 @@ class WindowAttention(Cell):
         real = jnp.ones_like(xs[..., 0], bool) if mask is None else mask
         begun = jnp.zeros_like(real) if starts is None else starts
         real, segment = batch_major(real), jnp.cumsum(batch_major(begun), axis=-1)
-        at = carry.count[..., None] + jnp.cumsum(real, axis=-1) - 1
+        steps = jnp.cumsum(real, axis=-1)
+        before = jnp.where(batch_major(begun), steps - 1, jnp.broadcast_to(-carry.count[..., None], steps.shape))
+        since = steps - jax.lax.cummax(before, axis=before.ndim - 1)  # steps since the last start, this one counted
+        at = since - 1
         far = jnp.where(real, at, -1)
         keys, values, when, which = k, v, far, segment
         if not fresh:
@@ -145,11 +148,11 @@ class WindowAttention(Cell):
         same = segment[..., :, None] == which[..., None, :]
         allowed = (when[..., None, :] >= 0) & (ago >= 0) & (ago < self.window) & same & real[..., None]
         ys = attention(q, keys, values, allowed)
-        count = carry.count + jnp.sum(real, axis=-1)
+        count = since[..., -1]
         left = count[..., None] - when  # 1 for the newest
         kept = (when >= 0) & (left <= self.window) & (which == segment[..., -1:])
-        slots = jnp.arange(self.window)
-        put = kept[..., None, :] & (when[..., None, :] % self.window == slots[:, None])  # [B, W, S]
+        slots = jnp.arange(self.window).reshape((1,) * count.ndim + (self.window, 1))
+        put = kept[..., None, :] & (when[..., None, :] % self.window == slots)  # [B, W, S]
         pick = lambda a: jnp.einsum("...ws,...sh->...wh", put.astype(a.dtype), a)
         held = jnp.max(jnp.where(put, when[..., None, :], -1), axis=-1)
         ys = jnp.moveaxis(ys, -2, 0).astype(jnp.result_type(params["q"], xs))

@@ -10,7 +10,18 @@ from jax.test_util import check_grads
 import seqjax as sj
 from seqjax.testing import Case, LawError, check_cell, vectors
 from seqjax.testing.case import along_directions
-from tests.table import TABLE
+from tests.cells import (
+    LRU,
+    AttendingLSTM,
+    DelayLine,
+    SelfAttention,
+    Skip,
+    TreeCell,
+    WindowAttention,
+    memory_for,
+    mixed_tree,
+)
+from tests.table import TABLE, Row
 
 MAY_BE_LEFT_OUT = {
     "sequence_is_the_fold_of_step": "reads both directions",
@@ -79,11 +90,11 @@ class _Seeing(sj.Pointwise):
         return carry, xs + jnp.roll(xs, -1, axis=0)
 
 
-class _Poisoned(sj.RNN):
-    """It divides by its input, so that a padding of zeros poisons the gradient."""
+class _MaskBlind(sj.combinators.Bidirectional):
+    """It carries on through unreal steps."""
 
-    def project(self, p, x):
-        return super().project(p, 1.0 / x)
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        return super().sequence(params, carry, xs, dataclasses.replace(plan, mask=None))
 
 
 class _Widening(sj.Pointwise):
@@ -100,20 +111,155 @@ class _Widening(sj.Pointwise):
         return x.astype(jnp.float32)
 
 
+class _DeafToResets(SelfAttention):
+    """It attends across resets."""
+
+    def all_at_once(self, params, carry, xs, mask, starts):
+        return super().all_at_once(params, carry, xs, mask, None)
+
+
+class _DeafWindow(WindowAttention):
+    """As a causal cell."""
+
+    def all_at_once(self, params, fresh, carry, xs, mask, starts):
+        return super().all_at_once(params, fresh, carry, xs, mask, None)
+
+
+class _AlwaysFresh(WindowAttention):
+    """It never looks at its cache."""
+
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        return super().sequence(params, carry, xs, dataclasses.replace(plan, fresh=True))
+
+
+class _NeverFresh(sj.GRU):
+    """Told that its carry is fresh, it begins with another."""
+
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        return super().sequence(params, carry + 0.1 * plan.fresh, xs, plan)
+
+
+class _Backward(sj.Wrapper):
+    """Read in reverse, it gives its outputs in the order in which they were made."""
+
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        carry, ys = super().sequence(params, carry, xs, plan)
+        return carry, ys[::-1] if plan.reverse else ys
+
+
+class _ClockFromZero(TreeCell):
+    """All its clocks begin at zero, whatever the carry says."""
+
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        return super().sequence(params, {"h": carry["h"], "t": 0 * carry["t"]}, xs, plan)
+
+
+class _RowNumber(sj.RNN):
+    """It knows which row it computes."""
+
+    def update(self, p, h, z, m):
+        h, y = super().update(p, h, z, m)
+        return h, y + jax.lax.broadcasted_iota(y.dtype, y.shape, y.ndim - 2)
+
+
+class _Writing(AttendingLSTM):
+    """It writes into what it holds, and so do its bases' drivers not."""
+
+    def step(self, params, carry, x):
+        (state, memory), y = super().step(params, carry, x)
+        return (state, sj.Held(memory.value + 1)), y
+
+
+class _WrongSize(Skip):
+    def size(self, in_features):
+        return 1 + in_features
+
+
+class _Flat(DelayLine):
+    """Its carry has no batch axes."""
+
+    def initial_carry(self, params, batch_shape=(), *, in_features):
+        return jnp.zeros((self.steps, in_features))
+
+
+class _Shy(sj.RNN):
+    """Somebody looks, and it does something else."""
+
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        carry, ys = super().sequence(params, carry, xs, plan)
+        return carry, ys * 1.001 if sj.taps.active() else ys
+
+
+class _Imaginary(LRU):
+    """All at once, it forgets the imaginary part of its carry."""
+
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        return super().sequence(params, carry.real.astype(carry.dtype), xs, plan)
+
+
+class _NarrowCarry(sj.RNN):
+    """Its carry is as narrow as its parameters."""
+
+    def initial_carry(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.features), params["mix"]["kernel"].dtype)
+
+
 @pytest.mark.parametrize(
-    "cell, message",
+    "row, message",
     [
-        (_Leaky(3), "fold of step|NaN in another row"),
-        (_Drifting(3), "fold of step"),
-        (_Seeing(), "fold of step|sees the future"),
-        (_Poisoned(3), "in unreal steps"),
-        (_Widening(), "ys are"),
+        (Row(_Leaky(3)), "fold of step|NaN in another row"),
+        (Row(_Drifting(3)), "fold of step"),
+        (Row(_Seeing()), "fold of step|sees the future"),
+        (Row(_MaskBlind(sj.RNN(3))), "carry after no real step"),
+        (Row(_Widening()), "ys are"),
+        (Row(_DeafToResets(3)), "between resets"),
+        (Row(_DeafWindow(3)), "fold of step"),
+        (Row(_AlwaysFresh(3)), "fold of step"),
+        (Row(_NeverFresh(3)), "no carry given"),
+        (Row(_Backward(sj.RNN(3))), "fold of step, in reverse"),
+        (Row(_ClockFromZero(3), mixed_tree), "fold of step"),
+        (Row(_RowNumber(3)), "rows moved"),
+        (Row(_Writing(3), make_carry=memory_for(_Writing(3))), "fold of step|what is held"),
+        (Row(_WrongSize(sj.Dense(2))), "size.3. is 4"),
+        (Row(_Flat(2)), "batch of"),
+        (Row(_Shy(3)), "a traced run"),
+        (Row(_Imaginary(3)), "fold of step"),
+        (Row(_NarrowCarry(3)), "begins as bfloat16"),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: type(value.cell).__name__ if isinstance(value, Row) else "",
 )
-def test_checker_sees_a_broken_cell(cell, message):
+def test_checker_sees_a_broken_cell(row, message):
     with pytest.raises(LawError, match=message):
-        check_cell(cell)
+        check_cell(row.cell, make_xs=row.make_xs, make_carry=row.make_carry)
+
+
+class _Singular(sj.RNN):
+    """It divides by the length of its input: padding must not be zeros."""
+
+    def project(self, p, x):
+        return super().project(p, x / jnp.linalg.norm(x, axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("cell", [_Singular(3), sj.stack(sj.Norm(epsilon=0.0), sj.LSTM(3))], ids=repr)
+def test_padding_is_harmless_to_cells_that_are_singular_at_zero(cell):
+    check_cell(cell)
+
+
+@pytest.mark.parametrize("options", [{"gradient": "autodiff"}, {"checkpoint": "sqrt", "unroll": 2}], ids=str)
+def test_options_of_scan_are_tried_as_given(options):
+    check_cell(sj.GRU(2), **options)
+
+
+class _Unrolled(sj.RNN):
+    def sequence(self, params, carry, xs, plan=sj.plan.Plan()):
+        carry, ys = super().sequence(params, carry, xs, plan)
+        return carry, ys * (1.001 if plan.unroll == 2 else 1)
+
+
+def test_an_option_that_breaks_a_cell_is_seen():
+    check_cell(_Unrolled(2))
+    with pytest.raises(LawError, match="fold of step"):
+        check_cell(_Unrolled(2), unroll=2)
 
 
 def test_subclasses_are_frozen_dataclasses_without_being_told():

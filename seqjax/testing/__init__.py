@@ -9,10 +9,10 @@ from seqjax.testing import protocol_laws, time_laws, transform_laws
 from seqjax.testing.case import Case, LawError, MakeCarry, MakeInputs, vectors
 
 LAWS = (
+    protocol_laws.carries_have_the_batch_axes_first,
     transform_laws.equal_cells_are_one,
     transform_laws.dtypes,
     protocol_laws.size_is_what_comes_out,
-    protocol_laws.carries_have_the_batch_axes_first,
     time_laws.sequence_is_the_fold_of_step,
     time_laws.resets_cut,
     time_laws.nothing_in_nothing_out,

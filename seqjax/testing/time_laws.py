@@ -45,7 +45,8 @@ def sequence_is_the_fold_of_step(case: Case) -> str | None:
 
 
 def _fold(case: Case, params: Any, carry: Any, xs: Any, mask: Any, starts: Any) -> Any:
-    """Step by step, forward; `starts` stand before real steps alone."""
+    """Step by step, forward; `starts` stand before real steps alone, and unreal ones read a real step of their row."""
+    first = jnp.argmax(mask, axis=1)
 
     def where(flag: Any, a: Any, b: Any) -> Any:
         one = lambda a, b: jnp.where(flag.reshape(flag.shape + (1,) * (a.ndim - 1)), a.astype(b.dtype), b)
@@ -56,7 +57,7 @@ def _fold(case: Case, params: Any, carry: Any, xs: Any, mask: Any, starts: Any) 
         real = mask[:, t]
         carry = where(real & starts[:, t], case.cell.restart(params, carry, real.shape), carry)
         x = jax.tree.map(lambda x: x[:, t], xs)
-        x = where(real, x, jax.tree.map(jnp.zeros_like, x))
+        x = where(real, x, jax.tree.map(lambda x: jax.lax.stop_gradient(x[np.arange(3), first]), xs))
         after, y = case.cell.step(params, carry, x)
         carry = where(real, after, carry)
         ys.append(where(real, y, jax.tree.map(jnp.zeros_like, y)))
