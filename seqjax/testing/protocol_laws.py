@@ -1,5 +1,6 @@
 """The parts of the law about the protocol: sizes, what a carry asks for, what is held, what a trace sees."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,7 +29,7 @@ def size_is_what_comes_out(case: Case) -> str | None:
 def carries_have_the_batch_axes_first(case: Case) -> None:
     """Every leaf, for any number of batch axes."""
     for batch in ((), (2,), (2, 1)):
-        for leaf in jax.tree.leaves(jax.eval_shape(lambda batch=batch: case.fresh(*batch))):
+        for leaf in jax.tree.leaves(jax.eval_shape(partial(case.begin, case.params, batch))):
             if leaf.shape[: len(batch)] != batch:
                 raise LawError(f"a leaf of the initial carry for a batch of {batch} has shape {leaf.shape}")
 

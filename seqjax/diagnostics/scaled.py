@@ -1,0 +1,76 @@
+"""Cotangents far beyond the range of floats: arrays near 1, times a power of two that is kept as a whole number.
+
+Multiplying by a power of two rounds nothing, and whole numbers add up exactly: after a million steps the exponent is
+as right as after one. (A logarithm that is added to at each step drifts: by e^4 after 20,000 steps in float32.)
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+LOWEST = -(2**29)  # the exponent of zero; far below all others, and two of them add up without overflow
+
+
+class Scaled(NamedTuple):
+    """The tree times 2^exponent; exponent int32 `[B]`, whose axes all leaves have first."""
+
+    tree: Any
+    exponent: jax.Array
+
+
+def normal(tree: Any, exponent: jax.Array) -> Scaled:
+    """The same value, with the largest entry of each example in [0.5, 1); all zeros have the exponent LOWEST."""
+    most = largest(tree, exponent)
+    own = jnp.frexp(most)[1]
+    scaled = jax.tree.map(lambda leaf: times(times(leaf, -(own // 2)), own // 2 - own), tree)
+    return Scaled(scaled, jnp.where(most == 0, LOWEST, exponent + own))
+
+
+def align(parts: list[Scaled]) -> Scaled:
+    """Several values as one: a list of trees under their largest exponent; what is 2^-126 below it becomes 0."""
+    top = parts[0].exponent
+    for part in parts[1:]:
+        top = jnp.maximum(top, part.exponent)
+    return Scaled([jax.tree.map(lambda leaf: times(leaf, e - top), tree) for tree, e in parts], top)
+
+
+def add(parts: list[Scaled]) -> Scaled:
+    """The sum, for trees of one structure."""
+    trees, top = align(parts)
+    return normal(jax.tree.map(lambda *leaves: sum(leaves), *trees), top)
+
+
+def log_norm(tree: Any, exponent: Any) -> jax.Array:
+    """The natural logarithm of the Euclidean norm of each example; -inf for zero."""
+    most = largest(tree, exponent)
+    safe = jnp.where(most > 0, most, 1)
+    squares = [jnp.sum(jnp.abs(row / safe[..., None]) ** 2, axis=-1) for row in _rows(tree, exponent)]
+    return jnp.log(most) + 0.5 * jnp.log(sum(squares, jnp.zeros_like(safe))) + exponent * math.log(2)
+
+
+def largest(tree: Any, exponent: Any) -> jax.Array:
+    """The largest absolute value among the entries of each example."""
+    sizes = [jnp.max(jnp.abs(row), axis=-1, initial=0) for row in _rows(tree, exponent)]
+    most = jnp.zeros(jnp.shape(exponent), jnp.float32) if not sizes else sizes[0]
+    for size in sizes[1:]:
+        most = jnp.maximum(most.astype(jnp.promote_types(most.dtype, size.dtype)), size)
+    return most.astype(jnp.promote_types(most.dtype, jnp.float32))
+
+
+def _rows(tree: Any, exponent: Any) -> list[jax.Array]:
+    shape = jnp.shape(exponent)
+    return [leaf.reshape(*shape, -1) for leaf in jax.tree.leaves(tree)]
+
+
+def times(leaf: jax.Array, power: jax.Array) -> jax.Array:
+    """leaf 2^power, exactly; a power below the range of floats gives zeros."""
+    wide = jnp.finfo(leaf.dtype).dtype if jnp.finfo(leaf.dtype).bits >= 32 else jnp.float32
+    info = jnp.finfo(wide)
+    whole = jnp.int64 if info.bits == 64 else jnp.int32
+    kept = jnp.clip(power, info.minexp, info.maxexp - 1).astype(whole)
+    factor = lax.bitcast_convert_type((kept - info.minexp + 1) << info.nmant, wide)
+    factor = jnp.where(power < info.minexp, 0, factor)
+    return leaf * factor.reshape(factor.shape + (1,) * (leaf.ndim - factor.ndim)).astype(jnp.finfo(leaf.dtype).dtype)
