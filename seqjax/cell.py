@@ -17,10 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax import loop
-from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
+from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError, closest
 from seqjax.plan import Plan
 from seqjax.spelling import Spelled
-from seqjax.trees import is_inexact
 
 Params = dict[str, Any]
 
@@ -109,7 +108,7 @@ class Cell(Spelled):
             ArgumentTypeError: whole numbers where floating point is expected.
         """
         for x, rank in zip(jax.tree.leaves(xs), jax.tree.leaves(jax.tree.broadcast(self.feature_axes, xs))):
-            if rank and not is_inexact(x):
+            if rank and not jnp.issubdtype(x.dtype, jnp.floating):
                 raise ArgumentTypeError(
                     f"{self!r}: xs must be floating point, found {x.dtype} {tuple(x.shape)}. "
                     "Token ids? Put Embed(vocabulary, features) first, as in stack(Embed(256, 64), LSTM(64))"
@@ -192,15 +191,37 @@ def check_init(cell: Cell, key: Any, in_features: Any, dtype: Any) -> None:
     Raises:
         ArgumentError, ArgumentTypeError: not one key of `jax.random.key`, no features, or a dtype that is no float.
     """
+    check_key(cell, key)
+    check_dtype(cell, dtype)
+    if isinstance(in_features, bool) or not isinstance(in_features, (int, np.integer)) or in_features < 1:
+        raise ArgumentError(f"{cell!r}: in_features must be a whole number above 0, found {in_features!r}")
+
+
+def check_key(cell: Cell, key: Any) -> None:
+    """Refuse what is not one key of the present style."""
     if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
         raise ArgumentTypeError(
             f"{cell!r}: key must be one key such as jax.random.key(0), found {key!r}. jax.random.PRNGKey makes keys of "
             "the old style; a whole number is no key"
         )
-    if isinstance(in_features, bool) or not isinstance(in_features, (int, np.integer)) or in_features < 1:
-        raise ArgumentError(f"{cell!r}: in_features must be a whole number above 0, found {in_features!r}")
-    if not jnp.issubdtype(dtype, jnp.inexact):
+
+
+def check_dtype(cell: Cell, dtype: Any) -> None:
+    """Refuse a dtype that parameters cannot have."""
+    try:
+        good = jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+    except TypeError:
+        good = False
+    if not good:
         raise ArgumentTypeError(f"{cell!r}: dtype must be floating point, found {dtype!r}")
+
+
+def check_asked(cell: Cell, asked: dict[str, Any]) -> None:
+    """Refuse a keyword that neither the cell nor any other cell of its kind asks for."""
+    for name in asked.keys() - cell.asks - {"key", "memory", "in_features"}:
+        raise ArgumentError(
+            f"{cell!r}: initial_carry was given {name!r}, which no part asks for.{closest(name, cell.asks)}"
+        )
 
 
 def check_batch_shape(cell: Cell, batch_shape: Any) -> None:

@@ -97,7 +97,8 @@ def arrays(name: str, tree: Any) -> Any:
                 f"{name} must hold arrays, found {type(leaf).__name__} {leaf!r}. "
                 "A list of sequences? Pad them into one array and pass lengths="
             )
-        if getattr(leaf.dtype, "kind", "f") in "OSUV" and not jnp.issubdtype(leaf.dtype, jnp.floating):
+        odd = getattr(leaf.dtype, "kind", "f") in "OSUV"  # also what NumPy does not know, as bfloat16 and int4
+        if odd and not jnp.issubdtype(leaf.dtype, jnp.inexact) and not jnp.issubdtype(leaf.dtype, jnp.integer):
             raise ArgumentTypeError(f"{name} has dtype {leaf.dtype}, which is no number. Text? Encode it as ids")
     return tree
 

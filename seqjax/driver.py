@@ -172,7 +172,7 @@ def _anchored(carry: Any, xs: Any, shape: checks.Shape) -> Any:
     are so on purpose and stay so.
     """
     x = jax.tree.leaves(shape.leaves_time_first(xs))[0]
-    zero = jnp.sum(x, axis=(0, *range(1 + len(shape.batch), x.ndim)))
+    zero = jnp.sum(jnp.zeros_like(x, dtype=jnp.int32), axis=(0, *range(1 + len(shape.batch), x.ndim)))
     floats = any(is_inexact(leaf) for leaf in jax.tree.leaves(xs))
     width = out_dtype((), xs) if floats else jnp.float32
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from seqjax.cell import Cell, Params, check_batch_shape, check_init, check_positive
 from seqjax.gating import linear
 from seqjax.gradient import advance
-from seqjax.initializers import Bias, Initializer, glorot, orthogonal, zeros
+from seqjax.initializers import Bias, Initializer, check_initializer, glorot, orthogonal, zeros
 from seqjax.trees import out_dtype
 
 
@@ -73,6 +73,8 @@ class Gated(Recurrent):
 
     def __post_init__(self) -> None:
         check_positive(self, "features")
+        for name in ("kernel_init", "recurrent_init", "bias_init"):
+            check_initializer(name, getattr(self, name))
 
     @property
     def out_features(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax.cell import Cell, Params, check_causal, check_cell_type, init, initial_carry
+from seqjax.cell import Cell, Params, check_asked, check_causal, check_cell_type, init, initial_carry
 from seqjax.plan import Plan
 
 
@@ -59,6 +59,7 @@ class Wrapper(Cell):
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), **asked: Any) -> Any:
         """The inner cell's carry."""
+        check_asked(self, asked)
         return initial_carry(self.cell, params, batch_shape, **asked)
 
     def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:

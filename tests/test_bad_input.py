@@ -19,12 +19,13 @@ from seqjax import (
     NotCausalError,
     bidirectional,
     cell_from_text,
+    repeat,
     residual,
     scan,
     stack,
 )
-from seqjax.diagnostics import gradient_flow
-from seqjax.initializers import chrono, forget_bias
+from seqjax.diagnostics import gradient_flow, half_life
+from seqjax.initializers import chrono, forget_bias, orthogonal, zeros
 
 KEY = jax.random.key(0)
 B, T, D, F = 3, 5, 7, 4
@@ -171,7 +172,38 @@ CALLS = {
     "a missing file of cells": (lambda: cell_from_text("nowhere.py:MGU(3)"), ArgumentError, "'nowhere.py': there is no such file"),
     # data sets and diagnostics
     "an unknown data set": (lambda: sj.datasets.load("shakespear"), ArgumentError, "Perhaps you meant 'shakespeare'"),
-    "flow through both directions": (flow(bidirectional(LSTM_)), NotCausalError, "no step"),
+    "flow of one curve for all": (lambda: half_life(np.zeros((3, 6))), ArgumentError, r"one curve over distance, found shape \(3, 6\)"),
+    "flow with another cell's carry": (flow(carry=np.zeros((B, F))), ArgumentError, "carry has the structure"),
+    "flow of some outputs": (flow(outputs="first"), ArgumentError, "outputs must be 'last' or 'all', found 'first'"),
+    "flow with ids out of range": (flow(LM, LM_P, IDS + 11), ArgumentError, "token id 11"),
+    # what parameters are drawn from
+    "an initialiser by name": (lambda: LSTM(F, kernel_init="orthogonal"), ArgumentTypeError, r"Write orthogonal\(\), not 'orthogonal'"),
+    "an initialiser not called": (lambda: GRU(F, kernel_init=orthogonal), ArgumentTypeError, r"Write orthogonal\(\), not the class"),
+    "a number as a bias": (lambda: LSTM(F, bias_init=1.0), ArgumentTypeError, r"forget_bias\(1.0\) is one"),
+    "a bias initialiser as a kernel's": (lambda: RNN(F, recurrent_init=zeros()), ArgumentTypeError, "pass it as bias_init"),
+    "a key of the old style": (lambda: LSTM_.init(jax.random.PRNGKey(0), D), ArgumentTypeError, "keys of the old style"),
+    "a number as a key": (lambda: LSTM_.init(0, D), ArgumentTypeError, "key must be one key such as .* found 0"),
+    "a number as a key of a stack": (lambda: LM.init(0, 1), ArgumentTypeError, "key must be one key"),
+    "a number as a key of both directions": (lambda: bidirectional(LSTM_).init(0, D), ArgumentTypeError, "key must be one key"),
+    "a number as a key of many layers": (lambda: repeat(LSTM_, 2).init(0, F), ArgumentTypeError, "key must be one key"),
+    "a number as a key of an embedding": (lambda: Embed(3, 2).init(0), ArgumentTypeError, "key must be one key"),
+    "several keys": (lambda: LSTM_.init(jax.random.split(KEY), D), ArgumentTypeError, "key must be one key"),
+    "an old key for dropout": (lambda: DROP.initial_carry(P, (B,), key=jax.random.PRNGKey(0)), ArgumentTypeError, "old style"),
+    "no features in": (lambda: LSTM_.init(KEY, 0), ArgumentError, "in_features must be a whole number above 0, found 0"),
+    "features in by shape": (lambda: sj.Dense(F).init(KEY, (D,)), ArgumentError, "in_features must be a whole number"),
+    "whole parameters": (lambda: LSTM_.init(KEY, D, jnp.int32), ArgumentTypeError, "dtype must be floating point"),
+    "a whole embedding": (lambda: Embed(3, 2).init(KEY, 0, jnp.int32), ArgumentTypeError, "dtype must be floating point"),
+    "an unknown dtype": (lambda: LSTM_.init(KEY, D, "float23"), ArgumentTypeError, "found 'float23'"),
+    # carries and combinators
+    "a batch by its size": (lambda: LSTM_.initial_carry(P, 4), ArgumentTypeError, r"Write \(4,\) for a batch of 4"),
+    "a batch by its size, in a stack": (lambda: LM.initial_carry(LM_P, 4), ArgumentTypeError, "batch_shape must be a tuple"),
+    "a carry asked for by a wrong name": (lambda: LM.initial_carry(LM_P, (4,), memmory=XS), ArgumentError, "given 'memmory', which no part asks for"),
+    "ids within a stack": (lambda: stack(sj.Dense(3), Embed(10, 4)), ArgumentError, r"Embed\(10, 4\) takes token ids, but stands after Dense\(3\)"),
+    "a residual of a pair": (lambda: residual(bidirectional(LSTM_, merge="pair")), ArgumentError, "gives a pair, to which its input cannot be added"),
+    "a residual of ids": (lambda: residual(Embed(5, 5)), ArgumentError, "takes no vectors"),
+    "a sum of pairs": (lambda: bidirectional(bidirectional(LSTM_, merge="pair"), merge="sum"), ArgumentError, "only merge='pair' can take"),
+    "a complex input of a real cell": (run(XS.astype(complex)), ArgumentTypeError, "xs must be floating point, found complex"),
+    "an embedding step out of range": (lambda: Embed(3, 2).step(Embed(3, 2).init(KEY), (), np.array([3])), ArgumentError, "token id 3"),
     "flow without a batch": (flow(xs=XS[0]), ArgumentError, r"one batch axis.*pass xs\[None\]|one batch axis.*Pass xs\[None\]"),
     "flow of no steps": (flow(xs=XS[:, :0]), ArgumentError, "at least one step"),
     "flow of one loss for all": (flow(loss=jnp.sum), ArgumentError, r"loss gave shape \(\), expected one number a row, \(3,\)"),
@@ -195,8 +227,20 @@ def test_wrong_call(name, monkeypatch):
         assert not loops, loops  # refused before anything is compiled
 
 
-def test_there_are_at_least_sixty():
-    assert len(CALLS) >= 60
+def test_there_are_at_least_a_hundred():
+    assert len(CALLS) >= 100
+
+
+def test_parameters_as_the_cell_are_not_printed():
+    with pytest.raises(ArgumentTypeError, match="found dict. Parameters\\? The cell comes first") as caught:
+        scan(P, LSTM_, XS)
+    assert len(str(caught.value)) < 200
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    assert repr(LSTM(np.int64(5))) == "LSTM(5)"
+    assert repr(Dropout(np.float32(0.5))) == "Dropout(0.5)"
+    assert LSTM(np.int64(5)) == LSTM(5)
 
 
 def test_a_bad_token_in_padding_is_no_error():

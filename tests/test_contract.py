@@ -262,6 +262,49 @@ def test_an_option_that_breaks_a_cell_is_seen():
         check_cell(_Unrolled(2), unroll=2)
 
 
+class _First(sj.Cell):
+    """A first cell, with the dtypes that come by themselves."""
+
+    features: int
+
+    @property
+    def out_features(self):
+        return self.features
+
+    def init(self, key, in_features, dtype=jnp.float32):
+        return {"w": jax.random.normal(key, (in_features, self.features), dtype)}
+
+    def initial_carry(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.features))
+
+    def step(self, params, carry, x):
+        h = jnp.tanh(0.5 * carry + x @ params["w"])
+        return h, h
+
+
+class _Second(_First):
+    """With the remedies that the message names."""
+
+    def initial_carry(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, self.features), jnp.promote_types(params["w"].dtype, jnp.float32))
+
+    def step(self, params, carry, x):
+        h, y = super().step(params, carry, x)
+        return h, y.astype(jnp.result_type(params["w"], x))
+
+
+def test_a_first_cell_is_told_the_rule_and_the_remedy():
+    with pytest.raises(LawError) as caught:
+        check_cell(_First(3))
+    for part in (
+        "has the promoted dtype of params and xs",
+        "y.astype(jnp.result_type(",
+        "jnp.promote_types(params[...].dtype, jnp.float32)",
+    ):
+        assert part in str(caught.value)
+    check_cell(_Second(3))
+
+
 def test_subclasses_are_frozen_dataclasses_without_being_told():
     assert dataclasses.is_dataclass(_Leaky)
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax.cell import Cell, Params
+from seqjax.cell import Cell, Params, check_batch_shape, check_key
 from seqjax.errors import ArgumentError
 from seqjax.loop import parallel
 from seqjax.plan import Plan, note
@@ -43,6 +43,7 @@ class Dropout(Cell):
     def __post_init__(self) -> None:
         if isinstance(self.rate, bool) or not isinstance(self.rate, numbers.Real) or not 0 <= self.rate < 1:
             raise ArgumentError(f"Dropout: rate must be in [0, 1), found {self.rate!r}")
+        object.__setattr__(self, "rate", float(self.rate))  # NumPy's numbers become Python's
         if self.per not in ("step", "sequence"):
             raise ArgumentError(f"Dropout: per must be 'step' or 'sequence', found {self.per!r}")
 
@@ -67,11 +68,13 @@ class Dropout(Cell):
         """
         if not self.rate:
             return ()
+        check_batch_shape(self, batch_shape)
         if key is None:
             raise ArgumentError(
                 f"{self!r} draws random numbers: pass carry=cell.initial_carry(params, batch_shape, key=key), "
                 "or evaluate with cell.evaluation()"
             )
+        check_key(self, key)
         return DropoutCarry(jax.random.split(key, batch_shape), jnp.zeros(batch_shape, jnp.int32))
 
     def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:

@@ -11,7 +11,7 @@ from jax.experimental import checkify
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqjax import gating
-from seqjax.cell import Cell, Params, check_init, check_positive
+from seqjax.cell import Cell, Params, check_batch_shape, check_dtype, check_init, check_key, check_positive
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.initializers import Initializer, check_initializer, glorot, normal
 from seqjax.plan import Plan, note
@@ -24,6 +24,7 @@ class Pointwise(Cell):
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> tuple[()]:
         """Nothing is carried."""
+        check_batch_shape(self, batch_shape)
         return ()
 
     def apply(self, params: Params, x: Any) -> Any:
@@ -103,6 +104,8 @@ class Embed(Pointwise):
 
     def init(self, key: jax.Array, in_features: int = 0, dtype: Any = jnp.float32) -> Params:
         """table `[V, F]`; `in_features` plays no part."""
+        check_key(self, key)
+        check_dtype(self, dtype)
         return {"table": self.kernel_init(key, (self.vocabulary, self.features), dtype)}
 
     def check_input(self, xs: Any, mask: Any, values: bool) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax import taps
-from seqjax.cell import Cell, Params, check_causal, init, initial_carry
+from seqjax.cell import Cell, Params, check_asked, check_causal, check_key, init, initial_carry
 from seqjax.combinators.stack import gives_pair
 from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
@@ -60,11 +60,13 @@ class Bidirectional(Wrapper):
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
         """{"forward": ..., "backward": ...}, drawn apart."""
+        check_key(self, key)
         keys = jax.random.split(key)
         return {name: init(self.cell, k, in_features, dtype) for name, k in zip(BidirectionalCarry._fields, keys)}
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), **asked: Any) -> BidirectionalCarry:
         """The initial carry of each direction; a key is split."""
+        check_asked(self, asked)
         key = asked.pop("key", None)
         keys = (None, None) if key is None else jax.random.split(key)
         parts = zip(BidirectionalCarry._fields, keys)

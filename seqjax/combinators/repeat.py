@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqjax import taps
-from seqjax.cell import Cell, Params, check_positive, init, initial_carry
+from seqjax.cell import Cell, Params, check_asked, check_key, check_positive, init, initial_carry
 from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
 from seqjax.trees import out_dtype
@@ -40,11 +40,13 @@ class Repeat(Wrapper):
         size = self.cell.size(in_features)
         if size != in_features:
             raise ArgumentError(f"{self!r}: the cell gives {size} features but gets {in_features}; they must be equal")
+        check_key(self, key)
         keys = jax.random.split(key, self.layers)
         return jax.vmap(lambda k: init(self.cell, k, in_features, dtype))(keys)
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), **asked: Any) -> Any:
         """The carries of all layers, `[B, L, ...]`; a key is split."""
+        check_asked(self, asked)
         key = asked.pop("key", None)
         keys = None if key is None else jax.random.split(key, self.layers)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax import taps
-from seqjax.cell import Cell, Params, check_causal, check_cell_type, init, initial_carry
+from seqjax.cell import Cell, Params, check_asked, check_causal, check_cell_type, check_key, init, initial_carry
 from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
 
@@ -74,6 +74,7 @@ class Stack(Cell):
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
         """A dict with the parameters of each cell, under "0", "1", ... or the names."""
+        check_key(self, key)
         params = {}
         for (name, cell), k in zip(self.parts.items(), jax.random.split(key, len(self.cells))):
             params[name] = init(cell, k, in_features, dtype)
@@ -82,8 +83,10 @@ class Stack(Cell):
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), **asked: Any) -> Any:
         """The carry of each cell; a key is split, and `in_features` are those of each cell's own input."""
+        check_asked(self, asked)
         keys: Any = [None] * len(self.cells)
         if asked.get("key") is not None:
+            check_key(self, asked["key"])
             keys = jax.random.split(asked["key"], len(self.cells))
         carries = {}
         for (name, cell), key in zip(self.parts.items(), keys):

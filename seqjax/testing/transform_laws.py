@@ -101,6 +101,7 @@ def dtypes(case: Case) -> None:
             raise LawError(
                 f"params {p}, xs {x}: ys are {', '.join(found)}, expected {real_dtype(dtype)}. An output has the "
                 "promoted dtype of params and xs: end step (or apply) with y.astype(jnp.result_type(params[...], x))"
+                + _wide_carry(carry, dtype)
             )
         for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(carry)):
             if a.dtype != b.dtype:
@@ -110,6 +111,17 @@ def dtypes(case: Case) -> None:
                     f"params {p}, xs {x}: the carry begins as {b.dtype}, expected float32 or wider. Make it with "
                     "jnp.promote_types(params[...].dtype, jnp.float32), or say narrow = True for a cache"
                 )
+
+
+def _wide_carry(carry: Any, dtype: Any) -> str:
+    """The commonest slip: jnp.zeros without a dtype."""
+    wide = jnp.promote_types(real_dtype(dtype), jnp.float32)
+    if not any(is_inexact(c) and jnp.finfo(c.dtype).bits > jnp.finfo(wide).bits for c in jax.tree.leaves(carry)):
+        return ""
+    return (
+        f". Its carry begins wider than {wide}: make it as jnp.promote_types(params[...].dtype, jnp.float32), "
+        "not the default one"
+    )
 
 
 def equal_cells_are_one(case: Case) -> None:
