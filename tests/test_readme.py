@@ -20,6 +20,7 @@ def test_snippets_run(capsys, monkeypatch, tmp_path):
     said = capsys.readouterr().out
     assert "(8, 50, 256) stack(Embed(256, 64), Dropout(0.0), LSTM(128), Dense(256))" in said
     assert "halves every" in said
+    assert "forget gates, read backwards: (1, 29, 16)" in said
     assert "against 0.5" in said and "(32, 64, 1) to bee" in said
     assert "stack(GRU(32), Dense(10)) steps [" in said
 
