@@ -1,6 +1,7 @@
 """What `scan` and `trace` have in common: options, checks before anything runs, and the run itself, compiled once."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -135,23 +136,27 @@ def harmless(xs: Any, mask: Any) -> Any:
     What comes of an unreal step is thrown away, but a gradient of zero times an infinite slope would be NaN. Zeros
     would not do: `x / |x|` has such a slope there. A row without real steps gets positive numbers, no two the same.
     """
-    if mask is None:
+    if mask is None or mask.shape[0] == 0:
         return xs
     mask = jnp.asarray(mask)
     first = mask & (jnp.cumsum(mask, axis=0) == 1)
 
     def one(x: jax.Array) -> jax.Array:
         wide = lambda flag: flag.reshape(flag.shape + (1,) * (x.ndim - mask.ndim))
-        filler = jnp.zeros_like(x[0])
-        if is_inexact(x):
-            size = max(1, x[0, ...].size // max(1, mask[0].size)) if x.shape[0] else 1
-            numbers = 1 + jnp.arange(size, dtype=x.dtype).reshape(x.shape[mask.ndim :]) / size
-            filler = filler + jnp.broadcast_to(numbers, filler.shape)
         own = jnp.sum(jnp.where(wide(first), x, 0), axis=0, dtype=x.dtype)
-        filler = lax.stop_gradient(jnp.where(wide(jnp.any(mask, axis=0)), own, filler))
-        return jnp.where(wide(mask), x, filler)
+        filler = jnp.where(wide(jnp.any(mask, axis=0)), own, _numbers(own, mask.ndim - 1))
+        return jnp.where(wide(mask), x, lax.stop_gradient(filler))
 
     return jax.tree.map(one, xs)
+
+
+def _numbers(like: jax.Array, batch_axes: int) -> jax.Array:
+    """Between 1 and 2, another for each feature; 0 for whole numbers, which are ids."""
+    if not is_inexact(like):
+        return jnp.zeros_like(like)
+    features = like.shape[batch_axes:]
+    numbers = jnp.linspace(1, 2, max(1, math.prod(features)), dtype=like.dtype).reshape(features)
+    return jnp.broadcast_to(numbers, like.shape) + jnp.zeros_like(like)
 
 
 def _check_lengths(lengths: Any, longest: int) -> None:

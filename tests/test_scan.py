@@ -315,6 +315,17 @@ class TestChecked:
         assert "lengths must be in [0, 3], found 4 to 4" in self.error_of([[0, 1, 2]], [4])
         assert "found -1 to -1" in self.error_of([[0, 1, 2]], [-1])
 
+    @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+    def test_narrow_lengths_and_ids_give_no_false_alarm(self, dtype):
+        """300 steps, compared with a uint8, were 44."""
+        tokens = np.zeros((1, 300), dtype)
+        assert self.error_of(tokens, np.array([100], dtype)) is None
+        assert "found 100 to 100" in self.error_of(tokens[:, :50], np.array([100], dtype))
+
+    def test_no_steps_and_no_rows(self):
+        assert self.error_of(np.zeros((2, 0), int), [0, 0]) is None
+        assert self.error_of(np.zeros((0, 3), int), np.zeros(0, int)) is None
+
     def test_tokens(self):
         assert "token ids must be in [0, 5), found 0 to 7" in self.error_of([[0, 7, 2]], [3])
 

@@ -144,14 +144,15 @@ def rows_may_be_moved(case: Case) -> None:
 
 
 def nothing_in_nothing_out(case: Case) -> None:
-    """No steps give the carry back; an empty batch gives empty outputs."""
+    """No steps give the carry back; an empty batch gives empty outputs; with lengths as without."""
     for batch, steps in ((3, 0), (0, SHORT)):
         xs, carry = case.xs(batch, steps), case.carry(batch)
-        last, ys = case.run(case.params, carry, xs)
-        same(f"carry for batch {batch}, {steps} steps", last, carry)
-        for y in jax.tree.leaves(ys):
-            if y.shape[:2] != (batch, steps):
-                raise LawError(f"ys for batch {batch}, {steps} steps has shape {y.shape}")
+        for options in ({}, {"lengths": np.full(batch, steps)}):
+            last, ys = case.run(case.params, carry, xs, **options)
+            same(f"carry for batch {batch}, {steps} steps", last, carry)
+            for y in jax.tree.leaves(ys):
+                if y.shape[:2] != (batch, steps):
+                    raise LawError(f"ys for batch {batch}, {steps} steps has shape {y.shape}")
 
 
 def outputs_do_not_see_the_future(case: Case) -> str | None:
