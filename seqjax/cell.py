@@ -110,6 +110,9 @@ class Recurrent(Cell):
     Each accepts any leading axes, and a branch of the parameters that a cell does not need may be absent.
     """
 
+    sums: ClassVar[bool] = False
+    """Whether `update` reads z and m as their sum z + m alone, which saves the driver one of two arrays."""
+
     @property
     def splits(self) -> bool:
         """Whether `step` is the composition of the three; a cell that writes its own step says False."""

@@ -33,9 +33,7 @@ def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, A
 def _path(cell: Any, carry: Any, plan: Plan, length: int) -> Callable[..., tuple[Any, Any]]:
     if plan.gradient == "autodiff":
         why = "asked for"
-    elif not cell.splits:
-        why = "this cell has a step only; project, mix and update would allow deferred gradients"
-    elif not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(carry)):
+    elif not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(carry)):
         why = "the carry holds arrays that are not floating point"
     elif length == 0:
         why = "there are no steps"

@@ -49,3 +49,24 @@ def split_floats(tree: Any) -> tuple[list[jax.Array], Callable[..., Any]]:
         return jax.tree.unflatten(structure, merged)
 
     return [leaf for f, leaf in zip(is_float, leaves) if f], rebuild
+
+
+def is_inexact(leaf: Any) -> bool:
+    """Whether an array is floating or complex, so that gradients flow through it."""
+    return bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
+
+
+def split_inexact(tree: Any) -> tuple[list[jax.Array], Callable[..., Any]]:
+    """The inexact leaves, and a function that puts others in their places.
+
+    Keys, counts and ids stay as they are, or become None with `keep=False`.
+    """
+    leaves, structure = jax.tree.flatten(tree)
+    moves = [is_inexact(leaf) for leaf in leaves]
+
+    def rebuild(inexact: list[Any], keep: bool = True) -> Any:
+        moving = iter(inexact)
+        merged = [next(moving) if move else leaf if keep else None for move, leaf in zip(moves, leaves)]
+        return jax.tree.unflatten(structure, merged)
+
+    return [leaf for move, leaf in zip(moves, leaves) if move], rebuild

@@ -17,6 +17,7 @@ class RNN(Gated):
     """
 
     gates = ("h",)
+    sums = True
 
     activation: str = "tanh"
 
@@ -26,5 +27,5 @@ class RNN(Gated):
 
     def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """a(z + m)."""
-        h = gating.activation(self.activation)(z + m)
+        (h,) = gating.gates(z + m, self.activation)
         return h, h

@@ -11,11 +11,11 @@ import numpy as np
 
 from seqjax.cell import Cell, initial_carry
 from seqjax.errors import SeqjaxError
-from seqjax.gradient import CHUNK
+from seqjax.gradient import LONGEST
 from seqjax.scan import scan
 from seqjax.trees import split_floats
 
-SHORT, LONG = 4, 2 * CHUNK + 3  # LONG: several chunks and a rest
+SHORT, LONG = 4, 2 * LONGEST + 3  # LONG: several chunks and a rest
 MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
 
 
