@@ -54,11 +54,32 @@ def linear(p: Any, x: jax.Array, keep: bool = False) -> jax.Array:
     batch = x.shape[:-1]
     if len(batch) > 1 and may_merge_axes():
         x = x.reshape(math.prod(batch), x.shape[-1])
-    y = jnp.matmul(x.astype(inner), kernel.astype(inner), preferred_element_type=dtype)
+    x, kernel = x.astype(inner), kernel.astype(inner)
+    if _backwards.get():
+        y = jax.lax.dot_general(x, kernel.T, (((x.ndim - 1,), (1,)), ((), ())), preferred_element_type=dtype)
+    else:
+        y = jnp.matmul(x, kernel, preferred_element_type=dtype)
     y = y.reshape(*batch, kernel.shape[-1])
     if "bias" in p:
         y = y + jnp.broadcast_to(p["bias"].astype(dtype), y.shape)
     return y
+
+
+_backwards: contextvars.ContextVar[bool] = contextvars.ContextVar("backwards", default=False)
+
+
+@contextlib.contextmanager
+def for_backward_loop() -> Iterator[None]:
+    """Inside, `linear` multiplies x by a transposed W, for tangents in a loop whose transpose is what will run.
+
+    JAX takes the transposing of W out of the loop, and the transposed product is then dy W^T by a matrix that lies
+    in memory as the product wants it; this takes a third off the time of a product of 16 rows.
+    """
+    token = _backwards.set(True)
+    try:
+        yield
+    finally:
+        _backwards.reset(token)
 
 
 def may_merge_axes() -> bool:

@@ -31,7 +31,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import jaxpr_as_fun
 
-from seqjax.gating import keep_gates
+from seqjax.gating import for_backward_loop, keep_gates
 from seqjax.plan import Plan, note
 from seqjax.trees import cast_floats, cast_like, is_inexact, out_dtype, select, split_inexact
 
@@ -202,30 +202,21 @@ def _chain_jvp(fold, primals, tangents):  # type: ignore[no-untyped-def]
     known = _Known(befores, terms.x, s, gates)
     jacobian = _jacobian(fold, terms.p, known)
     inputs = (jacobian.stacked, ds, _driven(fold, terms, moves, known), befores, terms.mask, terms.resets)
-    turned = jax.tree.map(_turn, (terms.q, jacobian.fixed))
-    turned = lax.optimization_barrier(turned)
 
     def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
         stacked, ds, driven, before, mask, reset = inputs
         dbefore = dcarry if reset is None else select(reset, moves.fresh, dcarry)
-        q, fixed = jax.tree.map(_turn, turned)
         if fold.mix:
-            _, dm = jax.jvp(lambda c: fold.mix(q, c), (before,), (dbefore,))
+            with for_backward_loop():
+                _, dm = jax.jvp(lambda c: fold.mix(terms.q, c), (before,), (dbefore,))
             ds = (*ds[:-1], jax.tree.map(jnp.add, ds[-1], dm))
-        dafter, dy = jacobian.apply(stacked, fixed, dbefore, ds)
+        dafter, dy = jacobian.apply(stacked, dbefore, ds)
         if driven is not None:
             dafter, dy = jax.tree.map(jnp.add, (dafter, dy), driven)
         return select(mask, dafter, dbefore), dy
 
     dlast, dys = lax.scan(body, moves.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
     return (last, ys), (dlast, _with_zeros(ys, dys))
-
-
-def _turn(a: jax.Array) -> jax.Array:
-    """A matrix transposed. Transposed once before the loop, and back inside it: then the backward loop, which wants
-    the transpose of what stands in it, multiplies by the array as it lies in memory.
-    """
-    return a.mT if a.ndim > 1 and is_inexact(a) else a
 
 
 class _Known(NamedTuple):
@@ -255,35 +246,35 @@ def _with_zeros(ys: Any, dys: list[Any]) -> Any:
 
 
 class _Jacobian(NamedTuple):
-    """The linear maps (dbefore, ds) -> (dafter, dy) of all steps: those of its arrays that have a time axis, those
-    that are the same in every step, such as a weight, and how to apply it to the arrays of one step.
-    """
+    """The linear maps (dbefore, ds) -> (dafter, dy) of all steps."""
 
-    stacked: list[jax.Array]
-    fixed: list[jax.Array]
-    apply: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+    stacked: list[jax.Array]  # what they are made of, with a time axis
+    apply: Callable[[list[jax.Array], Any, Any], tuple[Any, Any]]  # (stacked at one step, dbefore, ds)
 
 
 def _jacobian(fold: Fold, p: Any, known: _Known) -> _Jacobian:
+    """`jax.linearize` of the step for all steps at once; what is the same in each, such as a weight, is not stacked."""
+
     def linearised(p: Any, known: _Known) -> Any:
         step = _smooth(fold, known.gates)
-        return jax.linearize(lambda before, s: step(p, before, known.x, s), known.before, known.s)[1]
+        with for_backward_loop():
+            return jax.linearize(lambda before, s: step(p, before, known.x, s), known.before, known.s)[1]
 
     one = jax.tree.map(lambda a: lax.index_in_dim(a, 0, keepdims=False), known)
     closed, shape = jax.make_jaxpr(linearised, return_shape=True)(p, one)
-    still, moving = len(jax.tree.leaves(p)), len(jax.tree.leaves(one))
-    varies = _vary(closed.jaxpr, closed.jaxpr.invars[still:])
-    axes = [None] * still + [0] * moving
-    run = jax.vmap(jaxpr_as_fun(closed), axes, [0 if v else None for v in varies], axis_size=_length(known))
+    fixed, moving = (len(jax.tree.leaves(tree)) for tree in (p, one))
+    varies = _vary(closed.jaxpr, closed.jaxpr.invars[fixed:])
+    out_axes = [0 if v else None for v in varies]
+    length = jax.tree.leaves(known)[0].shape[0]
+    run = jax.vmap(jaxpr_as_fun(closed), [None] * fixed + [0] * moving, out_axes, axis_size=length)
     arrays = run(*jax.tree.leaves((p, known)))
 
-    def apply(stacked: Any, fixed: Any, dbefore: Any, ds: Any) -> tuple[Any, Any]:
-        stacked, fixed = iter(stacked), iter(fixed)
-        leaves = [next(stacked if v else fixed) for v in varies]
+    def apply(stacked: list[jax.Array], dbefore: Any, ds: Any) -> tuple[Any, Any]:
+        moving = iter(stacked)
+        leaves = [next(moving) if v else a for a, v in zip(arrays, varies)]
         return jax.tree.unflatten(jax.tree.structure(shape), leaves)(dbefore, ds)
 
-    stacked = [a for a, v in zip(arrays, varies) if v]
-    return _Jacobian(stacked, [a for a, v in zip(arrays, varies) if not v], apply)
+    return _Jacobian([a for a, v in zip(arrays, varies) if v], apply)
 
 
 def _vary(jaxpr: Any, sources: Any) -> list[bool]:
@@ -293,10 +284,6 @@ def _vary(jaxpr: Any, sources: Any) -> list[bool]:
         if any(id(v) in seen for v in equation.invars):
             seen |= {id(v) for v in equation.outvars}
     return [id(v) in seen for v in jaxpr.outvars]
-
-
-def _length(tree: Any) -> int:
-    return jax.tree.leaves(tree)[0].shape[0]
 
 
 def _driven(fold: Fold, terms: Terms, moves: Terms, known: _Known) -> Any:
@@ -311,7 +298,7 @@ def _driven(fold: Fold, terms: Terms, moves: Terms, known: _Known) -> Any:
         run = lambda p, x: step(join_p(p), known.before, join_x(x), known.s)
         return jax.jvp(run, (p, split_inexact(known.x)[0]), (dp, dx))[1]
 
-    return jax.vmap(one)(known, dx)
+    return one(known, dx)
 
 
 def _tangents(tree: Any, moves: Any) -> list[Any]:
