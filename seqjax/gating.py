@@ -51,18 +51,20 @@ def linear(p: Any, x: jax.Array, keep: bool = False) -> jax.Array:
     kernel = p["kernel"]
     dtype = x.dtype if keep else jnp.promote_types(x.dtype, kernel.dtype)
     inner = kernel.dtype if keep else dtype
-    batch = x.shape[:-1]
-    if len(batch) > 1 and may_merge_axes():
-        x = x.reshape(math.prod(batch), x.shape[-1])
-    x, kernel = x.astype(inner), kernel.astype(inner)
-    if _backwards.get():
-        y = jax.lax.dot_general(x, kernel.T, (((x.ndim - 1,), (1,)), ((), ())), preferred_element_type=dtype)
-    else:
-        y = jnp.matmul(x, kernel, preferred_element_type=dtype)
-    y = y.reshape(*batch, kernel.shape[-1])
+    y = _product(x.astype(inner), kernel.astype(inner), dtype)
     if "bias" in p:
         y = y + jnp.broadcast_to(p["bias"].astype(dtype), y.shape)
     return y
+
+
+def _product(x: jax.Array, kernel: jax.Array, dtype: Any) -> jax.Array:
+    if x.ndim > 2 and may_merge_axes():
+        batch = x.shape[:-1]
+        return _product(x.reshape(math.prod(batch), x.shape[-1]), kernel, dtype).reshape(*batch, kernel.shape[-1])
+    if _backwards.get():
+        last = (x.ndim - 1,), (1,)
+        return jax.lax.dot_general(x, kernel.T, (last, ((), ())), preferred_element_type=dtype)
+    return jnp.matmul(x, kernel, preferred_element_type=dtype)
 
 
 _backwards: contextvars.ContextVar[bool] = contextvars.ContextVar("backwards", default=False)

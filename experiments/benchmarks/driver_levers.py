@@ -1,7 +1,7 @@
 """A training step of one recurrent layer in this checkout and in an older one, in processes that take turns.
 
-The gradient of the mean square of all outputs in parameters and inputs, float32. Times are CPU time of the process, pinned
-to one core where `taskset` is at hand, the minimum over all turns; memory is XLA's temporary memory of the program.
+The gradient of the mean square of all outputs in parameters and inputs, float32. Times are CPU time of the process,
+pinned to one core where `taskset` is at hand, the minimum over all turns; memory is XLA's temporary memory.
 
     git worktree add OLDER <commit>
     python -m experiments.benchmarks.driver_levers OLDER [TURNS]
@@ -41,7 +41,8 @@ def measured(text: str, batch: int, length: int, width: int) -> dict[str, float]
         start = time.process_time()
         jax.block_until_ready(step(params, xs))
         times.append(time.process_time() - start)
-    return {"ms": 1e3 * min(times), "MiB": step.memory_analysis().temp_size_in_bytes / 2**20}
+    memory: Any = step.memory_analysis()
+    return {"ms": 1e3 * min(times), "MiB": memory.temp_size_in_bytes / 2**20}
 
 
 def apart(tree: Path, shape: tuple[int, int, int, int]) -> dict[str, dict[str, float]]:
