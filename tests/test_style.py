@@ -13,7 +13,7 @@ import seqjax
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
-LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "plan", "taps", "held", "gradient", "loop", "cell", "wrapper", "cells", "combinators",
+LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "plan", "taps", "held", "linearize", "gradient", "loop", "cell", "wrapper", "cells", "combinators",
           "checks", "scan", "trace", "registry", "losses", "diagnostics", "tasks", "text", "batching", "train", "datasets", "plot",
           "testing"]  # fmt: skip
 
