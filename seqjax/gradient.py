@@ -23,11 +23,12 @@ B, T, D, F = 16, 512, 256, 256, then 32, 128, 64, 128), time with it / time with
     gates kept from the forward loop       0.86 0.84 0.84 0.84    0.86 0.79 0.83 0.81
     time and batch one axis in `linear`    0.91 0.88 0.92 0.89    0.74 0.77 0.76 0.77
     W transposed before the loop           0.96 1.0  1.0  0.96    0.99 1.0  0.97 0.98
-    one sum for z and m                    1.0  -    1.0  -       1.0  -    1.0  -        and 2 % less memory
+    one sum for z and m                    1.0  -    1.0  -       1.0  -    1.0  -        (16, 200, 32, 32: 0.96, 0.91)
 
-Gates are kept whatever their size: temporary memory is then 74 MiB instead of 45 (LSTM, the first shape), where
-autodiff takes 146. Those of an RNN are its outputs, and in several chunks both are kept: 40 instead of 32, autodiff 41.
-Chunks of 8 to 64 steps differ by 2 % at 16 rows; at 32 rows 32 steps take 1.07-1.15 of the time of 16 steps.
+Kept gates take memory: 74 MiB instead of 45 (LSTM, the first shape), where autodiff takes 146. Those of an RNN
+are its outputs, yet several chunks keep both: 40 instead of 32, autodiff 41. Of fewer than FEWEST a step (GRU(8)
+at B = 1) it takes 1.24 of the time to keep them. Chunks of 16 and 32 steps are level at 16 rows; at 32 rows 32 steps
+take 1.07-1.15 of the time of 16.
 """
 
 import math
@@ -49,6 +50,7 @@ from seqjax.trees import cast_floats, cast_like, is_inexact, out_dtype, select, 
 
 ROWS = 512  # rows, steps times batch, that a chunk is to have
 SHORTEST, LONGEST = 8, 128  # steps of a chunk
+FEWEST = 32  # gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them
 _SAVED = "seqjax_carries"
 _saved_only = jax.checkpoint_policies.save_only_these_names(_SAVED)
 
@@ -177,7 +179,7 @@ class _Output:
 
 
 def _forward(fold: Fold, terms: Terms) -> tuple[Any, Any, Any, Any]:
-    """The last carry and, for every step, the outputs, the carry before it and its activated gates."""
+    """The last carry and, for every step, the outputs, the carry before it and its activated gates (None if few)."""
 
     def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
         x, z, mask, reset = inputs
@@ -187,12 +189,15 @@ def _forward(fold: Fold, terms: Terms) -> tuple[Any, Any, Any, Any]:
             after, y = fold.step(terms.p, before, x, s)
         outputs = jax.tree.leaves(y)
         kept = [next((_Output(i) for i, y in enumerate(outputs) if y is gate), gate) for gate in gates]
-        return select(mask, after, before), (y, before, kept)
+        few = sum(gate.size for gate in gates) < FEWEST
+        return select(mask, after, before), (y, before, None if few else kept)
 
     inputs = (terms.x, terms.z, terms.mask, terms.resets)
     carry, (ys, befores, kept) = lax.scan(body, terms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
-    outputs = jax.tree.leaves(ys)
-    return carry, ys, befores, [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept]
+    if kept is not None:
+        outputs = jax.tree.leaves(ys)
+        kept = [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept]
+    return carry, ys, befores, kept
 
 
 def _join(fold: Fold, z: Any, m: Any) -> tuple[Any, ...]:
