@@ -15,6 +15,7 @@ from jax import lax
 from seqjax import taps
 from seqjax.gradient import chunked, deferred
 from seqjax.held import held_of, moving, whole
+from seqjax.linearize import results_that_read
 from seqjax.plan import Plan, boundaries, note
 from seqjax.trees import cast_like, is_inexact, select
 
@@ -25,7 +26,7 @@ Run = Callable[[Any, Any], tuple[Any, Any]]
 def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, Any]:
     """Run `cell` over `xs` `[T, B, ...]`: the fold of its step."""
     held = held_of(carry)
-    path = _path(cell, carry, plan, length_of(xs))
+    path = _path(cell, params, carry, plan, length_of(xs))
 
     def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
         return path(carry, inputs, cell, (params, held), plan)
@@ -93,21 +94,28 @@ def _segments(run: Run, carry: Any, inputs: Any, plan: Plan, reverse: bool) -> t
     return chunked(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
 
 
-def _path(cell: Any, carry: Any, plan: Plan, length: int) -> Callable[..., tuple[Any, Any]]:
+def _path(cell: Any, params: Any, carry: Any, plan: Plan, length: int) -> Callable[..., tuple[Any, Any]]:
     if plan.gradient == "autodiff":
         why = "asked for"
     elif taps.active():
         why = "values inside the steps are traced"
-    elif not cell.splits:
-        why = "this cell has a step only; project, mix and update would allow deferred gradients"
     elif not all(is_inexact(leaf) for leaf in jax.tree.leaves(moving(carry))):
         why = "the carry holds arrays that are not floating point"
     elif length == 0:
         why = "there are no steps"
+    elif plan.resets is not None and _restart_reads(cell, params, carry, plan.resets.shape[1:]):
+        why = "a reset reads the carry"
     else:
         return deferred
     note(f"{cell!r}: loop over time, autodiff gradient ({why})")
     return _plain
+
+
+def _restart_reads(cell: Any, params: Any, carry: Any, batch: tuple[int, ...]) -> bool:
+    """Whether the carry after a reset depends on that before it, but for what is held; then one is not like another."""
+    start = lambda carry, params, held: moving(cell.restart(params, whole(carry, held), batch))
+    jaxpr = jax.make_jaxpr(start)(moving(carry), params, held_of(carry)).jaxpr
+    return any(results_that_read(jaxpr, jaxpr.invars[: len(jax.tree.leaves(moving(carry)))]))
 
 
 def _plain(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:

@@ -25,6 +25,9 @@ class Recurrent(Cell):
 
     splits: ClassVar[Any] = True
 
+    sums: ClassVar[bool] = False
+    """Whether `update` reads z and m as their sum z + m alone, which saves the driver one of two arrays."""
+
     def project(self, p: Params, x: Any) -> Any:
         """z from x, for any leading axes."""
         return linear(p, x)

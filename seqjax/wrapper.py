@@ -41,6 +41,10 @@ class Wrapper(Cell):
         return frozenset(self.cell.asks)
 
     @property
+    def uniform(self) -> bool:
+        return bool(self.cell.uniform)
+
+    @property
     def narrow(self) -> bool:
         return bool(self.cell.narrow)
 

@@ -32,6 +32,7 @@ MAY_BE_LEFT_OUT = {
     "resets_cut": "does not begin as it did",
     "a_fresh_carry_need_not_be_given": "asks for",
     "what_is_held_stays": "nothing is held",
+    "a_uniform_step_takes_time_as_an_axis": "not said to be uniform",
 }
 
 
@@ -197,6 +198,16 @@ class _Imaginary(LRU):
         return super().sequence(params, carry.real.astype(carry.dtype), xs, plan)
 
 
+class _NotUniform(sj.RNN):
+    """It names the axis of features by a number."""
+
+    uniform = True
+
+    def step(self, params, carry, x):
+        h = jax.nn.softmax(carry + x @ params["project"]["kernel"], axis=min(1, x.ndim - 1))
+        return h, h.astype(jnp.result_type(params["project"]["kernel"], x))
+
+
 class _NarrowCarry(sj.RNN):
     """Its carry is as narrow as its parameters."""
 
@@ -225,6 +236,7 @@ class _NarrowCarry(sj.RNN):
         (Row(_Shy(3)), "a traced run"),
         (Row(_Imaginary(3)), "fold of step"),
         (Row(_NarrowCarry(3)), "begins as bfloat16"),
+        (Row(_NotUniform(3)), "step with two batch axes"),
     ],
     ids=lambda value: type(value.cell).__name__ if isinstance(value, Row) else "",
 )

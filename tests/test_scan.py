@@ -13,7 +13,7 @@ from jax.experimental import checkify
 
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Dense, Dropout, Embed, bidirectional, explain, residual, scan, stack
-from seqjax.gradient import CHUNK, chunk_length
+from seqjax.gradient import LONGEST, ROWS, SHORTEST, chunk_length
 from tests.cells import TreeCell, mixed_tree
 
 D, B, T = 3, 3, 7
@@ -116,7 +116,7 @@ def test_pytree_inputs():
     close(scan(cell, params, turned, lengths=np.array([0, 3, T]), time_major=True)[1], ys.swapaxes(0, 1))
 
 
-LONG = np.asarray(jax.random.normal(jax.random.key(2), (2, 2 * CHUNK + 3, D)))
+LONG = np.asarray(jax.random.normal(jax.random.key(2), (2, 2 * LONGEST + 3, D)))
 LONG_MASK = np.random.default_rng(0).random(LONG.shape[:2]) < 0.8
 
 
@@ -139,10 +139,12 @@ def test_options_of_speed_and_memory_change_nothing(x64, reverse):
         close(got, want, 1e-12)
 
 
-@pytest.mark.parametrize("length", [1, CHUNK, 2 * CHUNK + 1, 97, 1000, 1009])
-def test_chunks_are_near_the_wanted_size(length):
-    size = chunk_length(length)
-    assert size == length <= 2 * CHUNK or CHUNK // 2 <= size <= 2 * CHUNK
+@pytest.mark.parametrize("rows", [0, 1, 3, 16, 64, 1000])
+@pytest.mark.parametrize("length", [1, 16, 65, 97, 1000, 1009])
+def test_chunks_have_about_as_many_rows_as_wanted(length, rows):
+    size = chunk_length(length, rows)
+    wanted = min(max(ROWS / max(rows, 1), SHORTEST), LONGEST)
+    assert size == length <= 2 * wanted or wanted // 2 <= size <= 2 * wanted
 
 
 def loops_of(hlo):
@@ -161,7 +163,7 @@ def loops_of(hlo):
 def test_two_matrix_products_in_the_innermost_loops_and_no_more(cell):
     """One forwards, one backwards; autodiff has six (the input's product, its gradient and those of both weights besides)."""
     params = cell.init(jax.random.key(0), 16)
-    xs = jnp.ones((8, CHUNK, 16))
+    xs = jnp.ones((8, 32, 16))
 
     def products(gradient):
         def score(params, xs):
@@ -287,13 +289,13 @@ def test_explain_tells_what_runs():
     tokens = jnp.zeros((2, 640), jnp.int32)
     text = explain(cell, params, tokens)
     assert "Embed(5, 3): all steps at once" in text
-    assert "LSTM(4): loop over time, deferred gradient in chunks of 32" in text
-    assert "GRU(2, reset_after=False): loop over time, autodiff gradient (this cell has a step only" in text
+    assert "LSTM(4): loop over time, deferred gradient in chunks of 128" in text
+    assert "GRU(2, reset_after=False): loop over time, deferred gradient" in text
     text = explain(cell, params, tokens, gradient="autodiff", checkpoint="sqrt")
     assert "LSTM(4): loop over time, autodiff gradient (asked for)" in text
     assert "kept every 25 steps" in text
     text = explain(TreeCell(2), TreeCell(2).init(jax.random.key(0), 2), mixed_tree(jax.random.key(1), (2, 3)))
-    assert "step only" in text
+    assert "not floating point" in text
 
 
 class TestChecked:

@@ -13,7 +13,7 @@ import seqjax
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
-LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "plan", "held", "taps", "gradient", "loop", "cell", "recurrent", "wrapper", "cells", "combinators",
+LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "plan", "held", "taps", "linearize", "gradient", "loop", "cell", "recurrent", "wrapper", "cells", "combinators",
           "checks", "expected", "driver", "scan", "trace", "registry", "losses", "diagnostics", "tasks", "text", "batching", "train", "datasets", "plot",
           "testing"]  # fmt: skip
 

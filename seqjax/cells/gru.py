@@ -31,6 +31,7 @@ class GRU(Gated):
 
     gates = ("r", "u", "n")
     keep_gate = "u"
+    uniform = True
 
     _: dataclasses.KW_ONLY
     reset_after: bool = True
@@ -48,12 +49,12 @@ class GRU(Gated):
 
     def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The equations after the products (reset after)."""
-        split = 2 * self.features
-        r, u = gates(z[..., :split] + m[..., :split], "sigmoid sigmoid")
+        # Cut by `split`, whose transpose is one concatenation; that of slices is sums of padded arrays.
+        (z_ru, z_n), (m_ru, hidden) = (jnp.split(a, [2 * self.features], axis=-1) for a in (z, m))
+        r, u = gates(z_ru + m_ru, "sigmoid sigmoid")
         r, u = tap("r", r), tap("u", u)
-        hidden = m[..., split:]
         bias = jnp.broadcast_to(p["bias"].astype(hidden.dtype), hidden.shape)
-        (n,) = gates(z[..., split:] + r * (hidden + bias), "tanh")
+        (n,) = gates(z_n + r * (hidden + bias), "tanh")
         n = tap("n", n)
         h = tap("h", n + u * (h - n))
         return h, h
@@ -62,14 +63,13 @@ class GRU(Gated):
         """One time step of either form."""
         if self.reset_after:
             return super().step(params, carry, x)
-        split = 2 * self.features
-        kernel = params["mix"]["kernel"]
-        z = linear(params["project"], x)
-        m = linear({"kernel": kernel[:, :split]}, carry, keep=True)
-        r, u = gates(z[..., :split] + m, "sigmoid sigmoid")
+        cut = lambda a: jnp.split(a, [2 * self.features], axis=-1)
+        z_ru, z_n = cut(linear(params["project"], x))
+        kernel_ru, kernel_n = cut(params["mix"]["kernel"])
+        r, u = gates(z_ru + linear({"kernel": kernel_ru}, carry, keep=True), "sigmoid sigmoid")
         r, u = tap("r", r), tap("u", u)
-        reset = linear({"kernel": kernel[:, split:]}, (r * carry).astype(carry.dtype), keep=True)
-        (n,) = gates(z[..., split:] + reset, "tanh")
+        hidden = linear({"kernel": kernel_n}, (r * carry).astype(carry.dtype), keep=True)
+        (n,) = gates(z_n + hidden, "tanh")
         n = tap("n", n)
         h = tap("h", n + u * (carry - n))
         return h.astype(carry.dtype), h.astype(out_dtype(params, x))

@@ -34,6 +34,7 @@ class LSTM(Gated):
     """
 
     gates = ("i", "f", "g", "o")
+    sums = True
     keep_gate = "f"
     write_gate = "i"
     carry_type = LSTMCarry

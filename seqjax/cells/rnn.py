@@ -19,6 +19,7 @@ class RNN(Gated):
     """
 
     gates = ("h",)
+    sums = True
 
     activation: str = "tanh"
 
@@ -28,5 +29,6 @@ class RNN(Gated):
 
     def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """a(z + m)."""
-        h = tap("h", gating.activation(self.activation)(z + m))
+        (h,) = gating.gates(z + m, self.activation)
+        h = tap("h", h)
         return h, h

@@ -54,6 +54,10 @@ class Stack(Cell):
         return frozenset().union(*(cell.asks for cell in self.cells))
 
     @property
+    def uniform(self) -> bool:
+        return all(cell.uniform for cell in self.cells)
+
+    @property
     def narrow(self) -> bool:
         return any(cell.narrow for cell in self.cells)
 

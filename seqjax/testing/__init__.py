@@ -24,6 +24,7 @@ LAWS = (
     time_laws.reverse_is_the_flip,
     protocol_laws.a_fresh_carry_need_not_be_given,
     protocol_laws.what_is_held_stays,
+    protocol_laws.a_uniform_step_takes_time_as_an_axis,
     protocol_laws.a_trace_changes_nothing,
     transform_laws.deferred_is_autodiff,
     transform_laws.all_orders_and_modes,

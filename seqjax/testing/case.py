@@ -11,11 +11,11 @@ import numpy as np
 
 from seqjax.cell import Cell, initial_carry
 from seqjax.errors import SeqjaxError
-from seqjax.gradient import CHUNK
+from seqjax.gradient import LONGEST
 from seqjax.scan import scan
 from seqjax.trees import split_inexact
 
-SHORT, LONG = 4, 2 * CHUNK + 3  # LONG: several chunks and a rest
+SHORT, LONG = 4, 2 * LONGEST + 3  # LONG: several chunks and a rest
 ROWS = 8  # of the largest batch that the laws ask for
 MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
 MakeCarry = Callable[[jax.Array, Any, tuple[int, ...]], Any]

@@ -86,3 +86,14 @@ def a_trace_changes_nothing(case: Case) -> str | None:
         ahead, behind = traced(point.at[i].add(step)), traced(point.at[i].add(-step))
         same(f"probe of {name!r} by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope[i], 1e-6)
     return None
+
+
+def a_uniform_step_takes_time_as_an_axis(case: Case) -> str | None:
+    """Called with one more leading axis it does what it does for each entry of it."""
+    if not (case.cell.causal and case.cell.uniform):
+        return "not tried: the step is not said to be uniform"
+    two = jax.tree.map(lambda a: jnp.stack([a, a]), case.carry(3))
+    xs = case.xs(2, 3)
+    step = lambda carry, x: case.cell.step(case.params, carry, x)
+    same("a step with two batch axes", jax.jit(step)(two, xs), jax.jit(jax.vmap(step))(two, xs), 1e-12)
+    return None
