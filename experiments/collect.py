@@ -38,6 +38,11 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
             rows.append(run | {"seed": record.config["seed"]} | numbers | curve | where)
     if not rows:
         raise ArgumentError(f"no finished run of {name!r} under {root}")
+    return write(name, rows, results)
+
+
+def write(name: str, rows: list[dict[str, Any]], results: Path = RESULTS) -> Path:
+    """Store rows as the table of this name; numbers with six digits."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     path = results / f"{name}.csv"
     with path.open("w", newline="") as file:

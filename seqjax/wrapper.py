@@ -6,7 +6,21 @@ import jax
 import jax.numpy as jnp
 
 from seqjax.cell import Cell, Params, check_asked, check_causal, check_cell_type, init, initial_carry
+from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
+
+
+def check_same_width(cell: Cell, within: Cell, in_features: int) -> None:
+    """Refuse a cell that must give as many features as it gets, and does not.
+
+    Raises:
+        ArgumentError: so it is.
+    """
+    size = within.size(in_features)
+    if size != in_features:
+        raise ArgumentError(
+            f"{cell!r}: the cell gives {size} features but gets {in_features}, and both must be equal here"
+        )
 
 
 class Wrapper(Cell):

@@ -10,7 +10,6 @@ is of the median of the bare step.
     python -m experiments.benchmarks.batching [TURNS]
 """
 
-import csv
 import importlib.metadata
 import json
 import subprocess
@@ -25,7 +24,7 @@ import optax
 
 import seqjax as sj
 from experiments.benchmarks.batching_torch import BATCH, BATCHES, LENGTH, examples, turn
-from experiments.collect import RESULTS
+from experiments.collect import write
 from experiments.common import environment, table
 from seqjax.batch import Batch
 from seqjax.batching import Buckets, RandomWindows, Shuffled, Stream, Windows, prefetch, to_devices
@@ -144,10 +143,7 @@ def main(turns: int = 7) -> list[dict[str, Any]]:
         lines.append([name, f"{middle / bare:.4f}", f"{min(taken):.1f}", f"{middle:.1f}"])
     print(table(lines))
     rows = [dict(zip(lines[0], line)) | {"turns": turns} | where for line in lines[1:]]
-    with (RESULTS / "benchmark_batching.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write("benchmark_batching", rows)
     return rows
 
 

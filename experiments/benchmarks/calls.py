@@ -6,7 +6,6 @@ a call with its compilation. A gradient flow is compared with a plain gradient o
     python -m experiments.benchmarks.calls [RUNS]
 """
 
-import csv
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import seqjax as sj
-from experiments.collect import RESULTS
+from experiments.collect import write
 from experiments.common import environment, table
 from seqjax.diagnostics import gradient_flow
 
@@ -90,10 +89,7 @@ def main(runs: int = 50) -> list[dict[str, Any]]:
     rows = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} | where for row in rows]
     shown = ["cell", "work", "call", "min_ms", "median_ms", "first_ms", "ratio"]
     print(table([shown, *([str(row[name]) for name in shown] for row in rows)]))
-    with (RESULTS / "benchmark_calls.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write("benchmark_calls", rows)
     return rows
 
 

@@ -7,7 +7,6 @@ pinned to one core where `taskset` is at hand, the minimum over all turns; memor
     python -m experiments.benchmarks.driver_levers OLDER [TURNS]
 """
 
-import csv
 import json
 import os
 import shutil
@@ -71,15 +70,12 @@ def compare(shape: tuple[int, int, int, int], older: Path, turns: int) -> list[d
 
 def main(older: Path, turns: int = 2) -> None:
     """Compare at every shape and store the rows."""
-    from experiments.collect import RESULTS
+    from experiments.collect import write
     from experiments.common import environment
 
     where = {k: v for k, v in environment().items() if k in ("date", "device", "jax")}
     rows = [row | where for shape in SHAPES for row in compare(shape, older.resolve(), turns)]
-    with (RESULTS / "driver_levers.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write("benchmark_driver_levers", rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ turn.
     python -m experiments.benchmarks.fit [TURNS]
 """
 
-import csv
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ import numpy as np
 import optax
 
 import seqjax as sj
-from experiments.collect import RESULTS
+from experiments.collect import write
 from experiments.common import environment, table
 from seqjax.batching import Shuffled, prefetch, to_devices
 from seqjax.losses import cross_entropy
@@ -114,10 +113,7 @@ def main(turns: int = 15) -> list[dict[str, Any]]:
         heads = list(rows[0])[:5]
         lines = [[str(row[head]) for head in heads] for row in rows if row["size"] == size]
         print(table([heads, *lines]), end="\n\n")
-    with (RESULTS / "benchmark_fit.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write("benchmark_fit", rows)
     return rows
 
 

@@ -6,7 +6,6 @@ turns, so that a machine that slows down slows all of them. Memory is XLA's temp
     python -m experiments.benchmarks.scan_gradient [RUNS]
 """
 
-import csv
 import sys
 import time
 from typing import Any, cast
@@ -17,7 +16,7 @@ import numpy as np
 from flax import linen
 
 import seqjax as sj
-from experiments.collect import RESULTS
+from experiments.collect import write
 from experiments.common import environment, table
 
 SHAPES = ((32, 128, 64, 128), (16, 512, 256, 256), (1, 1024, 128, 128), (32, 784, 1, 128))  # B, T, D, F
@@ -81,10 +80,7 @@ def main(runs: int = 9) -> list[dict[str, Any]]:
                 lines.append(row)
                 rows.append(dict(zip(lines[0], row)) | {"runs": runs} | where)
     print(table(lines))
-    with (RESULTS / "benchmark_scan_gradient.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write("benchmark_scan_gradient", rows)
     return rows
 
 

@@ -11,7 +11,7 @@ from seqjax.cell import Cell, Params, check_asked, check_key, check_positive, in
 from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
 from seqjax.trees import out_dtype
-from seqjax.wrapper import Wrapper
+from seqjax.wrapper import Wrapper, check_same_width
 
 
 class Repeat(Wrapper):
@@ -37,9 +37,7 @@ class Repeat(Wrapper):
         Raises:
             ArgumentError: the cell changes the number of features.
         """
-        size = self.cell.size(in_features)
-        if size != in_features:
-            raise ArgumentError(f"{self!r}: the cell gives {size} features but gets {in_features}; they must be equal")
+        check_same_width(self, self.cell, in_features)
         check_key(self, key)
         keys = jax.random.split(key, self.layers)
         return jax.vmap(lambda k: init(self.cell, k, in_features, dtype))(keys)

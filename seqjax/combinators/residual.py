@@ -10,7 +10,7 @@ from seqjax.cell import Cell, Params
 from seqjax.combinators.stack import gives_pair
 from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
-from seqjax.wrapper import Wrapper
+from seqjax.wrapper import Wrapper, check_same_width
 
 
 class Residual(Wrapper):
@@ -32,11 +32,7 @@ class Residual(Wrapper):
         Raises:
             ArgumentError: the cell changes the number of features.
         """
-        size = self.cell.size(in_features)
-        if size != in_features:
-            raise ArgumentError(
-                f"{self!r}: the cell gives {size} features but gets {in_features}, so they cannot be added"
-            )
+        check_same_width(self, self.cell, in_features)
         return super().init(key, in_features, dtype)
 
     def step(self, params: Params, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
