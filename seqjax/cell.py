@@ -145,9 +145,12 @@ def _parts_replaced(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
     def one(value: Any) -> Any:
         if isinstance(value, Cell):
             return change(value)
-        return tuple(map(one, value)) if type(value) is tuple else value
+        if isinstance(value, tuple):
+            changed = map(one, value)
+            return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
+        return value
 
-    fields = {f.name: one(getattr(cell, f.name)) for f in dataclasses.fields(cell)}
+    fields = {f.name: one(getattr(cell, f.name)) for f in dataclasses.fields(cell) if f.init}
     return dataclasses.replace(cell, **fields)
 
 

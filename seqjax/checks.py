@@ -97,6 +97,12 @@ def arrays(name: str, tree: Any) -> Any:
                 f"{name} must hold arrays, found {type(leaf).__name__} {leaf!r}. "
                 "A list of sequences? Pad them into one array and pass lengths="
             )
+        if leaf.dtype.name in ("longdouble", "float128", "clongdouble", "complex256") or not getattr(
+            leaf.dtype, "isnative", True
+        ):
+            raise ArgumentTypeError(
+                f"{name} has dtype {leaf.dtype!r}, which JAX lacks. Convert it: .astype(np.float32)"
+            )
         odd = getattr(leaf.dtype, "kind", "f") in "OSUV"  # also what NumPy does not know, as bfloat16 and int4
         if odd and not jnp.issubdtype(leaf.dtype, jnp.inexact) and not jnp.issubdtype(leaf.dtype, jnp.integer):
             raise ArgumentTypeError(f"{name} has dtype {leaf.dtype}, which is no number. Text? Encode it as ids")

@@ -1,7 +1,6 @@
 """What `scan` and `trace` have in common: options, checks before anything runs, and the run itself, compiled once."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from seqjax import checks, taps
 from seqjax.cell import Cell, Params, initial_carry
 from seqjax.errors import ArgumentError, closest
 from seqjax.expected import check_carry, check_params
-from seqjax.plan import Plan, is_recording
+from seqjax.plan import Plan, harmless, is_recording
 from seqjax.trees import is_inexact, out_dtype, select
 
 
@@ -104,7 +103,7 @@ def run(cell: Cell, options: Options, params: Params, xs: Any, carry: Any, marks
     )  # fmt: skip
     if carry is None:
         carry = _anchored(initial_carry(cell, params, shape.batch, in_features=shape.width), xs, shape)
-    carry, ys = cell.sequence(params, carry, harmless(shape.leaves_time_first(xs), mask), plan)
+    carry, ys = cell.sequence(params, carry, harmless(shape.leaves_time_first(xs), mask, options.reverse), plan)
     ys = clean(ys, mask)
     return carry, ys if options.time_major else jax.tree.map(shape.time_back, ys)
 
@@ -128,35 +127,6 @@ def real_steps(marks: Marks, shape: checks.Shape) -> Any:
 def clean(tree: Any, mask: Any) -> Any:
     """Zeros in the unreal steps; by selection, as 0 * NaN is NaN."""
     return select(mask, tree, jax.tree.map(jnp.zeros_like, tree))
-
-
-def harmless(xs: Any, mask: Any) -> Any:
-    """Inputs `[T, B, ...]` whose unreal steps hold what their row's first real step holds.
-
-    What comes of an unreal step is thrown away, but a gradient of zero times an infinite slope would be NaN. Zeros
-    would not do: `x / |x|` has such a slope there. A row without real steps gets positive numbers, no two the same.
-    """
-    if mask is None or mask.shape[0] == 0:
-        return xs
-    mask = jnp.asarray(mask)
-    first = mask & (jnp.cumsum(mask, axis=0) == 1)
-
-    def one(x: jax.Array) -> jax.Array:
-        wide = lambda flag: flag.reshape(flag.shape + (1,) * (x.ndim - mask.ndim))
-        own = jnp.sum(jnp.where(wide(first), x, 0), axis=0, dtype=x.dtype)
-        filler = jnp.where(wide(jnp.any(mask, axis=0)), own, _numbers(own, mask.ndim - 1))
-        return jnp.where(wide(mask), x, lax.stop_gradient(filler))
-
-    return jax.tree.map(one, xs)
-
-
-def _numbers(like: jax.Array, batch_axes: int) -> jax.Array:
-    """Between 1 and 2, another for each feature; 0 for whole numbers, which are ids."""
-    if not is_inexact(like):
-        return jnp.zeros_like(like)
-    features = like.shape[batch_axes:]
-    numbers = jnp.linspace(1, 2, max(1, math.prod(features)), dtype=like.dtype).reshape(features)
-    return jnp.broadcast_to(numbers, like.shape) + jnp.zeros_like(like)
 
 
 def _check_lengths(lengths: Any, longest: int) -> None:

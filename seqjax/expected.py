@@ -10,6 +10,7 @@ import numpy as np
 from seqjax.cell import Cell, Params, initial_carry
 from seqjax.checks import Shape
 from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.trees import is_inexact
 
 
 def check_params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
@@ -83,7 +84,15 @@ def check_carry(cell: Cell, params: Params, given: Any, shape: Shape) -> Any:
             )
         if not _fits(leaf.dtype, want.dtype):
             raise ArgumentTypeError(f"{cell!r}: carry{path} has dtype {leaf.dtype}, expected {want.dtype} or its kind")
-    return jax.tree.map(jnp.asarray, given)
+    return jax.tree.map(_as_wanted, given, expected)
+
+
+def _as_wanted(leaf: Any, want: Any) -> jax.Array:
+    """A real array where a complex one is expected becomes complex, a narrow counter wide: both lose nothing."""
+    if is_inexact(want) and not jnp.issubdtype(want.dtype, jnp.complexfloating):
+        return jnp.asarray(leaf)
+    keys = jnp.issubdtype(want.dtype, jax.dtypes.prng_key)
+    return jnp.asarray(leaf) if keys else jnp.asarray(leaf).astype(jnp.promote_types(leaf.dtype, want.dtype))
 
 
 def _own_carry(cell: Cell, given: Any, shape: Shape) -> Any:

@@ -73,6 +73,7 @@ class Terms(NamedTuple):
     q: Any
     p: Any
     fresh: Any
+    begin: Any  # constant
     carry: Any
     x: Any
     z: Any
@@ -84,9 +85,9 @@ def deferred(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tup
     """The fold of a cell in chunks; its last carry, ys and what was tapped (nothing).
 
     carry: what moves of it; every leaf is inexact. inputs: xs, mask, resets and probes, each `[T, B, ...]` or None.
-    shared: parameters, and what is held of the carry.
+    shared: parameters, what is held of the carry, and the carry from which unreal steps are run (see `plan.harmless`).
     """
-    xs, (params, held) = inputs[0], shared
+    xs, (params, held, begin) = inputs[0], shared
     length = jax.tree.leaves(xs)[0].shape[0]
     in_parts = cell.splits and not held
     fold = _fold_of_parts(cell, params, xs, plan) if in_parts else _fold_of_step(cell, held, plan)
@@ -98,9 +99,9 @@ def deferred(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tup
             fresh = cast_like(moving(cell.restart(params, whole(carry, held), resets.shape[1:])), carry)
         if in_parts:
             z = cell.project(params.get("project", {}), xs)
-            terms = Terms(params.get("mix", {}), params.get("update", {}), fresh, carry, None, z, mask, resets)
+            terms = Terms(params.get("mix", {}), params.get("update", {}), fresh, begin, carry, None, z, mask, resets)
         else:
-            terms = Terms({}, shared, fresh, carry, xs, None, mask, resets)
+            terms = Terms({}, (params, held), fresh, begin, carry, xs, None, mask, resets)
         carry, ys = _chain(fold, terms)
         return carry, (ys, {})
 
@@ -181,18 +182,19 @@ class _Output:
 
 
 def _forward(fold: Fold, terms: Terms) -> tuple[Any, Any, Any, Any]:
-    """The last carry and, for every step, the outputs, the carry before it and its activated gates (None if few)."""
+    """The last carry and, for every step, the outputs, the carry it read and its activated gates (None if few)."""
 
     def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
         x, z, mask, reset = inputs
         before = carry if reset is None else select(reset, terms.fresh, carry)
-        s = _join(fold, z, fold.mix(terms.q, before)) if fold.mix else ()
+        read = select(mask, before, terms.begin)
+        s = _join(fold, z, fold.mix(terms.q, read)) if fold.mix else ()
         with keep_gates() as gates:
-            after, y = fold.step(terms.p, before, x, s)
+            after, y = fold.step(terms.p, read, x, s)
         outputs = jax.tree.leaves(y)
         kept = [next((_Output(i) for i, y in enumerate(outputs) if y is gate), gate) for gate in gates]
         few = sum(gate.size for gate in gates) < FEWEST
-        return select(mask, after, before), (y, before, None if few else kept)
+        return select(mask, after, before), (y, read, None if few else kept)
 
     inputs = (terms.x, terms.z, terms.mask, terms.resets)
     carry, (ys, befores, kept) = lax.scan(body, terms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
@@ -229,11 +231,12 @@ def _chain_jvp(fold, primals, tangents):  # type: ignore[no-untyped-def]
     def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
         stacked, ds, driven, before, mask, reset = inputs
         dbefore = dcarry if reset is None else select(reset, moves.fresh, dcarry)
+        dread = select(mask, dbefore, jax.tree.map(jnp.zeros_like, dbefore))
         if fold.mix:
             with for_backward_loop():
-                _, dm = jax.jvp(lambda c: fold.mix(terms.q, c), (before,), (dbefore,))
+                _, dm = jax.jvp(lambda c: fold.mix(terms.q, c), (before,), (dread,))
             ds = (*ds[:-1], jax.tree.map(jnp.add, ds[-1], dm))
-        dafter, dy = jacobian.apply(stacked, dbefore, ds)
+        dafter, dy = jacobian.apply(stacked, dread, ds)
         if driven is not None:
             dafter, dy = jax.tree.map(jnp.add, (dafter, dy), driven)
         return select(mask, dafter, dbefore), dy

@@ -27,9 +27,10 @@ def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, A
     """Run `cell` over `xs` `[T, B, ...]`: the fold of its step."""
     held = held_of(carry)
     path = _path(cell, params, carry, plan, length_of(xs))
+    begin = None if plan.mask is None else lax.stop_gradient(moving(carry))
 
     def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        return path(carry, inputs, cell, (params, held), plan)
+        return path(carry, inputs, cell, (params, held, begin), plan)
 
     inputs = (xs, plan.mask, boundaries(plan), taps.probes())
     carry, (ys, values) = _segments(segment, moving(carry), inputs, plan, plan.reverse)
@@ -119,14 +120,15 @@ def _restart_reads(cell: Any, params: Any, carry: Any, batch: tuple[int, ...]) -
 
 
 def _plain(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:
-    params, held = shared
+    params, held, begin = shared
 
     def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
         x, mask, reset, probes = inputs
         if reset is not None:
             fresh = moving(cell.restart(params, whole(carry, held), reset.shape))
             carry = select(reset, cast_like(fresh, carry), carry)
-        (after, y), values = taps.watch(taps.step, probes, cell, params, whole(carry, held), x)
+        read = select(mask, carry, begin)  # see `harmless`
+        (after, y), values = taps.watch(taps.step, probes, cell, params, whole(read, held), x)
         return select(mask, cast_like(moving(after), carry), carry), (y, values)
 
     return lax.scan(body, carry, inputs, reverse=plan.reverse, unroll=plan.unroll)

@@ -2,12 +2,16 @@
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+
+from seqjax.trees import is_inexact
 
 _record: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("record", default=None)
 
@@ -16,7 +20,7 @@ _record: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("reco
 class Plan:
     """How a cell runs over a sequence; what each field means stands in `seqjax.scan`.
 
-    mask, resets: bool `[T, B]` or None. Where the mask is False `xs` must already be harmless (`driver.harmless`).
+    mask, resets: bool `[T, B]` or None. Where the mask is False `xs` must already be harmless (`harmless`).
     lengths: `[B]`, when the mask was given as lengths: real steps then come first. The mask is there too.
     fresh: the carry is the one a sequence begins with, and no call of `sequence` or `run` will see another
         (False under `checkpoint`), so that a cache need not be looked at.
@@ -78,3 +82,36 @@ def note(line: str) -> None:
     lines = _record.get()
     if lines is not None and line not in lines:
         lines.append(line)
+
+
+def harmless(xs: Any, mask: Any, reverse: bool) -> Any:
+    """Inputs `[T, B, ...]` whose unreal steps hold what their row's first real step (in this direction) holds.
+
+    What comes of an unreal step is thrown away, but a gradient of zero times an infinite slope would be NaN. Zeros
+    would not do: `x / |x|` has such a slope there. Loops run unreal steps from the carry that the sequence begins with,
+    so that carry and input are a pair that the cell has met, or would meet. A row without real steps reads the mean of
+    the other rows' first ones.
+    """
+    if mask is None or mask.shape[0] == 0:
+        return xs
+    mask = jnp.asarray(mask)
+    steps = jnp.cumsum(mask, axis=0) if not reverse else jnp.cumsum(mask[::-1], axis=0)[::-1]
+    first, some = mask & (steps == 1), jnp.any(mask, axis=0)
+
+    def one(x: jax.Array) -> jax.Array:
+        wide = lambda flag: flag.reshape(flag.shape + (1,) * (x.ndim - mask.ndim))
+        own = jnp.sum(jnp.where(wide(first), x, 0), axis=0, dtype=x.dtype)
+        filler = jnp.where(wide(some), own, _typical(own, wide(some), some.ndim)) if is_inexact(x) else own
+        return jnp.where(wide(mask), x, lax.stop_gradient(filler))
+
+    return jax.tree.map(one, xs)
+
+
+def _typical(own: jax.Array, some: jax.Array, batch_axes: int) -> jax.Array:
+    """The mean over the rows for which `some` is True; where there is none, numbers between 0 and 1."""
+    axes = tuple(range(batch_axes))
+    count = jnp.sum(some, axis=axes, keepdims=True).astype(own.dtype)
+    mean = jnp.sum(jnp.where(some, own, 0), axis=axes, keepdims=True) / jnp.maximum(count.real, 1)
+    features = own.shape[batch_axes:]
+    numbers = jnp.linspace(0.25, 0.75, max(1, math.prod(features)), dtype=own.dtype).reshape(mean.shape)
+    return jnp.broadcast_to(jnp.where(count.real > 0, mean, numbers).astype(own.dtype), own.shape)

@@ -31,7 +31,8 @@ def scan(
     Padding law: nothing in an unreal step (NaN, inf, 1e38, any token id) changes an output, a carry or any
     gradient. The carry is held over unreal steps and `ys` is zero there. Length 0 gives the initial carry back.
 
-    Outside `jit` the call is compiled once for equal cells, options and shapes, and is fast from then on.
+    Outside `jit` the call is compiled once for equal cells, options and shapes, and is fast from then on. A cell is a
+    value: what its step reads besides its options and arguments, such as a global, stays what it was the first time.
 
     Dtypes: ys has the promoted dtype of params and xs. A carry keeps the dtype it comes in; the default one is
     float32, or wider where params or xs are.

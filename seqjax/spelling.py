@@ -14,7 +14,19 @@ class Spelled:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, repr=False)(cls)
+        dataclasses.dataclass(frozen=True, repr=False, eq=False)(cls)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self._typed() == other._typed()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._typed()))
+
+    def _typed(self) -> tuple[Any, ...]:
+        """The options with their types: 1, 1.0 and True are three, and so are 0.0 and -0.0 two, as a step may tell."""
+        return tuple(_typed(getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         words = []
@@ -25,6 +37,12 @@ class Spelled:
                 continue
             words.append(repr(value) if required else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(words)})"
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return (type(value), *map(_typed, value))
+    return (float, value.hex()) if type(value) is float else (type(value), value)
 
 
 def parse(text: str, names: Mapping[str, Callable[..., Any]]) -> Any:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
 from seqjax.errors import ArgumentError
+from seqjax.held import held_of, moving, whole
 
 Edits = Mapping[str, Callable[[Any], Any]]
 
@@ -127,13 +128,15 @@ def put(values: Mapping[str, Any]) -> None:
 
 
 def step(cell: Any, params: Any, carry: Any, x: Any) -> tuple[Any, Any]:
-    """`cell.step`, with taps on the states (by their names in the carry; "h" for a lone one) and the output "y"."""
+    """`cell.step`, with taps on the output "y" and on the states, by their names in the carry ("h" for a lone one)."""
     carry, y = cell.step(params, carry, x)
-    return (carry, y) if _active.get() is None else (tap_states(carry), tap_output(y))
+    if _active.get() is None:
+        return carry, y
+    return whole(tap_states(moving(carry)), held_of(carry)), tap_output(y)
 
 
 def tap_states(carry: Any) -> Any:
-    """A tap on every array of a carry that its cell has not tapped itself."""
+    """A tap on every array of a carry that its cell has not tapped itself; what is held is no state."""
     now = _active.get()
     if now is None:
         return carry
@@ -141,19 +144,26 @@ def tap_states(carry: Any) -> Any:
 
     def one(path: Any, leaf: Any) -> Any:
         name = jax.tree_util.keystr(path, simple=True, separator="/") or "h"
-        known = now.prefix + name in seen or any(value is leaf for value in seen.values())
-        return leaf if known or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else tap(name, leaf)
+        if any(value is leaf for value in seen.values()) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        if name == "y":  # a state of the name that outputs have
+            name = "carry/y"
+        return leaf if now.prefix + name in seen else tap(name, leaf)
 
     return jax.tree_util.tree_map_with_path(one, carry)
 
 
 def tap_output(y: Any) -> Any:
-    """A tap "y" on an output; on each part of a tree of outputs."""
+    """A tap "y" on an output (on each part of a tree of them), unless a cell within has the path and tapped it."""
+    now = _active.get()
+    if now is None:
+        return y
 
     def one(path: Any, leaf: Any) -> Any:
-        return tap("/".join(filter(None, ("y", jax.tree_util.keystr(path, simple=True, separator="/")))), leaf)
+        name = "/".join(filter(None, ("y", jax.tree_util.keystr(path, simple=True, separator="/"))))
+        return leaf if now.prefix + name in now.record.values else tap(name, leaf)
 
-    return y if _active.get() is None else jax.tree_util.tree_map_with_path(one, y)
+    return jax.tree_util.tree_map_with_path(one, y)
 
 
 @contextlib.contextmanager

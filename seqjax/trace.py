@@ -1,6 +1,7 @@
 """What happens inside a cell while it runs over a sequence."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +26,8 @@ def trace(
     Values are found by path. A cell's own are those that it taps (`f = tap("f", f)`): the gates i, f, g, o and states
     c, h of an LSTM, r, u, n and h of a GRU, h of an RNN. Of every cell there are its states, by their names in the
     carry ("h" for a lone one), and its output "y". Cells made of cells put their parts' names before it, as in their
-    parameters: "1/forward/f" is the forget gate of the forward direction of the second cell of a stack.
+    parameters: "1/forward/f" is the forget gate of the forward direction of the second cell of a stack. A wrapper has
+    the path of the cell within. A state that a cell has tapped under another name is found there alone.
 
         _, _, seen = trace(model, params, xs, lengths=lengths)
         print({name: value.shape for name, value in seen.items()})
@@ -57,12 +59,14 @@ def trace(
             edits[name] = what
         else:
             probes[name] = checks.arrays(f"add[{name!r}]", what)
-    run = _run if call.is_inline() or not all(map(checks.is_concrete, jax.tree.leaves(probes))) else _compiled
-    return run(tuple(sorted(edits.items())), call.cell, call.options, *call[2:], probes)
+    # With edits nothing is kept compiled: what a function reads may be something else at the next call.
+    inline = call.is_inline() or edits or not all(map(checks.is_concrete, jax.tree.leaves(probes)))
+    run = partial(_run, edits) if inline else _compiled
+    return run(call.cell, call.options, *call[2:], probes)
 
 
 def _run(
-    edits: tuple[tuple[str, Callable], ...],
+    edits: Mapping[str, Callable],
     cell: Cell,
     options: Any,
     params: Any,
@@ -76,13 +80,13 @@ def _run(
         leading = shape.leading()
         if probe.shape[: len(leading)] != leading:
             raise ArgumentError(f"add[{name!r}] has shape {probe.shape}, expected {leading} first ({shape.axes})")
-    with taps.recording(shape.leaves_time_first(jax.tree.map(jnp.asarray, add)), dict(edits)) as record:
+    with taps.recording(shape.leaves_time_first(jax.tree.map(jnp.asarray, add)), edits) as record:
         carry, ys = driver.run(cell, options, params, xs, carry, marks)
-    for name in [*add, *dict(edits)]:
+    for name in [*add, *edits]:
         if name not in record.values:
             raise ArgumentError(f"add: {cell!r} has no tap {name!r}.{closest(name, record.values)}")
     values = driver.clean(record.values, driver.real_steps(marks, shape))
     return carry, ys, values if options.time_major else jax.tree.map(shape.time_back, values)
 
 
-_compiled = jax.jit(_run, static_argnums=(0, 1, 2))
+_compiled = jax.jit(partial(_run, {}), static_argnums=(0, 1))

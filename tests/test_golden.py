@@ -42,7 +42,8 @@ def initial(case):
 @pytest.mark.parametrize("name", np.load(FILE).files if FILE.exists() else [])
 def test_gradients_are_those_of_before(x64, name):
     row = next(row for row in TABLE if repr(row.cell) == name)
-    np.testing.assert_allclose(measured(row.cell, row.make_xs), np.load(FILE)[name], rtol=1e-12, atol=1e-12)
+    want = np.load(FILE)[name]  # relative to the largest, as versions of jax add up in another order
+    np.testing.assert_allclose(measured(row.cell, row.make_xs), want, rtol=1e-12, atol=1e-12 * np.max(np.abs(want)))
 
 
 if __name__ == "__main__":

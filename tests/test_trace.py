@@ -64,9 +64,11 @@ def test_paths_name_layers_and_directions():
     _, _, seen = trace(MODEL, PARAMS, TOKENS)
     lstm = {f"rnn/{way}/0/{n}" for way in ("forward", "backward") for n in "ifgochy"}
     gru = {f"rnn/{way}/1/{n}" for way in ("forward", "backward") for n in "runhy"}
-    rest = {"embed/y", "rnn/y", "deep/h", "deep/y", "out/y"} | {f"skip/{n}" for n in ("r", "u", "n", "h", "y", "sum")}
+    rest = {"embed/y", "rnn/y", "deep/layer/h", "deep/layer/y", "out/y"} | {
+        f"skip/{n}" for n in ("r", "u", "n", "h", "y", "sum")
+    }
     assert set(seen) == lstm | gru | rest
-    assert seen["deep/h"].shape == (B, T, 2, 6)
+    assert seen["deep/layer/h"].shape == (B, T, 2, 6)
     assert seen["rnn/y"].shape == (B, T, 6)
 
 

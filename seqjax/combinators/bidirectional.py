@@ -10,7 +10,7 @@ from seqjax import taps
 from seqjax.cell import Cell, Params, check_asked, check_causal, check_key, init, initial_carry
 from seqjax.combinators.stack import gives_pair
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan
+from seqjax.plan import Plan, harmless
 from seqjax.wrapper import Wrapper
 
 MERGES = {
@@ -92,7 +92,8 @@ class Bidirectional(Wrapper):
         with taps.scope("forward"):
             forward, ahead = self.cell.sequence(params["forward"], carry.forward, xs, plan)
         with taps.scope("backward"):
-            backward, behind = self.cell.sequence(params["backward"], carry.backward, xs, turned)
+            turned_xs = harmless(xs, plan.mask, turned.reverse)
+            backward, behind = self.cell.sequence(params["backward"], carry.backward, turned_xs, turned)
         return BidirectionalCarry(forward, backward), taps.tap_output(MERGES[self.merge](ahead, behind))
 
 

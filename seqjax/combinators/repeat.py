@@ -78,10 +78,11 @@ class Repeat(Wrapper):
             (carry, y), values = taps.watch(run, probes, params, carry, x)
             return y, (carry, values)
 
-        probes = _axis(taps.probes(), leading, 0)
         x = x.astype(out_dtype(params, x))
-        y, (carry, values) = lax.scan(layer, x, (params, _axis(carry, batch_axes, 0), probes), self.layers)
-        taps.put(_axis(values, 0, leading))
+        with taps.scope("layer"):
+            probes = _axis(taps.probes(), leading, 0)
+            y, (carry, values) = lax.scan(layer, x, (params, _axis(carry, batch_axes, 0), probes), self.layers)
+            taps.put(_axis(values, 0, leading))
         return _axis(carry, 0, batch_axes), y
 
 
@@ -93,7 +94,7 @@ def repeat(cell: Cell, layers: int) -> Repeat:
     """`layers` copies of a cell one after another, for a cell that gives as many features as it gets.
 
     It computes what `stack` of as many cells does, but compiles one layer instead of all: for deep networks.
-    Values in a trace are `[B, T, L, ...]`.
+    Values in a trace are `[B, T, L, ...]`, under the path "layer/".
 
     Raises:
         ArgumentError, ArgumentTypeError: not a cell, or not a whole number of layers above 0.

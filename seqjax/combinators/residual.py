@@ -1,12 +1,13 @@
 """A path around a cell."""
 
+import contextlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from seqjax import taps
-from seqjax.cell import Cell, Params
+from seqjax.cell import Cell, Params, check_causal
 from seqjax.combinators.stack import gives_pair
 from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
@@ -37,13 +38,20 @@ class Residual(Wrapper):
 
     def step(self, params: Params, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
         """x + y."""
-        carry, y = super().step(params, carry, x)
+        check_causal(self)
+        with self._scope():
+            carry, y = taps.step(self.cell, params, carry, x)
         return carry, taps.tap("sum", x.astype(y.dtype) + y)
 
     def sequence(self, params: Params, carry: Any, xs: jax.Array, plan: Plan = Plan()) -> tuple[Any, jax.Array]:
         """xs + ys."""
-        carry, ys = super().sequence(params, carry, xs, plan)
+        with self._scope():
+            carry, ys = super().sequence(params, carry, xs, plan)
         return carry, taps.tap("sum", xs.astype(ys.dtype) + ys)
+
+    def _scope(self) -> Any:
+        """A path around a path: the inner one's sum has another name."""
+        return taps.scope("cell") if isinstance(self.cell, Residual) else contextlib.nullcontext()
 
 
 def residual(cell: Cell) -> Residual:

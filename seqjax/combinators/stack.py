@@ -1,5 +1,6 @@
 """Cells one after another."""
 
+import keyword
 from typing import Any
 
 import jax
@@ -26,6 +27,11 @@ class Stack(Cell):
             raise ArgumentError("stack() needs at least one cell, as in stack(LSTM(64), Dense(10))")
         for cell in self.cells:
             check_cell_type("stack", cell)
+        if self.names and len(self.names) != len(self.cells):
+            raise ArgumentError(f"stack: there are {len(self.cells)} cells, but {len(self.names)} names: {self.names}")
+        for name in self.names:
+            if not name.isidentifier() or keyword.iskeyword(name) or self.names.count(name) > 1:
+                raise ArgumentError(f"stack: {name!r} is no name for a part; it must be a word, and used once")
         for before, cell in zip(self.cells, self.cells[1:]):
             if gives_pair(before):
                 raise ArgumentError(f"{before!r} gives a pair, which no later cell of a stack can take")

@@ -18,6 +18,7 @@ from seqjax.diagnostics.scaled import Scaled, log_norm, normal
 from seqjax.diagnostics.walk import walk
 from seqjax.diagnostics.way import Report, Way
 from seqjax.errors import ArgumentError
+from seqjax.plan import harmless
 
 OUTPUTS = ("last", "all")
 
@@ -33,8 +34,9 @@ class GradientFlow(NamedTuple):
     parts: the same for each part of the carry alone, `[B, T]` from k = 1, by name ("c", "h", "[1].h"; "" for a lone
         one). For a cell that is read backwards it is the carry that enters step T - k + 1 from its right.
     parameters: the norm of the gradient of the mean of L over the batch in the cell's parameters, one number.
-    layers: `[B, T]` by step t = 1 ... T, the whole derivative dL/dv_t in each value that a trace sees, by its path:
-        states ("0/h"), gates ("0/f") and outputs ("0/y") of every layer and direction.
+    layers: `[B, T]` by step t = 1 ... T, the whole derivative dL/dv_t in each value that a cell taps, and in each
+        layer's output, by path: states ("0/h"), gates ("0/f") and outputs ("0/y") of every layer and direction. Paths
+        are those of `seqjax.trace`; the layers of `repeat` have one each ("0/layer/2/h").
     inputs: `[B, T]` by step, the norm of dL/dx_t; None where inputs are token ids.
     """
 
@@ -61,14 +63,15 @@ def gradient_flow(
     lambda_(t-1) = J_t^T (lambda_t + what the loss and the layers above ask of step t), with J_t the Jacobian of
     `cell.step`, layer by layer from the last to the first; examples are independent.
 
-    Cost: two runs forwards and one backwards, step by step; memory for sqrt(T) carries a layer, and for the outputs
+    Cost: three runs forwards and one backwards, step by step; memory for sqrt(T) carries a layer, and for the outputs
     of all layers.
 
     Args:
         cell: any cell or stack, also with layers that read both directions.
         params, xs, carry, mask: as in `seqjax.scan`, with one batch axis, xs `[B, T, D]`. Pad on the left
             (mask False) to measure many lengths with one compilation.
-        loss: L of each row, `[B]`: of the last real output `[B, F]`, or of all of them `[B, T, F]`.
+        loss: L of each row, `[B]`: of the last real output `[B, F]`, or of all of them `[B, T, F]`. What it reads
+            besides (targets, a readout) is taken anew at each call.
         outputs: which of the two, "last" or "all". Unreal outputs are zero.
 
     Raises:
@@ -83,30 +86,32 @@ def gradient_flow(
             f"gradient_flow: xs must have one batch axis and at least one step, found batch {shape.batch} "
             f"and {shape.length} steps. A single sequence? Pass xs[None]"
         )
-    run = _flow if call.is_inline() else _compiled
-    return run(cell, loss, outputs, params, xs, call.carry, call.marks)
+    inline = call.is_inline()
+    ys = (driver.run if inline else driver.compiled)(*call)[1]
+    # The loss is called here, and not within a program that is kept: what it reads may be something else next time.
+    losses, seed = _seed(loss, outputs, shape.leaves_time_first(ys), _real(call.marks, shape))
+    return (_flow if inline else _compiled)(cell, outputs, params, xs, call.carry, call.marks, losses, seed)
+
+
+def _real(marks: driver.Marks, shape: checks.Shape) -> jax.Array:
+    mask = driver.real_steps(marks, shape)
+    return jnp.ones((shape.length, *shape.batch), bool) if mask is None else jnp.asarray(mask)
 
 
 def _flow(
-    cell: Cell, loss: Callable, outputs: str, params: Params, xs: Any, carry: Any, marks: driver.Marks
+    cell: Cell, outputs: str, params: Params, xs: Any, carry: Any, marks: driver.Marks, losses: Any, seed: Scaled
 ) -> GradientFlow:
     shape = checks.sequence_shape(cell, xs, False)
-    mask = driver.real_steps(marks, shape)
-    real = jnp.ones((shape.length, *shape.batch), bool) if mask is None else jnp.asarray(mask)
-    fresh = carry is None
+    real, fresh, report = _real(marks, shape), carry is None, Report()
     if fresh:
         carry = initial_carry(cell, params, shape.batch, in_features=shape.width)
-    report = Report()
-    ys, back = walk(cell, params, carry, driver.harmless(shape.leaves_time_first(xs), mask), Way(real, fresh, report))
-    losses, seed = _seed(loss, outputs, ys, real)
+    xs = harmless(shape.leaves_time_first(xs), driver.real_steps(marks, shape), False)
+    _, back = walk(cell, params, carry, xs, Way(real, fresh, report))
     begun = back(seed)
     parts = {name: logs[::-1].T for name, logs in report.states.items()}
-    start = log_norm(jax.tree.map(lambda a: a[-1], seed.tree), seed.exponent[-1])
-    if outputs == "last":
-        start = jnp.max(log_norm(*seed), axis=0)  # what arrives at the last real output, wherever that is
     return GradientFlow(
         loss=losses,
-        joint=jnp.concatenate([start[:, None], _together(list(parts.values()), real)], axis=1),
+        joint=jnp.concatenate([_start(outputs, seed, real)[:, None], _together(list(parts.values()), real)], axis=1),
         parts=parts,
         parameters=_together([logs[None] for logs in report.parameters], None)[0] - math.log(shape.batch[0]),
         layers={name: logs.T for name, logs in report.totals.items()},
@@ -114,16 +119,21 @@ def _flow(
     )
 
 
-_compiled = jax.jit(_flow, static_argnums=(0, 1, 2))
+_compiled = jax.jit(_flow, static_argnums=(0, 1))
+
+
+def _start(outputs: str, seed: Scaled, real: jax.Array) -> jax.Array:
+    """What arrives at the last output; with outputs="last" that is the last real one, wherever it is."""
+    arriving = log_norm(*seed)
+    return jnp.max(arriving, axis=0) if outputs == "last" else jnp.where(real[-1], arriving[-1], jnp.nan)
 
 
 def _seed(loss: Callable, outputs: str, ys: Any, real: Any) -> tuple[jax.Array, Scaled]:
-    """L of each row, and its cotangents of ys `[T, B, F]`."""
+    """L of each row, and its cotangents of ys `[T, B, F]`, which are zero in unreal steps."""
 
     def of(ys: Any) -> Any:
-        ys = driver.clean(ys, real)
         if outputs == "all":
-            return loss(jax.tree.map(lambda y: jnp.moveaxis(y, 0, 1), ys))
+            return loss(jax.tree.map(lambda y: jnp.moveaxis(y, 0, 1), driver.clean(ys, real)))
         return loss(jax.tree.map(lambda y: jnp.sum(y, axis=0), driver.clean(ys, _last(real))))
 
     losses, pull = jax.vjp(of, ys)

@@ -59,12 +59,11 @@ class _Steps(NamedTuple):
         return zero_probes(seen)
 
     def gradient(self, befores: Any, xs: Any, real: Any, arriving: Scaled) -> Scaled:
-        """That of the parameters, for all steps of a segment at once."""
-        own, join = split_inexact(self.params)
+        """That of the parameters and of what is held, for all steps of a segment at once."""
+        own, join = split_inexact((self.params, self.held))
 
         def steps(own: Any) -> Any:
-            params = join(own)
-            after, ys = jax.vmap(_Steps(self.cell, params, self.held).advance)(befores, xs)
+            after, ys = jax.vmap(_Steps(self.cell, *join(own)).advance)(befores, xs)
             return [split_inexact(after)[0], ys]
 
         leaves, structure = jax.tree.flatten(arriving.tree)
@@ -98,8 +97,8 @@ def walk_steps(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tup
 
     within = (jnp.arange(count * size) < length).reshape(count, size, *(1,) * (way.real.ndim - 1))
     real = cut(jnp.asarray(way.real)) & within
-    inputs = cut(xs), real
-    _, (starts, ys) = lax.scan(lambda carry, i: _forward(steps, carry, i), moving(carry), inputs)
+    inputs, begin = (cut(xs), real), moving(carry)
+    _, (starts, ys) = lax.scan(lambda carry, i: _forward(steps, carry, begin, i), begin, inputs)
 
     def back(arriving: Scaled) -> Scaled:
         probes = steps.probes(moving(carry), jax.tree.map(lambda x: x[0], xs))
@@ -109,7 +108,7 @@ def walk_steps(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tup
 
             def run(state: Any) -> Any:
                 ct, grads = state
-                befores = _befores(steps, start, (xs, real))
+                befores = _befores(steps, start, begin, (xs, real))
                 body = lambda ct, inputs: _pull(steps, probes, ct, inputs)
                 ct, found = lax.scan(body, ct, (befores, xs, real, arriving), reverse=True)
                 grads = add([grads, steps.gradient(befores, xs, real, found.arriving)])
@@ -128,7 +127,7 @@ def walk_steps(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tup
 
 def _run_back(steps: _Steps, carry: Any, segment: Any, inputs: Any) -> Any:
     states = split_inexact(moving(carry))[0]
-    zeros = jax.tree.map(jnp.zeros_like, (states, split_inexact(steps.params)[0]))
+    zeros = jax.tree.map(jnp.zeros_like, (states, split_inexact((steps.params, steps.held))[0]))
     rows = inputs[2].shape[2:]
     none = Scaled(zeros[0], jnp.full(rows, LOWEST, jnp.int32)), Scaled(zeros[1], jnp.asarray(LOWEST, jnp.int32))
     (ct, grads), found = lax.scan(segment, none, inputs, reverse=True)
@@ -146,30 +145,33 @@ def _report(way: Way, cell: Cell, params: Params, carry: Any, ct: Scaled, grads:
         way.report.states[name.lstrip(".")] = way.where_real(part)
     for name, logs in totals.items():
         way.note_total(name, logs)
+    count = len(split_inexact(params)[0])
+    own, held = Scaled(grads.tree[:count], grads.exponent), Scaled(grads.tree[count:], grads.exponent)
     if way.fresh:
-        grads = add([grads, _through_start(cell, params, ct, xs)])
-    way.note_parameters(grads)
+        own = add([own, _through_start(cell, params, ct, held, xs)])
+    way.note_parameters(own)
 
 
-def _through_start(cell: Cell, params: Params, ct: Scaled, xs: Any) -> Scaled:
-    """The gradient that reaches parameters through the initial carry, as a learned one."""
+def _through_start(cell: Cell, params: Params, ct: Scaled, held: Scaled, xs: Any) -> Scaled:
+    """The gradient that reaches parameters through the initial carry, as a learned one or a memory made of them."""
     own, join = split_inexact(params)
     width = xs.shape[-1] if hasattr(xs, "shape") else None
 
     def start(own: Any) -> Any:
-        return split_inexact(moving(initial_carry(cell, join(own), ct.exponent.shape, in_features=width)))[0]
+        carry = initial_carry(cell, join(own), ct.exponent.shape, in_features=width)
+        return [split_inexact(moving(carry))[0], split_inexact(held_of(carry))[0]]
 
-    weighted, top = weigh(ct.tree, ct.exponent, True)
+    both = align([Scaled(*weigh(ct.tree, ct.exponent, True)), held])
     begun, pull = jax.vjp(start, own)
-    return normal(pull(cast_like(weighted, begun))[0], top)
+    return normal(pull(cast_like(both.tree, begun))[0], both.exponent)
 
 
-def _forward(steps: _Steps, carry: Any, inputs: Any) -> tuple[Any, Any]:
+def _forward(steps: _Steps, carry: Any, begin: Any, inputs: Any) -> tuple[Any, Any]:
     """A segment forwards: the last carry, then the first one and ys."""
 
     def body(carry: Any, inputs: Any) -> Any:
         x, real = inputs
-        after, y = steps.advance(carry, x)
+        after, y = steps.advance(select(real, carry, begin), x)
         return select(real, after, carry), y
 
     def run(carry: Any) -> Any:
@@ -188,12 +190,13 @@ def _unless_unreal(run: Any, state: Any, rest: Any, real: Any) -> Any:
     return lax.cond(jnp.any(real), run, skip, state)
 
 
-def _befores(steps: _Steps, carry: Any, inputs: Any) -> Any:
-    """The carry before each step of a segment."""
+def _befores(steps: _Steps, carry: Any, begin: Any, inputs: Any) -> Any:
+    """The carry that each step of a segment reads; unreal ones `begin` (see `plan.harmless`)."""
 
     def body(carry: Any, inputs: Any) -> Any:
         x, real = inputs
-        return select(real, steps.advance(carry, x)[0], carry), carry
+        read = select(real, carry, begin)
+        return select(real, steps.advance(read, x)[0], carry), read
 
     return lax.scan(body, carry, inputs)[1]
 

@@ -19,19 +19,23 @@ import jax
 import jax.numpy as jnp
 
 from seqjax import taps
-from seqjax.cell import Cell, Params
+from seqjax.cell import Cell, Params, initial_carry
 from seqjax.combinators import Bidirectional, Repeat, Residual, Stack
 from seqjax.combinators.bidirectional import MERGES
 from seqjax.diagnostics.scaled import LOWEST, Scaled, add, log_norm, normal, times
 from seqjax.diagnostics.steps import walk_steps
 from seqjax.diagnostics.way import Back, Way, weigh, zero_probes
 from seqjax.held import moving
+from seqjax.plan import harmless
 from seqjax.trees import split_inexact
+from seqjax.wrapper import Wrapper
 
 
 def walk(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tuple[Any, Back]:
     """The outputs `[T, B, ...]` of a cell, and the function from their cotangents to those of `xs`."""
     rule = _RULES.get(type(cell))  # of this very type: a subclass may compute something else
+    if rule is None and _passes_on(cell):
+        return walk(cell.cell, params, carry, xs, way)  # type: ignore[attr-defined]
     if rule is None:
         states = split_inexact(moving(carry))[0]
         rule = walk_steps if states and cell.causal else _walk_at_once
@@ -43,6 +47,13 @@ def walk(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tuple[Any
         return back(arriving)
 
     return ys, noted
+
+
+def _passes_on(cell: Cell) -> bool:
+    """Whether a wrapper computes what the cell within does, as one that only draws other parameters."""
+    return isinstance(cell, Wrapper) and all(
+        getattr(type(cell), name) is getattr(Wrapper, name) for name in ("step", "sequence", "initial_carry", "causal")
+    )
 
 
 def _walk_stack(cell: Stack, params: Params, carry: Any, xs: Any, way: Way) -> tuple[Any, Back]:
@@ -59,13 +70,14 @@ def _walk_repeat(cell: Repeat, params: Params, carry: Any, xs: Any, way: Way) ->
     backs = []
     for i in range(cell.layers):
         own = jax.tree.map(lambda p: p[i], params)
-        xs, back = walk(cell.cell, own, jax.tree.map(lambda c: c[:, i], carry), xs, way.into(str(i), f"[{i}]"))
+        place = way.into(f"layer/{i}", f"[{i}]")
+        xs, back = walk(cell.cell, own, jax.tree.map(lambda c: c[:, i], carry), xs, place)
         backs.append(back)
     return xs, lambda arriving: functools.reduce(lambda ct, back: back(ct), reversed(backs), arriving)
 
 
 def _walk_residual(cell: Residual, params: Params, carry: Any, xs: Any, way: Way) -> tuple[Any, Back]:
-    ys, back = walk(cell.cell, params, carry, xs, way)
+    ys, back = walk(cell.cell, params, carry, xs, way.into("cell", "") if isinstance(cell.cell, Residual) else way)
     around = lambda ct: Scaled(ct.tree.astype(xs.dtype), ct.exponent)
     return xs.astype(ys.dtype) + ys, lambda arriving: add([back(arriving), around(arriving)])
 
@@ -74,7 +86,7 @@ def _walk_bidirectional(cell: Bidirectional, params: Params, carry: Any, xs: Any
     ahead = way.into("forward", ".forward")
     behind = way.into("backward", ".backward", reverse=not way.reverse)
     fs, pull_f = walk(cell.cell, params["forward"], carry.forward, xs, ahead)
-    bs, pull_b = walk(cell.cell, params["backward"], carry.backward, xs, behind)
+    bs, pull_b = walk(cell.cell, params["backward"], carry.backward, harmless(xs, way.real, behind.reverse), behind)
     ys, split = jax.vjp(MERGES[cell.merge], fs, bs)
 
     def back(arriving: Scaled) -> Scaled:
@@ -92,6 +104,10 @@ _RULES: dict[type, Any] = {
 }
 
 
+def _width(xs: Any) -> Any:
+    return xs.shape[-1] if hasattr(xs, "shape") else None
+
+
 def _walk_at_once(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tuple[Any, Back]:
     """All steps at once; steps that see each other must then be at one scale."""
     moved, rebuild = split_inexact(xs)
@@ -99,7 +115,10 @@ def _walk_at_once(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> 
 
     def run(own: Any, moved: Any, probes: Any) -> tuple[Any, Any]:
         with taps.recording(probes, {}) as record:
-            ys = cell.sequence(join(own), carry, rebuild(moved), way.plan)[1]
+            start = carry
+            if way.fresh:
+                start = initial_carry(cell, join(own), way.real.shape[1:], in_features=_width(xs))
+            ys = cell.sequence(join(own), start, rebuild(moved), way.plan)[1]
         return ys, record.values
 
     probes = zero_probes(lambda probes: run(own, moved, probes)[1])

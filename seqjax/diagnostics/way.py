@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax.diagnostics.scaled import LOWEST, Scaled, log_norm, times
+from seqjax.errors import ArgumentError
 from seqjax.plan import Plan
 from seqjax.trees import is_inexact
 
@@ -55,8 +56,15 @@ class Way:
             self.note_total(name, log_norm(ct, exponent))
 
     def note_total(self, name: str, logs: Any) -> None:
-        """Note log norms `[T, B]`."""
-        self.report.totals[self.taps + name] = self.where_real(logs)
+        """Note log norms `[T, B]`.
+
+        Raises:
+            ArgumentError: there are some of this name.
+        """
+        path = self.taps + name
+        if path in self.report.totals:
+            raise ArgumentError(f"two parts of a cell both have the path {path!r}; run each in a `seqjax.taps.scope`")
+        self.report.totals[path] = self.where_real(logs)
 
     def note_parameters(self, gradient: Scaled) -> None:
         """Note the gradient of a set of parameters, with one exponent."""

@@ -21,6 +21,8 @@ LAWS = (
     time_laws.padded_equals_cut,
     time_laws.batch_rows_do_not_touch,
     time_laws.rows_may_be_moved,
+    time_laws.lengths_are_a_mask,
+    time_laws.any_batch_axes,
     time_laws.outputs_do_not_see_the_future,
     time_laws.reverse_is_the_flip,
     protocol_laws.a_fresh_carry_need_not_be_given,

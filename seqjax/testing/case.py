@@ -13,7 +13,7 @@ from seqjax.cell import Cell, initial_carry
 from seqjax.errors import SeqjaxError
 from seqjax.gradient import LONGEST
 from seqjax.scan import scan
-from seqjax.trees import split_inexact
+from seqjax.trees import is_inexact, split_inexact
 
 SHORT, LONG = 4, 2 * LONGEST + 3  # LONG: several chunks and a rest
 ROWS = 8  # of the largest batch that the laws ask for
@@ -49,7 +49,8 @@ class Case:
             params = self.cell.init(jax.random.key(self.seed), self.in_features)
             leaves, tree = jax.tree.flatten(params)
             keys = jax.random.split(jax.random.key(self.seed + 1), max(1, len(leaves)))
-            moved = [p + 0.1 * jax.random.normal(k, p.shape, _widest(p.dtype)) for p, k in zip(leaves, keys)]
+            noise = lambda p, k: 0.1 * jax.random.normal(k, p.shape, _widest(p.dtype))
+            moved = [p + noise(p, k) if is_inexact(p) else p for p, k in zip(leaves, keys)]
             return jax.tree.unflatten(tree, moved)
 
         return jax.jit(draw)()

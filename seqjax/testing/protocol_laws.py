@@ -43,6 +43,10 @@ def a_fresh_carry_need_not_be_given(case: Case) -> str | None:
     args = case.params, (), case.xs(3, SHORT)
     found, want = (jax.jit(lambda *a, f=f: outcome(f, *a))(*args) for f in (none, given))
     same("no carry given", found, want, 1e-12)
+    start = case.begin(case.params, (3,))
+    for options in ({"mask": GAPS, "resets": RESETS}, {"reverse": True, "checkpoint": 3}):
+        found, want = (case.run(case.params, carry, args[2], **options) for carry in (None, start))
+        same(f"no carry given, {', '.join(options)}", found, want, 1e-12)
     return None
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax.errors import NotCausalError
+from seqjax.held import held_of, moving, whole
 from seqjax.testing.case import SHORT, Case, LawError, outcome, same
 from seqjax.trees import is_inexact
 
@@ -55,11 +56,12 @@ def _fold(case: Case, params: Any, carry: Any, xs: Any, mask: Any, starts: Any) 
     ys = []
     for t in range(SHORT):
         real = mask[:, t]
-        carry = where(real & starts[:, t], case.cell.restart(params, carry, real.shape), carry)
+        fresh = moving(case.cell.restart(params, carry, real.shape))
+        carry = whole(where(real & starts[:, t], fresh, moving(carry)), held_of(carry))
         x = jax.tree.map(lambda x: x[:, t], xs)
         x = where(real, x, jax.tree.map(lambda x: jax.lax.stop_gradient(x[np.arange(3), first]), xs))
         after, y = case.cell.step(params, carry, x)
-        carry = where(real, after, carry)
+        carry = whole(where(real, moving(after), moving(carry)), held_of(after))
         ys.append(where(real, y, jax.tree.map(jnp.zeros_like, y)))
     return carry, jax.tree.map(lambda *y: jnp.stack(y, axis=1), *ys)
 
@@ -133,6 +135,26 @@ def batch_rows_do_not_touch(case: Case) -> str | None:
     return None
 
 
+def lengths_are_a_mask(case: Case) -> None:
+    """A cell that is told the lengths does what it does for the mask that they make."""
+    lengths = np.array([SHORT, 0, 2])
+    xs, carry = case.xs(3, SHORT), case.carry(3)
+    by_mask, _ = case.masked(case.params, carry, xs, np.arange(SHORT) < lengths[:, None])
+    same("lengths", case.run(case.params, carry, xs, lengths=lengths), by_mask, 1e-12)
+
+
+def any_batch_axes(case: Case) -> None:
+    """Two batch axes, none, and `vmap` over data: all are the rows of one batch."""
+    xs, carry = case.xs(6, SHORT), case.carry(6)
+    want = case.run(case.params, carry, xs)
+    cut = lambda tree: jax.tree.map(lambda a: a.reshape(2, 3, *a.shape[1:]), tree)
+    same("two batch axes", case.run(case.params, cut(carry), cut(xs)), cut(want), 1e-12)
+    row = lambda tree: jax.tree.map(lambda a: a[4], tree)
+    same("no batch axis", case.run(case.params, row(carry), row(xs)), row(want), 1e-12)
+    alone = jax.vmap(lambda carry, x: case.run(case.params, carry, x))
+    same("vmap over data", alone(carry, xs), want, 1e-12)
+
+
 def rows_may_be_moved(case: Case) -> None:
     """Permute, then run = run, then permute: carries and outputs."""
     order = np.array([2, 0, 1])
@@ -159,9 +181,10 @@ def outputs_do_not_see_the_future(case: Case) -> str | None:
     """By the Jacobian; for whole-number inputs by changing the later ones."""
     xs, carry = case.xs(SHORT), case.carry()
     ys_of = jax.jit(lambda x: case.run(case.params, carry, x)[1])
+    smooth = all(map(is_inexact, [*jax.tree.leaves(xs), *jax.tree.leaves(jax.eval_shape(ys_of, xs))]))
     if not case.cell.causal:
         return "not tried: reads both directions"
-    if all(map(is_inexact, jax.tree.leaves(xs))):
+    if smooth:
         for block in jax.tree.leaves(jax.jit(jax.jacrev(ys_of))(xs)):
             future = np.triu(np.ones((SHORT, SHORT), bool), 1)
             sizes = np.abs(np.asarray(block)).reshape(SHORT, -1, SHORT, block.size // SHORT**2)
