@@ -97,9 +97,8 @@ def arrays(name: str, tree: Any) -> Any:
                 f"{name} must hold arrays, found {type(leaf).__name__} {leaf!r}. "
                 "A list of sequences? Pad them into one array and pass lengths="
             )
-        if leaf.dtype.name in ("longdouble", "float128", "clongdouble", "complex256") or not getattr(
-            leaf.dtype, "isnative", True
-        ):
+        odd = leaf.dtype.name in ("longdouble", "float128", "clongdouble", "complex256")
+        if odd or not getattr(leaf.dtype, "isnative", True):  # the other order of bytes
             raise ArgumentTypeError(
                 f"{name} has dtype {leaf.dtype!r}, which JAX lacks. Convert it: .astype(np.float32)"
             )

@@ -12,7 +12,7 @@ from seqjax.cell import Cell
 from seqjax.held import moving
 from seqjax.scan import scan
 from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
-from seqjax.trees import cast_floats, is_inexact, out_dtype, real_dtype
+from seqjax.trees import cast_floats, is_inexact, out_dtype, real_dtype, split_inexact
 
 
 def deferred_is_autodiff(case: Case) -> None:
@@ -49,7 +49,7 @@ def all_orders_and_modes(case: Case) -> None:
 
 def vmap_over_params(case: Case) -> str | None:
     """Two sets of parameters at once are each alone."""
-    two = jax.tree.map(lambda p: jnp.stack([p, 1.1 * p]), case.params)
+    two = jax.tree.map(lambda p: jnp.stack([p, 1.1 * p if is_inexact(p) else p]), case.params)
     rest = case.carry(3), case.xs(3, SHORT), np.ones((3, SHORT), bool)
     if not jax.tree.leaves(two):
         return "not tried: there are no parameters"
@@ -66,9 +66,11 @@ def devices(case: Case) -> str | None:
         return "not tried: fewer than 8 devices (XLA_FLAGS=--xla_force_host_platform_device_count=8)"
     lengths = np.arange(8) % (SHORT + 1)
     carry = case.carry(8) if case.cell.asks else None
-    args = case.params, carry, case.xs(8, SHORT), lengths
+    moved, rebuild = split_inexact(case.params)
+    args = moved, carry, case.xs(8, SHORT), lengths
 
-    def score(params: Any, carry: Any, xs: Any, lengths: Any) -> jax.Array:
+    def score(moved: Any, carry: Any, xs: Any, lengths: Any) -> jax.Array:
+        params = rebuild(moved)
         return jnp.sum(jnp.stack([jnp.sum(jnp.sin(y)) for y in jax.tree.leaves(
             case.run(params, carry, xs, lengths=lengths)[1])]))  # fmt: skip
 
