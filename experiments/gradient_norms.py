@@ -113,7 +113,7 @@ def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple
         if cell.feature_axes != 1 or "key" in cell.asks:
             raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
     if config.layered:
-        check_layered(sj.cell_from_text(config.layered), source)
+        check_layered(config.layered, source)
     if not cells:
         raise sj.ArgumentError("cell: give at least one, such as LSTM(64)")
     for name in ("batch", "train_length", "learning_rate"):

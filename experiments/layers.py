@@ -34,20 +34,24 @@ PHASES = ("before", "after")
 KEPT = ("model", "path", "layer", "read", "is_state", "phase", "steps", "loss_nats", "half_life_steps")
 
 
-def check_layered(cell: sj.Cell, source: Source) -> None:
+def check_layered(text: str, source: Source) -> None:
     """Refuse a model whose layers cannot be measured.
 
     Raises:
-        ArgumentError: no vectors as input, random numbers, no state, or parts that do not fit together.
+        ArgumentError: no cell, no vectors as input, random numbers, no state, or parts that do not fit together.
     """
-    if cell.feature_axes != 1 or cell.asks & {"key", "memory"}:
-        raise sj.ArgumentError(f"layered: {cell!r} must take vectors, and need neither random numbers nor a memory")
-    model: Any = model_of(cell, source)
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), width(source)))
-    own = params[str(len(model.cells) - 2)]
-    features = width(source) or model.cells[0].out_features
-    if not jax.tree.leaves(jax.eval_shape(lambda p: initial_carry(cell, p, (1,), in_features=features), own)):
-        raise sj.ArgumentError(f"layered: {cell!r} has no state, so no gradient flows from step to step")
+    try:
+        cell = sj.cell_from_text(text)
+        if cell.feature_axes != 1 or cell.asks & {"key", "memory"}:
+            raise sj.ArgumentError(f"{cell!r} must take vectors, and need neither random numbers nor a memory")
+        model: Any = model_of(cell, source)
+        params = jax.eval_shape(lambda: model.init(jax.random.key(0), width(source)))
+        own = params[str(len(model.cells) - 2)]
+        features = width(source) or model.cells[0].out_features
+        if not jax.tree.leaves(jax.eval_shape(lambda p: initial_carry(cell, p, (1,), in_features=features), own)):
+            raise sj.ArgumentError(f"{cell!r} has no state, so no gradient flows from step to step")
+    except sj.ArgumentError as error:
+        raise sj.ArgumentError(f"layered: {error}") from error
 
 
 def study_layers(cell: sj.Cell, source: Source, config: "Config", folder: Path) -> Rows:

@@ -75,7 +75,8 @@ def _heat_map(axis: Any, rows: list[np.ndarray], low: float, high: float) -> Any
 
 def _curves(axis: Any, rows: dict[str, np.ndarray]) -> None:
     for i, (name, logs) in enumerate(rows.items()):
-        axis.plot(np.arange(len(logs)), logs[::-1], **_line(i), label=name)
+        lone = {"marker": "o", "ms": 3} if np.isfinite(logs).sum() == 1 else {}  # a line would not show it
+        axis.plot(np.arange(len(logs)), logs[::-1], **_line(i), **lone, label=name)
     axis.set_xlabel("steps back from the loss", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.25)
