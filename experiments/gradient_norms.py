@@ -11,7 +11,6 @@ Cells are compared at equal width, then with widths changed so that each has as 
 
 import dataclasses
 import functools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +23,13 @@ import optax
 import seqjax as sj
 from experiments import sources
 from experiments.common import Rows, Run, command, table
+from experiments.flows import LOG10, Windows, fit, flow, fresh_params, last_target, model_of, powers
+from experiments.layers import check_layered, layer_figures, layer_reading, layer_rows, layer_table, study_layers
 from experiments.report import exploding_rows, figures, flow_rows, reading
 from experiments.training import matched, sizes
-from seqjax import losses, train
-from seqjax.diagnostics import GradientFlow, gradient_flow, half_life, log_mean
+from seqjax.diagnostics import GradientFlow, half_life, log_mean
 from seqjax.initializers import orthogonal
 
-LOG10 = math.log(10)
 EXPLODING_RATE, EXPLODING_LENGTH = 0.5, 200
 
 
@@ -56,6 +55,8 @@ class Config:
     """Of Adam"""
     exploding_scale: float = 2.0
     """Recurrent scale of the exploding RNN; 0 leaves that part out"""
+    layered: str = "stack(RNN(32), LSTM(32), GRU(32))"
+    """A model to look into layer by layer, of any cells; "" leaves that part out"""
     seed: int = 0
     """Of parameters and batches"""
 
@@ -66,20 +67,38 @@ def main(config: Config) -> dict[str, Any]:
     source = sources.load(config.data)
     config = dataclasses.replace(config, lengths=check(config, cells, source))
     run = Run("gradient_norms", config)
-    jobs: Any = {repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)}
-    if config.exploding_scale and config.train_steps:
-        jobs["exploding"] = functools.partial(explode, source, config)
-    run.work(jobs, at_once=2)  # as compiling leaves a core idle
+    run.work(jobs(config, cells, source), at_once=2)  # as compiling leaves a core idle
     rows = [{"group": group} | row for group, cell in plan(config, cells) for row in run.units[repr(cell)]]
     rows += run.units.get("exploding", [])
-    summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows)}
-    print(table(summary["flow"]), reading(rows), sep="\n\n")
-    if summary["exploding"]:
-        print("", table(summary["exploding"]), sep="\n")
-    for path in run.plots() or run.plot(figures(rows, source.name)):
+    layers = run.units.get("layers", [])
+    summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows), "layers": layer_rows(layers)}
+    print(*words(rows, summary), sep="\n\n")
+    drawn = {} if run.was_done else figures(rows, source.name) | layer_figures(layers, source.name)
+    for path in run.plots() or run.plot(drawn):
         print(f"figure: {path}")
     run.finish(summary)
     return summary
+
+
+def jobs(config: Config, cells: list[sj.Cell], source: sources.Source) -> dict[str, Any]:
+    """The units of the run: what measures each cell, the exploding RNN, and the layers of the layered model."""
+    found: dict[str, Any] = {}
+    if config.layered:
+        found["layers"] = functools.partial(study_layers, sj.cell_from_text(config.layered), source, config)
+    found |= {repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)}
+    if config.exploding_scale and config.train_steps:
+        found["exploding"] = functools.partial(explode, source, config)
+    return found
+
+
+def words(rows: Rows, summary: dict[str, Any]) -> list[str]:
+    """All tables, each with its reading."""
+    said = [table(summary["flow"]), reading(rows)]
+    if summary["exploding"]:
+        said.append(table(summary["exploding"]))
+    if summary["layers"]:
+        said += [table(layer_table(summary["layers"])), layer_reading(summary["layers"])]
+    return said
 
 
 def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple[int, ...]:
@@ -93,6 +112,8 @@ def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple
             raise sj.ArgumentError(f"cell: {cell!r} reads both directions, so no gradient flows back step by step")
         if cell.feature_axes != 1 or "key" in cell.asks:
             raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
+    if config.layered:
+        check_layered(config.layered, source)
     if not cells:
         raise sj.ArgumentError("cell: give at least one, such as LSTM(64)")
     for name in ("batch", "train_length", "learning_rate"):
@@ -131,52 +152,31 @@ def count(cell: sj.Cell, in_features: int = 32) -> int:
 def study(cell: sj.Cell, source: sources.Source, config: Config, folder: Path) -> Rows:
     """Rows of one cell: every length, before and after a short training."""
     model = model_of(cell, source)
-    params = started(model, source, config)
+    params = fresh_params(model, source, config.seed)
     rows = []
     for phase in ("before", "after"):
         if phase == "after":
-            windows = Windows(source, config, config.train_length)
-            params = fitted(model, params, windows, optax.adam(config.learning_rate), config, None).params
+            params = fit(model, params, windows(source, config), optax.adam(config.learning_rate)).params
         head = {"cell": repr(cell), "size": count(cell), "phase": phase}
-        rows += [head | row for row in measured(model, source, params, config)]
+        rows += [head | row for row in measure(model, source, params, config)]
     return rows
 
 
-def started(model: sj.Cell, source: sources.Source, config: Config) -> Any:
-    """Fresh parameters."""
-    width = 0 if source.xs is None else int(source.xs.shape[-1])
-    return jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), width)
-
-
-def measured(model: Any, source: sources.Source, params: Any, config: Config) -> Iterator[dict[str, Any]]:
+def measure(model: Any, source: sources.Source, params: Any, config: Config) -> Iterator[dict[str, Any]]:
     """A row for each length, all by one compiled program."""
     for length in config.lengths:
-        result = flow(model, params, *padded(source, length, config))
+        result = flow(model, params, *pad_left(source, length, config))
         yield {"length": length} | statistics(result, length)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def flow(model: Any, params: Any, xs: Any, targets: Any, mask: Any) -> GradientFlow:
-    """The gradient flow through the cell alone, between the front and the readout of the model."""
-    *front, cell, readout = model.cells
-    for i, part in enumerate(front):
-        _, xs = sj.scan(part, params[str(i)], xs, mask=mask)
-    here, last = str(len(front)), params[str(len(front) + 1)]
-
-    def loss(y: jax.Array) -> jax.Array:
-        return losses.cross_entropy(readout.apply(last, y), targets)
-
-    return gradient_flow(cell, params[here], xs, loss, mask=mask)
-
-
-def padded(source: sources.Source, length: int, config: Config) -> tuple[Any, Any, Any]:
+def pad_left(source: sources.Source, length: int, config: Config) -> tuple[Any, Any, Any]:
     """Windows of `length` steps at the right end of the longest: one shape, so one compilation for all."""
     rng = np.random.default_rng((config.seed, length))
     xs, targets = source.windows(rng, config.batch, length)
     longest = max(config.lengths)
     pad = [(0, 0), (longest - length, 0)] + [(0, 0)] * (xs.ndim - 2)
     mask = np.broadcast_to(np.arange(longest) >= longest - length, (config.batch, longest))
-    return np.pad(xs, pad), targets[:, -1] if targets.ndim == 2 else targets, mask
+    return np.pad(xs, pad), last_target(targets), mask
 
 
 def statistics(result: GradientFlow, length: int) -> dict[str, Any]:
@@ -189,62 +189,32 @@ def statistics(result: GradientFlow, length: int) -> dict[str, Any]:
         "loss": float(np.mean(result.loss)),
         "parameters": float(result.parameters) / LOG10,
         "half_life": half_life(mean),
-        "parts": {name: _log10(part) for name, part in parts.items()} if len(parts) > 1 else {},
-    } | {name: _log10(c) for name, c in (("mean", mean), ("median", middle), ("p10", low), ("p90", high))}
+        "parts": {name: powers(part) for name, part in parts.items()} if len(parts) > 1 else {},
+    } | {name: powers(c) for name, c in (("mean", mean), ("median", middle), ("p10", low), ("p90", high))}
 
 
-def _log10(logs: np.ndarray) -> list[float | None]:
-    """None stands for a norm of exactly zero, or one that is not finite."""
-    return [round(float(v) / LOG10, 4) if np.isfinite(v) else None for v in logs]
-
-
-class Windows:
-    """A source of the windows of all training steps, drawn one after the other."""
-
-    def __init__(self, source: sources.Source, config: Config, length: int) -> None:
-        rng = np.random.default_rng((config.seed, 0))
-        self._batches = [source.windows(rng, config.batch, length) for _ in range(config.train_steps)]
-
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of a step."""
-        return self._batches[step]
-
-
-def fitted(model: sj.Cell, params: Any, source: Windows, optimizer: Any, config: Config, clip: Any) -> train.Result:
-    """Train on the windows; loss and gradient norm of every step stand in the history."""
-
-    def loss(params: Any, batch: Any, key: Any) -> train.Mean:
-        xs, targets = batch
-        _, logits = sj.scan(model, params, xs)
-        return train.Mean.of(losses.cross_entropy(logits if targets.ndim == 2 else logits[:, -1], targets))
-
-    options: Any = {"clip": clip, "every": 1, "max_skips": config.train_steps + 1, "progress": False}
-    return train.fit(loss, params, optimizer, source, steps=config.train_steps, key=jax.random.key(0), **options)
+def windows(source: sources.Source, config: Config, length: int | None = None) -> Windows:
+    """Those of the training, of `train_length` steps where no length is given."""
+    return Windows(source, config.train_steps, config.batch, length or config.train_length, config.seed)
 
 
 def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
     """A tanh RNN with a recurrent scale above 1: its gradient flow, and plain SGD with and without clipping."""
     cell = sj.RNN(64, recurrent_init=orthogonal(config.exploding_scale))
     model = model_of(cell, source)
-    params = started(model, source, config)
+    params = fresh_params(model, source, config.seed)
     head = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before"}
-    rows = [head | row for row in measured(model, source, params, config)]
+    rows = [head | row for row in measure(model, source, params, config)]
+    length = min(EXPLODING_LENGTH, source.longest)
     for clip in (None, 1.0):
-        length = min(EXPLODING_LENGTH, source.longest)
-        log = fitted(model, params, Windows(source, config, length), optax.sgd(EXPLODING_RATE), config, clip).history
+        log = fit(model, params, windows(source, config, length), optax.sgd(EXPLODING_RATE), clip).history
         row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
         losses, norms = ([row[name] for row in log] for name in ("loss", "norm"))
         row |= {"first loss": losses[0], "last loss": float(np.mean(losses[-10:]))}
         ordered = np.sort(np.nan_to_num(norms, nan=np.inf, posinf=np.inf))
         row |= {"largest norm": float(ordered[-1]), "median norm": float(ordered[len(ordered) // 2])}
-        rows.append(row | {"losses": losses, "norms": _log10(np.log(norms))})
+        rows.append(row | {"losses": losses, "norms": powers(np.log(norms))})
     return rows
-
-
-def model_of(cell: sj.Cell, source: sources.Source) -> sj.Cell:
-    """Embedding (for text), the cell, and a linear readout."""
-    front = () if source.front is None else (source.front,)
-    return sj.stack(*front, cell, sj.Dense(source.classes))
 
 
 if __name__ == "__main__":

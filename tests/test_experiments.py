@@ -14,10 +14,13 @@ pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra: plot)")
 pytest.importorskip("tqdm", reason="tqdm is not installed (extra: experiments)")
 
+import optax
+
 import seqjax as sj
-from experiments import gradient_norms, sources
+from experiments import flows, gradient_norms, layers, sources
 from experiments.gradient_norms import Config, main
 from experiments.training import matched
+from seqjax import losses
 from tests.test_style import ROOT
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs away. "
@@ -38,6 +41,7 @@ def tiny(text, **changes):
         "batch": 4,
         "train_steps": 2,
         "train_length": 6,
+        "layered": "",
     }
     return Config(**(options | changes))
 
@@ -48,13 +52,14 @@ def folder(tmp_path):
 
 
 def test_run_folder_and_resume(text, tmp_path, capsys, monkeypatch):
-    summary = main(tiny(text))
+    config = tiny(text, layered="stack(RNN(2), LSTM(2))")
+    summary = main(config)
     said = capsys.readouterr().out
     run = folder(tmp_path)
     files = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     plots = {
         f"plots/{name}.{kind}"
-        for name in ("norm_by_distance", "norm_by_length", "exploding")
+        for name in ("norm_by_distance", "norm_by_length", "exploding", "layers")
         for kind in ("png", "svg")
     }
     assert files == {"config.json", "environment.json", "metrics.jsonl", "summary.json", "STATUS", ".lock"} | plots
@@ -62,20 +67,22 @@ def test_run_folder_and_resume(text, tmp_path, capsys, monkeypatch):
     assert json.loads((run / "summary.json").read_text()) == summary
     assert json.loads((run / "config.json").read_text())["cell"] == ["RNN(3)", "LSTM(3)"]
     assert "halves every" in said
+    assert "What becomes of the norm" in said
     # the same command again: the same words, and no work
-    for job in ("study", "explode"):
+    for job in ("study", "explode", "study_layers"):
         monkeypatch.setattr(gradient_norms, job, lambda *_: pytest.fail("work was done again"))
-    assert main(tiny(text)) == summary
+    assert main(config) == summary
     assert capsys.readouterr().out == said
 
 
 def test_a_stopped_run_goes_on(text, tmp_path, monkeypatch):
-    whole = main(tiny(text))
+    config = tiny(text, layered="GRU(2)")
+    whole = main(config)
     metrics = folder(tmp_path) / "metrics.jsonl"
     lines = metrics.read_text().splitlines()
     metrics.write_text("\n".join(lines[: len(lines) // 2]) + '\n{"unit": "half a li')
     (folder(tmp_path) / "STATUS").write_text("running\n")
-    assert main(tiny(text)) == whole
+    assert main(config) == whole
 
 
 def test_another_config_is_another_folder(text, tmp_path):
@@ -124,6 +131,110 @@ def test_equal_parameters():
         assert abs(here - target) <= min(abs(size - target) for size in around)
 
 
+def rows_of(cell, text, **changes):
+    source = sources.load(text)
+    config = tiny(text, **changes)
+    return layers.study_layers(sj.cell_from_text(cell), source, config, None)
+
+
+def test_layer_norms_are_those_of_autodiff(text):
+    """log10 of the mean norm of dL/dv_t, against the gradient in probes that a trace adds to v."""
+    cell = sj.stack(sj.bidirectional(sj.LSTM(2)), sj.GRU(3))
+    source = sources.load(text)
+    model = flows.model_of(cell, source)
+    params = flows.fresh_params(model, source, 0)
+    xs, targets = source.windows(np.random.default_rng((0, layers.LENGTH)), 4, layers.LENGTH)
+    last = targets[:, -1]
+
+    def loss(probes):
+        _, logits, _ = sj.trace(model, params, xs, add={f"1/{path}": probe for path, probe in probes.items()})
+        return losses.cross_entropy(logits[:, -1], last).sum()
+
+    rows = [row for row in rows_of(repr(cell), text) if row["phase"] == "before"]
+    values = sj.trace(model, params, xs)[2]
+    probes = {row["path"]: jax.numpy.zeros_like(values[f"1/{row['path']}"]) for row in rows}
+    gradients = jax.jit(jax.grad(loss))(probes)
+    for row in rows:
+        norms = np.linalg.norm(np.asarray(gradients[row["path"]], np.float64), axis=-1).mean(axis=0)
+        found = np.array([-np.inf if log is None else log for log in row["log10_norms"]])
+        seen = norms > 1e-25  # well above what float32 loses
+        np.testing.assert_allclose(found[seen], np.log10(norms[seen]), atol=1e-3)
+        assert (found[~seen] < -24.9).all()
+
+
+def test_layers_come_in_order(text):
+    cell = "stack(z=bidirectional(LSTM(2)), a=residual(GRU(4)), y=RNN(3))"
+    rows = rows_of(cell, text, train_steps=0)
+    assert [row["path"] for row in rows if row["phase"] == "before"] == [
+        *("z/forward/c", "z/forward/h", "z/forward/y", "z/backward/c", "z/backward/h", "z/backward/y", "z/y"),
+        *("a/h", "a/y", "a/sum", "y/h", "y/y"),
+    ]
+    assert [row["path"] for row in rows if row["is_state"]][::2] == [
+        *("z/forward/c", "z/forward/h", "z/backward/c", "z/backward/h", "a/h", "y/h")
+    ]
+    for before, after in zip(rows[::2], rows[1::2]):
+        assert before["log10_norms"] == after["log10_norms"]  # as there was no training
+        assert (before["half_life_steps"] is None) == ("backward" in before["path"] or before["path"] == "y/y")
+        assert before["read"] == ("backwards" if "backward" in before["path"] else "forwards")
+    assert rows[-1]["log10_norms"][:-1] == [None] * (layers.LENGTH - 1)  # the last output of all but the last step
+
+
+def test_many_layers_come_in_order(text):
+    paths = [row["path"] for row in rows_of("repeat(residual(RNN(32)), 11)", text, train_steps=0) if row["is_state"]]
+    assert paths[::2] == [f"{i}/h" for i in range(11)]
+
+
+@pytest.mark.parametrize("data", ["text", "digits"])
+def test_layers_of_both_directions(text, tmp_path, capsys, data):
+    if data == "digits":
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: experiments)")
+    options = {"cell": ("RNN(2)",), "layered": "stack(bidirectional(LSTM(2)), GRU(2))", "exploding_scale": 0.0}
+    summary = main(tiny(text if data == "text" else "digits", **options))
+    numbers = json.loads((folder(tmp_path) / "summary.json").read_text(), parse_constant=pytest.fail)["layers"]
+    assert numbers == summary["layers"]
+    assert {row["steps"] for row in numbers} == {100 if data == "text" else 64}
+    for row in numbers:
+        for name in ("half_life_steps", "log10_norm_at_last_step", "log10_norm_at_half", "log10_norm_at_first_step"):
+            assert row[name] is None or isinstance(row[name], float)
+        assert row["log10_norm_at_last_step"] is not None
+    said = capsys.readouterr().out
+    assert "0/backward/c  LSTM(2)" in said
+    assert "layers.png" in said
+
+
+def test_training_that_has_seen_the_answers(text, monkeypatch):
+    """A model of both directions is trained on the last step alone; the others' targets stand in its input."""
+    shapes = []
+    of = flows.losses.cross_entropy
+    monkeypatch.setattr(flows.losses, "cross_entropy", lambda x, y: shapes.append(x.shape) or of(x, y))
+    source = sources.load(text)
+    for cell, shape in ((sj.RNN(2), (4, 6)), (sj.bidirectional(sj.RNN(2)), (4,))):
+        model = flows.model_of(cell, source)
+        windows = flows.Windows(source, 1, 4, 6, 0)
+        flows.fit(model, flows.fresh_params(model, source, 0), windows, optax.sgd(0.1))
+        assert shapes.pop()[:-1] == shape
+        shapes.clear()
+
+
+def layer_row(path, phase, half, last, first):
+    norms = {"log10_norm_at_last_step": last, "log10_norm_at_half": None, "log10_norm_at_first_step": first}
+    row = {"path": path, "layer": "LSTM(2)", "phase": phase, "half_life_steps": half, "is_state": True, "steps": 9}
+    return row | norms
+
+
+def test_the_reading_follows_the_numbers():
+    rows = [
+        *(layer_row("c", "before", 2.0, -1.0, -4.0), layer_row("c", "after", -3.0, -1.0, 1.5)),
+        *(layer_row("h", "before", 5.0, -1.0, -4.0), layer_row("h", "after", 4.0, -1.0, -7.0)),
+        *(layer_row("s", "before", None, -1.0, None), layer_row("s", "after", None, -1.0, None)),
+    ]
+    said = " ".join(layers.layer_reading(rows).split())
+    assert "in c (LSTM(2)) it grows by 2.5 powers of ten, the least of 3 states" in said
+    assert "in s (LSTM(2)) it falls to exactly zero, the most" in said
+    assert "longer in 1 of 2 states (c 2.0 to -3.0 steps), shorter in 1 of 2 states (h 5.0 to 4.0 steps)" in said
+    assert "the most" not in layers.layer_reading(rows[:2])
+
+
 def command_line(*options, cwd):
     command = [sys.executable, "-m", "experiments.gradient_norms", *options]
     return subprocess.run(
@@ -163,6 +274,12 @@ def test_wrong_command_lines(text, tmp_path, options, message):
         ({"train_steps": -1}, "train_steps must not be below 0"),
         ({"lengths": (10**6,)}, "lengths must be from 1 to"),
         ({"train_length": 10**6}, "train_length must be at most"),
+        ({"layered": "stack(RNN(2), LTSM(2))"}, "layered: .*Perhaps you meant 'LSTM'"),
+        ({"layered": "Dense(2)"}, "layered: .* has no state"),
+        ({"layered": "stack(Embed(3, 2), LSTM(2))"}, "layered: .* must take vectors"),
+        ({"layered": "stack(Dropout(0.5), LSTM(2))"}, "neither random numbers nor a memory"),
+        ({"layered": "bidirectional(GRU(2), merge='pair')"}, "layered: .* gives a pair"),
+        ({"layered": "repeat(LSTM(2), 3)"}, "layered: .* gives 2 features but gets 32"),
     ],
     ids=str,
 )

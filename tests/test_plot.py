@@ -122,3 +122,28 @@ def test_trend():
     np.testing.assert_array_equal(bars.get_segments()[1], [[100, 8.5], [100, 9.5]])
     (shares,) = plot.trend({"a": [(50, 0.0, np.nan), (800, 1.0, np.nan)]}, "length", "solved").axes
     assert (shares.get_xscale(), shares.get_yscale()) == ("log", "linear")
+
+
+def test_layer_norms():
+    """One scale for all maps; what is zero is hatched and no colour; curves run back from the loss."""
+    before = {"0/h": [-4.0, -3.0, -2.0], "0/y": [None, None, -1.0]}
+    after = {"0/h": [-9.0, -3.0, 1.0], "0/y": [None, None, None]}
+    figure = plot.layer_norms({"before": before, "after": after}, ["0/h"], "layers")
+    said = words(figure)
+    left, right, *curves, scale = (axis for axis in figure.axes)
+    maps = [axis.images[0] for axis in (left, right)]
+    assert [image.get_clim() for image in maps] == [(-9, 1)] * 2
+    np.testing.assert_array_equal(np.isnan(maps[0].get_array().filled(np.nan)), [[False] * 3, [True, True, False]])
+    assert [label.get_text() for label in left.get_yticklabels()] == ["0/h", "0/y"]
+    assert scale.get_ylabel() == curves[0].get_ylabel() == plot.layers.MEASURE
+    assert all(part in said for part in ("before", "after", "layers", "loss is of step 3; hatched: zero"))
+    assert [line.get_label() for axis in curves for line in axis.lines] == ["0/h", "0/h"]
+    np.testing.assert_array_equal(curves[1].lines[0].get_xydata(), [[0, 1], [1, -3], [2, -9]])
+
+
+def test_layer_norms_of_zeros_alone():
+    (image,) = plot.layer_norms({"one": {"h": [None, None]}}).axes[0].images
+    assert image.get_clim() == (-1, 0)
+    lone = plot.layer_norms({"one": {"h": [None, -2.0]}})
+    assert lone.axes[1].lines[0].get_marker() == "o"
+    assert "hatched" not in words(plot.layer_norms({"one": {"h": [-3.0, -2.0]}}))

@@ -1,0 +1,89 @@
+"""What all parts of the gradient-norm experiment measure with: a model, its short training, its gradient flow."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+import seqjax as sj
+from experiments.sources import Source
+from seqjax import losses, train
+from seqjax.diagnostics import GradientFlow, gradient_flow
+
+LOG10 = math.log(10)
+
+
+def model_of(cell: sj.Cell, source: Source) -> sj.Cell:
+    """Embedding (for text), the cell, and a linear readout."""
+    front = () if source.front is None else (source.front,)
+    return sj.stack(*front, cell, sj.Dense(source.classes))
+
+
+def width(source: Source) -> int:
+    """Features of the raw inputs; 0 for characters."""
+    return 0 if source.xs is None else int(source.xs.shape[-1])
+
+
+def fresh_params(model: sj.Cell, source: Source, seed: int) -> Any:
+    """Fresh parameters."""
+    return jax.jit(model.init, static_argnums=1)(jax.random.key(seed), width(source))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def flow(model: Any, params: Any, xs: Any, targets: Any, mask: Any = None) -> GradientFlow:
+    """The gradient flow through the cell alone, between the front and the readout of the model.
+
+    xs `[B, T]` or `[B, T, D]`, targets `[B]` of the last step, mask `[B, T]`.
+    """
+    *front, cell, readout = model.cells
+    for i, part in enumerate(front):
+        _, xs = sj.scan(part, params[str(i)], xs, mask=mask)
+    here, last = str(len(front)), params[str(len(front) + 1)]
+
+    def loss(y: jax.Array) -> jax.Array:
+        return losses.cross_entropy(readout.apply(last, y), targets)
+
+    return gradient_flow(cell, params[here], xs, loss, mask=mask)
+
+
+def last_target(targets: np.ndarray) -> np.ndarray:
+    """What is asked of the last step `[B]`: the next character of `[B, T]`, or the class `[B]`."""
+    return targets[:, -1] if targets.ndim == 2 else targets
+
+
+class Windows:
+    """A source of the windows of all training steps, drawn one after the other."""
+
+    def __init__(self, source: Source, steps: int, batch: int, length: int, seed: int) -> None:
+        rng = np.random.default_rng((seed, 0))
+        self.steps = steps
+        self._batches = [source.windows(rng, batch, length) for _ in range(steps)]
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of a step."""
+        return self._batches[step]
+
+
+def fit(model: sj.Cell, params: Any, windows: Windows, optimizer: Any, clip: float | None = None) -> train.Result:
+    """Train on the windows; loss and gradient norm of every step stand in the history.
+
+    The loss is over all next characters. A model that reads both directions has seen them, all but the last, so that
+    its loss is of the last step alone.
+    """
+
+    def loss(params: Any, batch: Any, key: Any) -> train.Mean:
+        xs, targets = batch
+        _, logits = sj.scan(model, params, xs)
+        if targets.ndim == 2 and model.causal:
+            return train.Mean.of(losses.cross_entropy(logits, targets))
+        return train.Mean.of(losses.cross_entropy(logits[:, -1], last_target(targets)))
+
+    options: Any = {"clip": clip, "every": 1, "max_skips": windows.steps + 1, "progress": False}
+    return train.fit(loss, params, optimizer, windows, steps=windows.steps, key=jax.random.key(0), **options)
+
+
+def powers(logs: np.ndarray) -> list[float | None]:
+    """Natural logarithms as those to the base 10; None is a norm of exactly zero, or one that is not finite."""
+    return [round(float(v) / LOG10, 4) if np.isfinite(v) else None for v in logs]

@@ -1,0 +1,95 @@
+"""Gradient norms in every layer of a model, by step."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqjax.plot.norms import _line
+
+Norms = Sequence[float | None]
+
+MEASURE = "log₁₀ mean ‖∂L_T / ∂v_t‖\n(L in nats)"
+
+
+def layer_norms(
+    panels: Mapping[str, Mapping[str, Norms]], lines: Collection[str] | None = None, title: str = ""
+) -> Any:
+    """Heat maps of layers by time, one for each group and on one scale, and below each its curves by distance.
+
+    Args:
+        panels: group -> name of the value v -> log10 norms by step t = 1 ... T, `[T]`; None is a norm of zero. The
+            names are the same in all groups, the first layer first; it is drawn at the bottom.
+        lines: the names that are drawn as curves too; None for all.
+        title: above the figure.
+    """
+    values = {group: {name: _numbers(logs) for name, logs in rows.items()} for group, rows in panels.items()}
+    names = list(next(iter(values.values())))
+    figure, maps, curves, scale = _axes(len(panels), len(names))
+    for (group, rows), above, below in zip(values.items(), maps, curves):
+        image = _heat_map(above, list(rows.values()), *_limits(values))
+        above.set_title(group, fontsize=10)
+        _curves(below, {name: rows[name] for name in names if lines is None or name in lines})
+    maps[0].set_yticks(range(len(names)), names, fontsize=7)
+    curves[0].set_ylabel(MEASURE, fontsize=8)
+    bar = figure.colorbar(image, cax=scale)
+    bar.set_label(MEASURE, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    handles = curves[0].get_legend_handles_labels()
+    figure.legend(*handles, fontsize=7, loc="outside lower center", ncols=max(1, min(4, len(handles[0]))))
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _axes(groups: int, names: int) -> tuple[Any, Any, Any, Any]:
+    """Figure, axes of the maps, of the curves, and those of the colour bar beside the maps."""
+    from matplotlib.figure import Figure
+
+    above, below = 0.8 + 0.2 * names, 2.4
+    figure = Figure(figsize=(2.6 + 4 * groups, 1.6 + above + below), layout="constrained")
+    grid = figure.add_gridspec(2, groups + 1, width_ratios=[4] * groups + [0.13], height_ratios=[above, below])
+    rows = []
+    for i in range(2):
+        first = figure.add_subplot(grid[i, 0])
+        rows.append([first, *(figure.add_subplot(grid[i, j], sharey=first) for j in range(1, groups))])
+        for axis in rows[i][1:]:
+            axis.tick_params(labelleft=False)
+    return figure, rows[0], rows[1], figure.add_subplot(grid[0, groups])
+
+
+def _heat_map(axis: Any, rows: list[np.ndarray], low: float, high: float) -> Any:
+    """Steps from left to right; a norm of zero leaves the hatched ground to be seen."""
+    from matplotlib import colormaps
+
+    steps = len(rows[0])
+    axis.patch.set(hatch="////", facecolor="white", edgecolor="#999999")
+    colours = colormaps["cividis"].with_extremes(bad=(1, 1, 1, 0))
+    place = (0.5, steps + 0.5, -0.5, len(rows) - 0.5)
+    options: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "origin": "lower", "extent": place}
+    image = axis.imshow(np.stack(rows), cmap=colours, vmin=low, vmax=high, **options)
+    hatched = "; hatched: zero" if any(np.isnan(row).any() for row in rows) else ""
+    axis.set_xlabel(f"step t, the loss is of step {steps}{hatched}", fontsize=8)
+    axis.tick_params(labelsize=7)
+    return image
+
+
+def _curves(axis: Any, rows: dict[str, np.ndarray]) -> None:
+    for i, (name, logs) in enumerate(rows.items()):
+        lone = {"marker": "o", "ms": 3} if np.isfinite(logs).sum() == 1 else {}  # a line would not show it
+        axis.plot(np.arange(len(logs)), logs[::-1], **_line(i), **lone, label=name)
+    axis.set_xlabel("steps back from the loss", fontsize=8)
+    axis.tick_params(labelsize=7)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _numbers(logs: Norms) -> np.ndarray:
+    """NaN for a norm of zero."""
+    return np.array([np.nan if log is None else log for log in logs], float)
+
+
+def _limits(values: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[float, float]:
+    """The least and the largest number of all; (-1, 0) where there is none."""
+    numbers = np.concatenate([logs for rows in values.values() for logs in rows.values()])
+    numbers = numbers[np.isfinite(numbers)]
+    return (float(numbers.min()), float(numbers.max())) if len(numbers) else (-1.0, 0.0)
