@@ -39,7 +39,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
@@ -84,7 +83,8 @@ class Terms(NamedTuple):
 def deferred(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:
     """The fold of a cell in chunks; its last carry, ys and what was tapped (nothing).
 
-    carry: what moves of it; every leaf is inexact. inputs: xs, mask, resets and probes, each `[T, B, ...]` or None.
+    carry: what moves of it; every leaf is inexact, and so are outputs.
+    inputs: xs, mask, resets and probes, each `[T, B, ...]` or None.
     shared: parameters, what is held of the carry, and the carry from which unreal steps are run (see `plan.harmless`).
     """
     xs, (params, held, begin) = inputs[0], shared
@@ -242,7 +242,7 @@ def _chain_jvp(fold, primals, tangents):  # type: ignore[no-untyped-def]
         return select(mask, dafter, dbefore), dy
 
     dlast, dys = lax.scan(body, moves.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
-    return (last, ys), (dlast, _with_zeros(ys, dys))
+    return (last, ys), (dlast, dys)
 
 
 class _Known(NamedTuple):
@@ -255,12 +255,11 @@ class _Known(NamedTuple):
 
 
 def _smooth(fold: Fold, gates: Any) -> Callable[[Any, Any, Any, Any], tuple[Any, Any]]:
-    """`fold.step` with known gates, and of the outputs those with a tangent."""
+    """`fold.step` with known gates."""
 
     def step(p: Any, before: Any, x: Any, s: Any) -> tuple[Any, Any]:
         with keep_gates(gates):
-            after, y = fold.step(p, before, x, s)
-        return after, split_inexact(y)[0]
+            return fold.step(p, before, x, s)
 
     return step
 
@@ -270,12 +269,6 @@ def _linearize(fold: Fold, p: Any, known: _Known) -> Any:
     step = _smooth(fold, known.gates)
     with for_backward_loop():
         return jax.linearize(lambda before, s: step(p, before, known.x, s), known.before, known.s)[1]
-
-
-def _with_zeros(ys: Any, dys: list[Any]) -> Any:
-    """Tangents of all outputs from those of the inexact ones."""
-    moving = iter(dys)
-    return jax.tree.map(lambda y: next(moving) if is_inexact(y) else np.zeros(y.shape, jax.dtypes.float0), ys)
 
 
 def _driven(fold: Fold, terms: Terms, moves: Terms, known: _Known) -> Any:

@@ -26,7 +26,7 @@ Run = Callable[[Any, Any], tuple[Any, Any]]
 def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, Any]:
     """Run `cell` over `xs` `[T, B, ...]`: the fold of its step."""
     held = held_of(carry)
-    path = _path(cell, params, carry, plan, length_of(xs))
+    path = _path(cell, params, carry, xs, plan)
     begin = None if plan.mask is None else lax.stop_gradient(moving(carry))
 
     def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
@@ -81,6 +81,10 @@ def length_of(xs: Any) -> int:
     return jax.tree.leaves(xs)[0].shape[0]
 
 
+def _first(xs: Any) -> Any:
+    return jax.tree.map(lambda x: x[0], xs)
+
+
 def _flip(tree: Any) -> Any:
     return jax.tree.map(lambda a: a[::-1], tree)
 
@@ -95,15 +99,17 @@ def _segments(run: Run, carry: Any, inputs: Any, plan: Plan, reverse: bool) -> t
     return chunked(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
 
 
-def _path(cell: Any, params: Any, carry: Any, plan: Plan, length: int) -> Callable[..., tuple[Any, Any]]:
+def _path(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> Callable[..., tuple[Any, Any]]:
     if plan.gradient == "autodiff":
         why = "asked for"
     elif taps.active():
         why = "values inside the steps are traced"
     elif not all(is_inexact(leaf) for leaf in jax.tree.leaves(moving(carry))):
         why = "the carry holds arrays that are not floating point"
-    elif length == 0:
+    elif length_of(xs) == 0:
         why = "there are no steps"
+    elif not all(is_inexact(y) for y in jax.tree.leaves(jax.eval_shape(cell.step, params, carry, _first(xs))[1])):
+        why = "outputs are not floating point"
     elif plan.resets is not None and _restart_reads(cell, params, carry, plan.resets.shape[1:]):
         why = "a reset reads the carry"
     else:
