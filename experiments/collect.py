@@ -3,7 +3,8 @@
     python -m experiments.collect gradient_norms
 
 One line for each measured row and seed: the options that are not the defaults, its numbers and words (curves are left
-to the run folders), the date, the device and the version of jax.
+to the run folders), the date, the device and the version of jax. What was measured layer by layer is a table of its
+own, `<name>_layers.csv`.
 """
 
 import csv
@@ -27,17 +28,24 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
         ArgumentError: no finished run of this name.
     """
     rows: list[dict[str, Any]] = []
+    layers: list[dict[str, Any]] = []
     for record in every(root)[0]:
         if record.config["experiment"] != name or record.status != "done":
             continue
         where = {key: record.environment[key] for key in ("date", "device", "jax")}
+        run = {"run": record.folder.name.split("-")[0], "options": options(record.config)}
+        run["seed"] = record.config["seed"]
+        layers += [run | row | where for row in record.summary.get("layers", ())]
         for row in record.rows:
+            if row.get("group") == "layers":
+                continue  # they stand in the summary, one line each
             numbers = {k: v for k, v in row.items() if not isinstance(v, (list, dict))}
             curve = {f"log10 k={k}": row["mean"][k] for k in (1, 10, 100, 1000) if k < len(row.get("mean", ()))}
-            run = {"run": record.folder.name.split("-")[0], "options": options(record.config)}
-            rows.append(run | {"seed": record.config["seed"]} | numbers | curve | where)
+            rows.append(run | numbers | curve | where)
     if not rows:
         raise ArgumentError(f"no finished run of {name!r} under {root}")
+    if layers:
+        write(f"{name}_layers", layers, results)
     return write(name, rows, results)
 
 

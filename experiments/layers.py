@@ -98,7 +98,7 @@ def parts(cell: sj.Cell, prefix: str = "", reverse: bool = False) -> Iterator[tu
             yield from parts(part, f"{prefix}{name}/", reverse)
     elif isinstance(cell, Repeat):
         for i in range(cell.layers):
-            yield from parts(cell.cell, f"{prefix}{i}/", reverse)
+            yield from parts(cell.cell, f"{prefix}layer/{i}/", reverse)
     elif isinstance(cell, Bidirectional):
         yield from parts(cell.cell, f"{prefix}forward/", reverse)
         yield from parts(cell.cell, f"{prefix}backward/", not reverse)

@@ -181,7 +181,7 @@ def test_layers_come_in_order(text):
 
 def test_many_layers_come_in_order(text):
     paths = [row["path"] for row in rows_of("repeat(residual(RNN(32)), 11)", text, train_steps=0) if row["is_state"]]
-    assert paths[::2] == [f"{i}/h" for i in range(11)]
+    assert paths[::2] == [f"layer/{i}/h" for i in range(11)]
 
 
 @pytest.mark.parametrize("data", ["text", "digits"])

@@ -105,7 +105,10 @@ def test_a_repeated_cell_is_walked_layer_by_layer(x64):
     got, want = (gradient_flow(c, p, xs, all_outputs, outputs="all") for c, p in ((cell, params), (layers, apart)))
     np.testing.assert_allclose(got.parameters, want.parameters)
     assert {f"layer/{name}" for name in want.layers} == got.layers.keys()
-    got = got._replace(layers={name.removeprefix("layer/"): logs for name, logs in got.layers.items()})
+    got = got._replace(
+        layers={name.removeprefix("layer/"): logs for name, logs in got.layers.items()},
+        parts={name.removeprefix("layer"): logs for name, logs in got.parts.items()},
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), got, want)
 
 

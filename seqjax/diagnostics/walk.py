@@ -70,7 +70,7 @@ def _walk_repeat(cell: Repeat, params: Params, carry: Any, xs: Any, way: Way) ->
     backs = []
     for i in range(cell.layers):
         own = jax.tree.map(lambda p: p[i], params)
-        place = way.into(f"layer/{i}", f"[{i}]")
+        place = way.into(f"layer/{i}", f".layer[{i}]")
         xs, back = walk(cell.cell, own, jax.tree.map(lambda c: c[:, i], carry), xs, place)
         backs.append(back)
     return xs, lambda arriving: functools.reduce(lambda ct, back: back(ct), reversed(backs), arriving)
