@@ -119,7 +119,7 @@ def test_initialisers_print_as_calls():
         (jax.nn.initializers.glorot_uniform(), "subclass of Initializer with a method draw"),
         (None, "such as orthogonal"),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", None) or repr(value),
 )
 def test_what_is_no_initialiser_of_matrices_is_refused(name, value, words):
     with pytest.raises(sj.ArgumentTypeError, match=rf"{name} must be an initialiser.*{words}"):
@@ -136,7 +136,7 @@ def test_what_is_no_initialiser_of_matrices_is_refused(name, value, words):
         (orthogonal, "It draws matrices"),
         (lambda key, shape, dtype: 0, "subclass of Bias with a method draw"),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", None) or repr(value),
 )
 def test_what_is_no_initialiser_of_biases_is_refused(value, words):
     with pytest.raises(
