@@ -114,4 +114,5 @@ def _typical(own: jax.Array, some: jax.Array, batch_axes: int) -> jax.Array:
     mean = jnp.sum(jnp.where(some, own, 0), axis=axes, keepdims=True) / jnp.maximum(count.real, 1)
     features = own.shape[batch_axes:]
     numbers = jnp.linspace(0.25, 0.75, max(1, math.prod(features)), dtype=own.dtype).reshape(mean.shape)
-    return jnp.broadcast_to(jnp.where(count.real > 0, mean, numbers).astype(own.dtype), own.shape)
+    typical = jnp.where(count.real > 0, mean, numbers).astype(own.dtype)
+    return jnp.broadcast_to(typical, own.shape) + jnp.zeros_like(own)  # zeros bring the sharding of the rows along
