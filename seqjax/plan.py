@@ -115,4 +115,4 @@ def _typical(own: jax.Array, some: jax.Array, batch_axes: int) -> jax.Array:
     features = own.shape[batch_axes:]
     numbers = jnp.linspace(0.25, 0.75, max(1, math.prod(features)), dtype=own.dtype).reshape(mean.shape)
     typical = jnp.where(count.real > 0, mean, numbers).astype(own.dtype)
-    return jnp.broadcast_to(typical, own.shape) + jnp.zeros_like(own)  # zeros bring the sharding of the rows along
+    return jnp.broadcast_to(typical, own.shape) + 0 * own  # which brings the sharding of the rows along
