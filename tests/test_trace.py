@@ -87,7 +87,7 @@ def test_attention_weights_of_a_held_memory():
     _, _, seen = trace(cell, params, XS, carry)
     assert seen["weights"].shape == (B, T, 4)
     np.testing.assert_allclose(jnp.sum(seen["weights"], -1), 1, rtol=1e-6)
-    assert {"0/c", "0/h"} <= set(seen) or {"c", "h"} <= set(seen)
+    assert set(seen) == {"weights", *"ifgoch", "y"}
 
 
 OPTIONS = [
