@@ -26,8 +26,8 @@ import jax
 
 import seqjax as sj
 from experiments import records
-from seqjax.files import write_whole
-from seqjax.train.signals import sigterm
+from seqjax._internal.files import write_whole
+from seqjax._internal.signals import sigterm
 
 RUNS = Path("runs")
 

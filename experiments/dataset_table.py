@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from seqjax import datasets
+from seqjax.batching.ragged import Ragged
 from seqjax.datasets import Dataset
 from seqjax.errors import DataError
-from seqjax.ragged import Ragged
 
 FIELDS = ("data set", "split", "examples", "steps", "shortest", "longest", "features", "names in", "names out")
 TABLE = Path(__file__).parent / "results" / "datasets.csv"

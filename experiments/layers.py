@@ -20,10 +20,10 @@ from experiments.common import Rows
 from experiments.flows import Windows, fit, flow, fresh_params, last_target, model_of, powers, width
 from experiments.sources import Source
 from seqjax import plot
-from seqjax.cell import initial_carry
 from seqjax.combinators import Bidirectional, Repeat, Stack
+from seqjax.core.cell import initial_carry
+from seqjax.core.wrapper import Wrapper
 from seqjax.diagnostics import GradientFlow, half_life, log_mean
-from seqjax.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from experiments.gradient_norms import Config

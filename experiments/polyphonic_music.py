@@ -28,7 +28,7 @@ from experiments.common import Rows, Run, check_options, command
 from experiments.compare import conclude
 from experiments.training import cells_of, trained
 from seqjax import batching, datasets, losses, train
-from seqjax.ragged import Ragged
+from seqjax.batching.ragged import Ragged
 
 KEYS = 88
 # groups of like length: 4 for pieces of 25 to 129 frames, 16 for 40 to 1,788, where 4 cost twice the time in padding

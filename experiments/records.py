@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqjax._internal.files import write_whole
 from seqjax.errors import ArgumentError, DataError
-from seqjax.files import write_whole
 from seqjax.train import read_rows
 
 

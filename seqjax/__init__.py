@@ -6,54 +6,41 @@ Importing it loads jax and nothing heavier; the submodules that need more load w
 import importlib
 from typing import Any
 
-from seqjax.batch import Batch
-from seqjax.cell import Cell, replace
-from seqjax.cells.dropout import Dropout
-from seqjax.cells.gru import GRU
-from seqjax.cells.layers import Dense, Embed, Norm, Pointwise
-from seqjax.cells.lstm import LSTM, LSTMCarry
-from seqjax.cells.rnn import RNN
+from seqjax import cells, layers
+from seqjax.batching.batch import Batch
+from seqjax.batching.ragged import Ragged
+from seqjax.cells import *  # noqa: F403
 from seqjax.combinators import bidirectional, repeat, residual, stack
-from seqjax.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    DataError,
-    NotCausalError,
-    SeqjaxError,
-)
-from seqjax.gating import gates, linear
-from seqjax.held import Held
-from seqjax.ragged import Ragged
-from seqjax.recurrent import Gated, Recurrent
+from seqjax.core.cell import Cell, replace
+from seqjax.core.gating import gates, linear
+from seqjax.core.held import Held
+from seqjax.core.loop import parallel
+from seqjax.core.plan import Plan
+from seqjax.core.recurrent import Gated, Recurrent
+from seqjax.core.scan import explain, scan
+from seqjax.core.taps import tap
+from seqjax.core.trace import trace
+from seqjax.core.wrapper import Wrapper
+from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, NotCausalError, SeqjaxError
+from seqjax.layers import *  # noqa: F403
 from seqjax.registry import cell_from_text
-from seqjax.scan import explain, scan
-from seqjax.taps import tap
-from seqjax.trace import trace
-from seqjax.wrapper import Wrapper
 
 __version__ = "0.1.0"
 _LAZY = (
-    "batching", "datasets", "diagnostics", "initializers", "losses", "plot", "tasks", "testing", "text", "train",
+    "batching", "checkpoint", "datasets", "diagnostics", "initializers", "losses", "plot", "tasks", "testing", "text",
+    "train",
 )  # fmt: skip
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
     "ArgumentError",
     "ArgumentTypeError",
     "Batch",
     "Cell",
     "DataError",
-    "Dense",
-    "Dropout",
-    "Embed",
     "Gated",
     "Held",
-    "LSTMCarry",
-    "Norm",
     "NotCausalError",
-    "Pointwise",
+    "Plan",
     "Ragged",
     "Recurrent",
     "SeqjaxError",
@@ -63,6 +50,7 @@ __all__ = [
     "explain",
     "gates",
     "linear",
+    "parallel",
     "repeat",
     "replace",
     "residual",
@@ -71,6 +59,8 @@ __all__ = [
     "tap",
     "trace",
 ]
+__all__ += cells.__all__
+__all__ += layers.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.spelling import Spelled
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
-from seqjax.spelling import Spelled
 
 
 class Initializer(Spelled):

@@ -1,23 +1,18 @@
 """The names under which cells can be spelled, and cells from files of the user's own."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from seqjax import combinators, initializers
-from seqjax.cell import Cell
-from seqjax.cells.dropout import Dropout
-from seqjax.cells.gru import GRU
-from seqjax.cells.layers import Dense, Embed, Norm
-from seqjax.cells.lstm import LSTM
-from seqjax.cells.rnn import RNN
+from seqjax import cells, combinators, initializers, layers
+from seqjax._internal.spelling import parse
+from seqjax.core.cell import Cell
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.spelling import parse
 
-CELLS = {cell.__name__: cell for cell in (RNN, LSTM, GRU, Dense, Embed, Norm, Dropout)}
-COMBINATORS = {
-    f.__name__: f for f in (combinators.stack, combinators.bidirectional, combinators.residual, combinators.repeat)
-}
+CELLS: dict[str, type[Cell]] = {type(cell).__name__: type(cell) for cell in (*cells.EXAMPLES, *layers.EXAMPLES)}
+COMBINATORS = {name: getattr(combinators, name) for name in combinators.__all__ if name.islower()}
 INITIALIZERS = {
     name: value
     for name, value in vars(initializers).items()
@@ -33,7 +28,7 @@ def cell_from_text(text: str) -> Cell:
     Raises:
         ArgumentError: the text spells no cell, or the file cannot be used.
     """
-    names = CELLS | COMBINATORS | INITIALIZERS
+    names: dict[str, Callable[..., Any]] = {**CELLS, **COMBINATORS, **INITIALIZERS}
     path, colon, call = text.partition(".py:")
     if colon:
         module = _load(Path(path + ".py"))

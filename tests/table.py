@@ -13,12 +13,14 @@ from seqjax import (
     Embed,
     Norm,
     bidirectional,
+    cells,
+    layers,
     repeat,
     residual,
     stack,
 )
 from seqjax.initializers import chrono, identity
-from tests.cells import (
+from tests.own_cells import (
     LRU,
     MGU,
     AttendingLSTM,
@@ -48,20 +50,11 @@ ATTENDING = AttendingLSTM(3)
 HYBRID = stack(Embed(5, 3), Dropout(0.3), AttendingLSTM(3), residual(WindowAttention(3)), GRU(3), Dense(2))
 
 TABLE = [
-    Row(RNN(4)),
+    *(Row(cell, tokens if cell.feature_axes == 0 else None) for cell in (*cells.EXAMPLES, *layers.EXAMPLES)),
     Row(RNN(3, activation="relu", recurrent_init=identity())),
     Row(RNN(3, activation="identity")),
-    Row(LSTM(4)),
     Row(LSTM(3, bias_init=chrono(20), learned_carry=True)),
-    Row(GRU(4)),
-    Row(GRU(3, reset_after=False)),
     Row(GRU(3, learned_carry=True)),
-    Row(Dense(2, activation="gelu")),
-    Row(Embed(5, 3), tokens),
-    Row(Norm()),
-    Row(Norm("rms")),
-    Row(Dropout(0.4)),
-    Row(Dropout(0.4, per="sequence")),
     Row(MGU(3)),
     Row(Peephole(3)),
     Row(TreeCell(3), mixed_tree),

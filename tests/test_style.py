@@ -13,9 +13,11 @@ import seqjax
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
-LAYERS = ["errors", "files", "batch", "ragged", "spelling", "trees", "initializers", "gating", "plan", "held", "taps", "linearize", "gradient", "loop", "cell", "recurrent", "wrapper", "cells", "combinators",
-          "checks", "expected", "driver", "scan", "trace", "registry", "losses", "diagnostics", "tasks", "text", "batching", "train", "datasets", "plot",
-          "testing"]  # fmt: skip
+ROOMS = [
+    "errors", "_internal", "initializers", "core", "layers", "cells", "combinators", "registry", "losses", "batching",
+    "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
+]  # fmt: skip
+"""From the ground up: a room imports from those before it alone."""
 
 
 def tracked():
@@ -32,22 +34,61 @@ def test_no_file_is_long():
     assert sizes[len(sizes) // 2] <= 150
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    mine = path.relative_to(ROOT / "seqjax").parts[0].removesuffix(".py")
-    if mine == "__init__":
-        return
+def imports(path):
+    """The project's modules and names that a file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in filter(None, names):
-            assert not name.startswith(("experiments", "flax")), name
-            parts = name.split(".")
-            if parts[0] == "seqjax" and len(parts) > 1 and parts[1] in LAYERS:
-                assert LAYERS.index(parts[1]) <= LAYERS.index(mine), f"{mine} imports {name}"
+            yield from (alias.name for alias in node.names)
+
+
+def room(module):
+    parts = module.split(".")
+    return parts[0] if parts[0] == "experiments" else parts[1]
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+FILES = {module_of(path): path for path in [*SOURCES, *sorted((ROOT / "experiments").rglob("*.py"))]}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_arrows_point_down(module):
+    """From the folders: no room imports from one above it, and none takes another's private name."""
+    for name in imports(FILES[module]):
+        assert not (module.startswith("seqjax") and name.startswith(("experiments", "flax"))), name
+        if not name.startswith(("seqjax.", "experiments.")) or module == "seqjax.__init__":
+            continue
+        if name.split(".")[1] in [*ROOMS, "experiments"] or name.startswith("experiments."):
+            assert ROOMS.index(room(name)) <= ROOMS.index(room(module)), f"{module} imports {name}"
+        if room(name) not in (room(module), "_internal"):
+            assert not re.search(r"\._", name), f"{module} imports the private {name}"
+
+
+def test_no_circles_between_files():
+    arrows = {module: set() for module in FILES}
+    for module, path in FILES.items():
+        for name in imports(path):
+            known = [name, name.rpartition(".")[0]]
+            arrows[module] |= {m for m in known if m in FILES and m != module}
+    while free := [module for module, to in arrows.items() if not to & arrows.keys()]:
+        for module in free:
+            del arrows[module]
+    assert not arrows, {module: to & arrows.keys() for module, to in arrows.items()}
+
+
+def test_all_rooms_are_named():
+    there = {path.stem for path in (ROOT / "seqjax").iterdir() if path.suffix in ("", ".py") and path.stem[:2] != "__"}
+    assert there - {"py"} == set(ROOMS) - {"experiments"}
+
+
+def test_tests_mirror_the_rooms():
+    for folder in [path for path in (ROOT / "tests").iterdir() if path.is_dir() and path.stem[:2] != "__"]:
+        assert folder.name in ROOMS, folder
+        assert list(folder.glob("test_*.py")), folder
 
 
 def test_import_is_light():

@@ -26,8 +26,8 @@ import seqjax as sj
 from experiments.benchmarks.batching_torch import BATCH, BATCHES, LENGTH, examples, turn
 from experiments.collect import write
 from experiments.common import environment, table
-from seqjax.batch import Batch
 from seqjax.batching import Buckets, RandomWindows, Shuffled, Stream, Windows, prefetch, to_devices
+from seqjax.batching.batch import Batch
 
 STEPS = 25  # a turn
 

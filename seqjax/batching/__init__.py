@@ -1,18 +1,18 @@
 """Batches by number: batch `step` of a seed is a pure function, so the data position is one integer.
 
-A source of batches is a value; `source.batch(step)` gives a `seqjax.batch.Batch` of NumPy arrays for any step, in any
+A source of batches is a value; `source.batch(step)` gives a `seqjax.Batch` of NumPy arrays for any step, in any
 order, in any process. To resume, go on with the next number.
 """
 
-from seqjax.batching.ahead import prefetch
 from seqjax.batching.buckets import Buckets
 from seqjax.batching.devices import shard, to_devices
-from seqjax.batching.drawn import Drawn
 from seqjax.batching.examples import Shuffled
 from seqjax.batching.order import permutation
+from seqjax.batching.prefetching import prefetch
 from seqjax.batching.scaler import Scaler
 from seqjax.batching.source import Source
 from seqjax.batching.stream import RandomWindows, Stream
+from seqjax.batching.synthetic import Drawn
 from seqjax.batching.windows import Windows
 from seqjax.batching.with_grain import grain_source
 

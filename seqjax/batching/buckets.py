@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.examples import Examples
-from seqjax.batching.order import BATCHES, permutation, shuffled, whole
-from seqjax.batching.source import Rows, flag, rows_at, steps_of
+from seqjax.batching.order import BATCHES, permutation, shuffled
+from seqjax.batching.source import Rows, rows_at, steps_of
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
@@ -50,7 +51,7 @@ class Buckets(Examples):
 
     def __post_init__(self) -> None:
         self._take()
-        flag("shuffle", self.shuffle)
+        true_or_false("shuffle", self.shuffle)
         boundaries = _boundaries(self.buckets, self.lengths)
         bucket = np.searchsorted(boundaries, self.lengths)
         object.__setattr__(self, "_bucket", bucket)
@@ -91,10 +92,10 @@ def _boundaries(given: Any, lengths: np.ndarray) -> np.ndarray:
     if isinstance(given, str) or (not hasattr(given, "__len__") and not isinstance(given, (int, np.integer))):
         raise ArgumentTypeError(f"buckets must be a number of buckets or their boundaries, found {given!r}")
     if not hasattr(given, "__len__"):
-        count = whole("buckets", given, 1)
+        count = whole_number("buckets", given, 1)
         shares = np.arange(1, count + 1) / count
         return np.unique(np.quantile(np.maximum(lengths, 1), shares, method="inverted_cdf")).astype(np.int64)
-    boundaries = np.array([whole("buckets", boundary, 1) for boundary in given], np.int64)
+    boundaries = np.array([whole_number("buckets", boundary, 1) for boundary in given], np.int64)
     if len(boundaries) == 0 or (np.diff(boundaries) <= 0).any():
         raise ArgumentError(f"buckets must be rising padded lengths, at least one, found {given!r}")
     if lengths.max() > boundaries[-1]:

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batch import Batch
-from seqjax.batching.order import permutation, whole
+from seqjax._internal.validation import true_or_false, whole_number
+from seqjax.batching.batch import Batch
+from seqjax.batching.order import permutation
+from seqjax.batching.ragged import Ragged
 from seqjax.batching.rows import as_array, cut, real, sequences
-from seqjax.batching.source import Ordered, Rows, flag, rows_at, steps_of
+from seqjax.batching.source import Ordered, Rows, rows_at, steps_of
 from seqjax.errors import ArgumentError
-from seqjax.ragged import Ragged
 
 
 class Examples(Ordered):
@@ -30,14 +31,14 @@ class Examples(Ordered):
         """The part of all input steps of an epoch that is padding, in [0, 1)."""
         real_steps = steps = 0
         for place in range(self.steps_per_epoch):
-            rows = self._rows(whole("epoch", epoch), place)
+            rows = self._rows(whole_number("epoch", epoch), place)
             real_steps += int(self.lengths[rows.ids[rows.ids >= 0]].sum())
             steps += self.batch_size * rows.length
         return 1 - real_steps / steps if steps else 0.0
 
     def _take(self) -> None:
         """Bring inputs and targets into one form, and check what all sources of examples have."""
-        flag("pairs", self.pairs)
+        true_or_false("pairs", self.pairs)
         inputs = sequences("inputs", self.inputs)
         targets = None if self.targets is None else _targets(self.targets)
         lengths = inputs.lengths if targets is not None else np.maximum(inputs.lengths - 1, 0)
@@ -54,8 +55,8 @@ class Examples(Ordered):
             )
         if lengths.max() == 0 or own.max() == 0:
             raise ArgumentError("no example has a step. For targets=None an input needs two of them")
-        whole("batch_size", self.batch_size, 1)
-        whole("seed", self.seed)
+        whole_number("batch_size", self.batch_size, 1)
+        whole_number("seed", self.seed)
         found = {"inputs": inputs, "targets": targets, "lengths": lengths, "target_lengths": own}
         for name, value in found.items():
             object.__setattr__(self, name, value)
@@ -136,9 +137,9 @@ class Shuffled(Examples):
 
     def __post_init__(self) -> None:
         self._take()
-        flag("shuffle", self.shuffle)
+        true_or_false("shuffle", self.shuffle)
         if self.multiple is not None:
-            whole("multiple", self.multiple, 1)
+            whole_number("multiple", self.multiple, 1)
             if self.length is not None or self.target_length is not None:
                 raise ArgumentError("multiple and length were both given; a batch has one length, so pass one")
         if self.target_length is not None and not self.pairs:
@@ -170,7 +171,7 @@ def _bound(name: str, given: int | None, lengths: np.ndarray) -> int:
     longest = int(lengths.max())
     if given is None:
         return longest
-    if longest > whole(name, given):
+    if longest > whole_number(name, given):
         raise ArgumentError(
             f"{name} is {given}, but example {int(np.argmax(lengths))} has {longest} steps; nothing is cut. "
             "Cut the data first, or leave the argument out"

@@ -1,11 +1,8 @@
 """Random order as a function of numbers: what a seed and an epoch give, they give for ever."""
 
-import operator
-from typing import Any
-
 import numpy as np
 
-from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax._internal.validation import whole_number
 
 EXAMPLES, BATCHES, POSITIONS = range(3)  # uses of random numbers that must not meet
 
@@ -34,38 +31,6 @@ def below(limit: int, seed: int, step: int, n: int) -> np.ndarray:
 
 
 def _words(seed: int, number: int, n: int, use: int) -> np.ndarray:
-    key = np.array([whole("seed", seed), whole("epoch", number)], np.uint64)
+    key = np.array([whole_number("seed", seed), whole_number("epoch", number)], np.uint64)
     counter = np.array([0, 0, 0, use], np.uint64)
-    return np.random.Philox(key=key, counter=counter).random_raw(whole("n", n))
-
-
-def key_number(name: str, value: Any) -> int:
-    """A seed for `jax.random.key`, or a number for `jax.random.fold_in`: these see 32 bits.
-
-    Raises:
-        ArgumentError, ArgumentTypeError: no whole number in [0, 2**32).
-    """
-    number = whole(name, value)
-    if number >= 2**32:
-        raise ArgumentError(
-            f"{name} must be below 2**32, as the keys of JAX tell no larger numbers apart, found {number}"
-        )
-    return number
-
-
-def whole(name: str, value: Any, least: int = 0) -> int:
-    """A whole number from `least` on.
-
-    Raises:
-        ArgumentTypeError: no whole number.
-        ArgumentError: too small, or 2**63 and more.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, (bool, np.bool_)):
-        raise ArgumentTypeError(f"{name} must be a whole number, found {value!r} ({type(value).__name__})")
-    if not least <= number < 2**63:
-        raise ArgumentError(f"{name} must be a whole number of at least {least}, found {number}")
-    return number
+    return np.random.Philox(key=key, counter=counter).random_raw(whole_number("n", n))

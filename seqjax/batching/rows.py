@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.ragged import Ragged
 
 INT32 = np.iinfo(np.int32)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batching.order import whole
+from seqjax._internal.validation import whole_number
+from seqjax.batching.ragged import Ragged
 from seqjax.batching.rows import as_array
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def checked_columns(columns: Any, count: int) -> list[int]:
     """
     if not isinstance(columns, (Sequence, np.ndarray)) or isinstance(columns, str):
         raise ArgumentTypeError(f"columns must be a list of column numbers, found {columns!r}")
-    found = [whole("columns", column) for column in columns]
+    found = [whole_number("columns", column) for column in columns]
     if not found or max(found) >= count:
         raise ArgumentError(f"columns must be some of 0 ... {count - 1}, found {found}")
     return found

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqjax.batch import Batch
-from seqjax.batching.order import whole
-from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax._internal.validation import whole_number
+from seqjax.batching.batch import Batch
+from seqjax.errors import ArgumentError
 
 
 class Rows(NamedTuple):
@@ -48,7 +48,7 @@ class Source(abc.ABC):
             ArgumentError, ArgumentTypeError: a step or index that is no whole number in range, or rows that cannot be
                 shared equally.
         """
-        epoch, place = divmod(whole("step", step), self.steps_per_epoch)
+        epoch, place = divmod(whole_number("step", step), self.steps_per_epoch)
         rows = self._rows(epoch, place)
         return self._fill(rows._replace(ids=rows.ids[share(self.batch_size, index, count)]))
 
@@ -88,24 +88,13 @@ def share(size: int, index: int, count: int) -> slice:
     Raises:
         ArgumentError, ArgumentTypeError: they cannot be shared equally, or there is no such process.
     """
-    count, index = whole("count", count, 1), whole("index", index)
+    count, index = whole_number("count", count, 1), whole_number("index", index)
     if index >= count:
         raise ArgumentError(f"index must be below count, found process {index} of {count}. They count from 0")
     if size % count:
         raise ArgumentError(f"a batch of {size} rows cannot be shared by {count} processes; take a multiple of {count}")
     each = size // count
     return slice(index * each, (index + 1) * each)
-
-
-def flag(name: str, value: Any) -> bool:
-    """True or False, nothing else.
-
-    Raises:
-        ArgumentTypeError: it is neither.
-    """
-    if not isinstance(value, bool):
-        raise ArgumentTypeError(f"{name} must be True or False, found {value!r}")
-    return value
 
 
 def steps_of(count: int, batch_size: int, remainder: str) -> int:

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batch import Batch
-from seqjax.batching.order import below, whole
+from seqjax._internal.validation import whole_number
+from seqjax.batching.batch import Batch
+from seqjax.batching.order import below
+from seqjax.batching.ragged import Ragged
 from seqjax.batching.rows import as_array, cut
 from seqjax.batching.source import Rows, Source
 from seqjax.errors import ArgumentError
-from seqjax.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,7 +52,7 @@ class Stream(Source):
 
     def starts(self, step: int) -> bool:
         """Whether an epoch begins with this step, so that no carry goes into it."""
-        return whole("step", step) % self.steps_per_epoch == 0
+        return whole_number("step", step) % self.steps_per_epoch == 0
 
     def _rows(self, epoch: int, place: int) -> Rows:
         part = self.steps_per_epoch * self.length
@@ -87,7 +88,7 @@ class RandomWindows(Source):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed)
+        whole_number("seed", self.seed)
         _take(self, rows=1)
 
     @property
@@ -106,8 +107,8 @@ class RandomWindows(Source):
 
 def _take(source: Any, rows: int | None = None) -> None:
     """Check the fields; `rows` parts must fit side by side."""
-    whole("batch_size", source.batch_size, 1)
-    whole("length", source.length, 1)
+    whole_number("batch_size", source.batch_size, 1)
+    whole_number("length", source.length, 1)
     ids = as_array("ids", source.ids.values if isinstance(source.ids, Ragged) else source.ids)
     if ids.ndim == 0:
         raise ArgumentError("ids must be one long sequence [N], found a single number")

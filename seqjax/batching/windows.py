@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batch import Batch
-from seqjax.batching.order import permutation, whole
+from seqjax._internal.validation import true_or_false, whole_number
+from seqjax.batching.batch import Batch
+from seqjax.batching.order import permutation
+from seqjax.batching.ragged import Ragged
 from seqjax.batching.rows import as_array, cut, real, sequences
 from seqjax.batching.scaler import checked_columns
-from seqjax.batching.source import Ordered, Rows, flag, rows_at, steps_of
+from seqjax.batching.source import Ordered, Rows, rows_at, steps_of
 from seqjax.errors import ArgumentError
-from seqjax.ragged import Ragged
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,9 +59,9 @@ class Windows(Ordered):
 
     def __post_init__(self) -> None:
         for name in ("context", "horizon", "batch_size", "stride"):
-            whole(name, getattr(self, name), 1)
-        whole("seed", self.seed)
-        flag("shuffle", self.shuffle)
+            whole_number(name, getattr(self, name), 1)
+        whole_number("seed", self.seed)
+        true_or_false("shuffle", self.shuffle)
         if self.gaps not in ("error", "skip"):
             raise ArgumentError(f'gaps must be "error" or "skip", found {self.gaps!r}')
         series = _series(self.series)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from seqjax.batching.order import whole
+from seqjax._internal.validation import whole_number
 from seqjax.errors import DataError
 
 
@@ -20,7 +20,7 @@ def grain_source(source: Any, stop: int) -> Any:
         import grain
     except ImportError:
         raise DataError("the package grain is not installed: pip install 'seqjax[grain]'") from None
-    return grain.MapDataset.source(_Steps(source, whole("stop", stop, 1)))
+    return grain.MapDataset.source(_Steps(source, whole_number("stop", stop, 1)))
 
 
 class _Steps:

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax.cell import Params
-from seqjax.gating import gates, linear
-from seqjax.recurrent import Gated
-from seqjax.taps import tap
-from seqjax.trees import out_dtype
+from seqjax._internal.trees import out_dtype
+from seqjax.core.cell import Params
+from seqjax.core.gating import gates, linear
+from seqjax.core.recurrent import Gated
+from seqjax.core.taps import tap
 
 
 class GRU(Gated):

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax.cell import Params
-from seqjax.gating import gates
+from seqjax.core.cell import Params
+from seqjax.core.gating import gates
+from seqjax.core.recurrent import Gated
+from seqjax.core.taps import tap
 from seqjax.initializers import Bias, forget_bias
-from seqjax.recurrent import Gated
-from seqjax.taps import tap
 
 
 class LSTMCarry(NamedTuple):

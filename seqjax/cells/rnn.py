@@ -2,10 +2,10 @@
 
 import jax
 
-from seqjax import gating
-from seqjax.cell import Params
-from seqjax.recurrent import Gated
-from seqjax.taps import tap
+from seqjax.core import gating
+from seqjax.core.cell import Params
+from seqjax.core.recurrent import Gated
+from seqjax.core.taps import tap
 
 
 class RNN(Gated):
@@ -13,7 +13,7 @@ class RNN(Gated):
 
     Args:
         features: F, the width of h.
-        activation: a, by name: "tanh", "relu", "identity" (a linear recurrence) or another of `seqjax.gating`.
+        activation: a, by name: "tanh", "relu", "identity" (a linear recurrence) or another of `seqjax.core.gating`.
 
     Carry: h `[B, F]`. With relu and `recurrent_init=identity()` it is the IRNN (Le, Jaitly, Hinton 2015).
     """

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax import taps
-from seqjax.cell import Cell, Params, check_asked, check_causal, check_key, init, initial_carry
+from seqjax._internal.validation import check_asked, check_key
 from seqjax.combinators.stack import gives_pair
+from seqjax.core import taps
+from seqjax.core.cell import Cell, Params, check_causal, init, initial_carry
+from seqjax.core.plan import Plan, harmless
+from seqjax.core.wrapper import Wrapper
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan, harmless
-from seqjax.wrapper import Wrapper
 
 MERGES = {
     "concat": lambda f, b: jnp.concatenate([f, b], axis=-1),

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax import taps
-from seqjax.cell import Cell, Params, check_asked, check_key, check_positive, init, initial_carry
+from seqjax._internal.trees import out_dtype
+from seqjax._internal.validation import check_asked, check_key, check_positive
+from seqjax.core import taps
+from seqjax.core.cell import Cell, Params, init, initial_carry
+from seqjax.core.plan import Plan
+from seqjax.core.wrapper import Wrapper, check_same_width
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan
-from seqjax.trees import out_dtype
-from seqjax.wrapper import Wrapper, check_same_width
 
 
 class Repeat(Wrapper):

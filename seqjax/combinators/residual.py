@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax import taps
-from seqjax.cell import Cell, Params, check_causal
 from seqjax.combinators.stack import gives_pair
+from seqjax.core import taps
+from seqjax.core.cell import Cell, Params, check_causal
+from seqjax.core.plan import Plan
+from seqjax.core.wrapper import Wrapper, check_same_width
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan
-from seqjax.wrapper import Wrapper, check_same_width
 
 
 class Residual(Wrapper):

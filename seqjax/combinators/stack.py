@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax import taps
-from seqjax.cell import Cell, Params, check_asked, check_causal, check_cell_type, check_key, init, initial_carry
+from seqjax._internal.validation import check_asked, check_key
+from seqjax.core import taps
+from seqjax.core.cell import Cell, Params, check_causal, check_cell_type, init, initial_carry
+from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan
 
 
 class Stack(Cell):

@@ -5,8 +5,8 @@
 
 from seqjax.datasets.catalogue import Dataset, load
 from seqjax.datasets.content import Split
+from seqjax.datasets.families.video import moving_digits
 from seqjax.datasets.features import log_mel, permuted, pixels, vectors
-from seqjax.datasets.video import moving_digits
 
 
 def names() -> list[str]:

@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from seqjax.datasets import catalogue, store
+from seqjax.datasets import catalogue
 from seqjax.datasets.entry import Entry
+from seqjax.datasets.fetch import store
 from seqjax.errors import SeqjaxError
 
 

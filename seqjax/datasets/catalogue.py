@@ -5,28 +5,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from seqjax.datasets import (
-    audio,
-    emoji,
-    forecasting,
-    images,
-    music,
-    series,
-    store,
-    tagged,
-    texts,
-    tracks,
-    translation,
-    video,
-)
-from seqjax.datasets.commands import Progress
 from seqjax.datasets.content import Content, Split, pack, unpack
 from seqjax.datasets.entry import Entry
-from seqjax.datasets.origins import Installed, Original, obtain
-from seqjax.datasets.progress import Bar
+from seqjax.datasets.families import FAMILIES
+from seqjax.datasets.fetch import store
+from seqjax.datasets.fetch.commands import Progress
+from seqjax.datasets.fetch.origins import Installed, Original, obtain
+from seqjax.datasets.fetch.progress import Bar
 from seqjax.errors import ArgumentError, DataError, closest
 
-FAMILIES = (images, video, texts, tagged, translation, music, series, forecasting, audio, tracks, emoji)
 SMALL = 10_000_000
 CATALOGUE: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batching.order import permutation, whole
+from seqjax._internal.validation import whole_number
+from seqjax.batching.order import permutation
+from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.ragged import Ragged
 
 SPLITS = ("train", "valid", "test")
 
@@ -55,7 +56,7 @@ class Split:
         if isinstance(count, (float, np.floating)) and 0 < count < 1:
             number = max(1, round(count * len(self)))
             raise ArgumentTypeError(f"count must be a whole number, found {count}. A share? Write hold_out({number})")
-        count = whole("count", count)
+        count = whole_number("count", count)
         if not 0 < count < len(self):
             raise ArgumentError(f"count must be in [1, {len(self) - 1}], found {count} of {len(self)} examples")
         order = permutation(seed, 0, len(self))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from seqjax.datasets.content import Content
-from seqjax.datasets.origins import Installed, Original
-from seqjax.datasets.pins import PINS
+from seqjax.datasets.fetch.origins import Installed, Original
+from seqjax.datasets.fetch.pins import PINS
 from seqjax.errors import DataError
 
 Convert = Callable[[Mapping[str, bytes]], Content]

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batching.order import whole
+from seqjax._internal.validation import whole_number
+from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError
-from seqjax.ragged import Ragged
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def permuted(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
     Raises:
         ArgumentError, ArgumentTypeError: the seed is no whole number in [0, 2**63).
     """
-    numbers = np.random.Generator(np.random.Philox(whole("seed", seed))).random(sequences.shape[1])
+    numbers = np.random.Generator(np.random.Philox(whole_number("seed", seed))).random(sequences.shape[1])
     return sequences[:, np.argsort(numbers, kind="stable")]
 
 

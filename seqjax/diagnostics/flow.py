@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax import checks, driver
-from seqjax.cell import Cell, Params, initial_carry
+from seqjax.core import arguments as checks
+from seqjax.core import driver
+from seqjax.core.cell import Cell, Params, initial_carry
+from seqjax.core.plan import harmless
 from seqjax.diagnostics.scaled import Scaled, log_norm, normal
 from seqjax.diagnostics.walk import walk
 from seqjax.diagnostics.way import Report, Way
 from seqjax.errors import ArgumentError
-from seqjax.plan import harmless
 
 OUTPUTS = ("last", "all")
 
@@ -36,7 +37,7 @@ class GradientFlow(NamedTuple):
     parameters: the norm of the gradient of the mean of L over the batch in the cell's parameters, one number.
     layers: `[B, T]` by step t = 1 ... T, the whole derivative dL/dv_t in each value that a cell taps, and in each
         layer's output, by path: states ("0/h"), gates ("0/f") and outputs ("0/y") of every layer and direction. Paths
-        are those of `seqjax.trace`; the layers of `repeat` have one each ("0/layer/2/h").
+        are those of `seqjax.core.trace`; the layers of `repeat` have one each ("0/layer/2/h").
     inputs: `[B, T]` by step, the norm of dL/dx_t; None where inputs are token ids.
     """
 

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax import taps
-from seqjax.cell import Cell, Params, initial_carry
+from seqjax._internal.trees import cast_like, select, split_inexact
+from seqjax.core import taps
+from seqjax.core.cell import Cell, Params, initial_carry
+from seqjax.core.held import held_of, moving, whole
 from seqjax.diagnostics.scaled import LOWEST, Scaled, add, align, log_norm, normal
 from seqjax.diagnostics.way import Back, Way, weigh, zero_probes
-from seqjax.held import held_of, moving, whole
-from seqjax.trees import cast_like, select, split_inexact
 
 
 class _Found(NamedTuple):

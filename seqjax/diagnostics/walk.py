@@ -18,17 +18,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax import taps
-from seqjax.cell import Cell, Params, initial_carry
+from seqjax._internal.trees import split_inexact
 from seqjax.combinators import Bidirectional, Repeat, Residual, Stack
 from seqjax.combinators.bidirectional import MERGES
+from seqjax.core import taps
+from seqjax.core.cell import Cell, Params, initial_carry
+from seqjax.core.held import moving
+from seqjax.core.plan import harmless
+from seqjax.core.wrapper import Wrapper
 from seqjax.diagnostics.scaled import LOWEST, Scaled, add, log_norm, normal, times
 from seqjax.diagnostics.steps import walk_steps
 from seqjax.diagnostics.way import Back, Way, weigh, zero_probes
-from seqjax.held import moving
-from seqjax.plan import harmless
-from seqjax.trees import split_inexact
-from seqjax.wrapper import Wrapper
 
 
 def walk(cell: Cell, params: Params, carry: Any, xs: Any, way: Way) -> tuple[Any, Back]:

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.trees import is_inexact
+from seqjax.core.plan import Plan
 from seqjax.diagnostics.scaled import LOWEST, Scaled, log_norm, times
 from seqjax.errors import ArgumentError
-from seqjax.plan import Plan
-from seqjax.trees import is_inexact
 
 Back = Callable[[Scaled], Scaled]
 """From the cotangents of outputs to those of inputs, `[T, B]` scales each."""
@@ -63,7 +63,9 @@ class Way:
         """
         path = self.taps + name
         if path in self.report.totals:
-            raise ArgumentError(f"two parts of a cell both have the path {path!r}; run each in a `seqjax.taps.scope`")
+            raise ArgumentError(
+                f"two parts of a cell both have the path {path!r}; run each in a `seqjax.core.taps.scope`"
+            )
         self.report.totals[path] = self.where_real(logs)
 
     def note_parameters(self, gradient: Scaled) -> None:

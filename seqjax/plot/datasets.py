@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.batching.order import whole
+from seqjax._internal.validation import whole_number
+from seqjax.batching.ragged import Ragged
 from seqjax.datasets import Dataset, Split, log_mel
 from seqjax.errors import ArgumentError
 from seqjax.plot.norms import COLOURS
-from seqjax.ragged import Ragged
 
 CHARACTERS = 90
 
@@ -28,7 +28,7 @@ def dataset(data: Dataset, split: str = "train", count: int = 6, seed: int = 0) 
     chosen = data[split]
     if count < 1:
         raise ArgumentError(f"count must be at least 1, found {count}")
-    order = np.random.Generator(np.random.Philox(whole("seed", seed))).permutation(len(chosen))[:count]
+    order = np.random.Generator(np.random.Philox(whole_number("seed", seed))).permutation(len(chosen))[:count]
     columns, width, height, draw = _KINDS[data.kind]
     rows = -(-len(order) // columns)
     figure = Figure(figsize=(width * min(columns, len(order)), 0.5 + height * rows), layout="constrained")

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from seqjax.batching.order import key_number
+from seqjax._internal.validation import key_number
 from seqjax.plot.norms import COLOURS
 from seqjax.tasks import Task
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax import losses
-from seqjax.batch import Batch
-from seqjax.checks import known
+from seqjax._internal.spelling import Spelled
+from seqjax._internal.validation import known
+from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.spelling import Spelled
 
 
 @dataclass_transform(frozen_default=True)
@@ -201,17 +201,3 @@ class Regression(Task):
     def score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """The loss."""
         return self.loss(outputs, batch)
-
-
-def check_counts(task: Task, **least: int) -> None:
-    """Refuse options that are not whole numbers of at least so much.
-
-    Raises:
-        ArgumentError: one is not.
-    """
-    for name, bound in least.items():
-        value = getattr(task, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < bound:
-            raise ArgumentError(
-                f"{type(task).__name__}: {name} must be a whole number of at least {bound}, found {value!r}"
-            )

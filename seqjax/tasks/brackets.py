@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from seqjax.tasks.base import check_counts
+from seqjax._internal.validation import check_counts
 from seqjax.tasks.strings import StringTask
 
 _OPERATOR, _CLOSE = -1, -2  # what is still to be written; a whole number above 0 is an expression of so many tokens

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from seqjax.tasks.base import Regression, check_counts
+from seqjax._internal.validation import check_counts
+from seqjax.tasks.base import Regression
 
 
 class Series(Regression):

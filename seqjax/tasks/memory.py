@@ -5,8 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from seqjax.batch import Batch
-from seqjax.tasks.base import Classification, check_counts
+from seqjax._internal.validation import check_counts
+from seqjax.batching.batch import Batch
+from seqjax.tasks.base import Classification
 
 
 class CopyMemory(Classification):

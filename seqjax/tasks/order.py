@@ -5,8 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.validation import check_counts
 from seqjax.errors import ArgumentError
-from seqjax.tasks.base import Classification, check_counts
+from seqjax.tasks.base import Classification
 
 
 class TemporalOrder(Classification):

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from seqjax._internal.validation import check_counts
 from seqjax.errors import ArgumentError
-from seqjax.tasks.base import Classification, check_counts
+from seqjax.tasks.base import Classification
 
 
 class AssociativeRecall(Classification):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.tasks.base import check_counts
+from seqjax._internal.validation import check_counts
 from seqjax.tasks.strings import StringTask
 
 

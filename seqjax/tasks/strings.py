@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from seqjax.tasks.base import Classification, check_counts
+from seqjax._internal.validation import check_counts
+from seqjax.tasks.base import Classification
 
 
 class StringTask(Classification):

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from seqjax.cell import Cell
+from seqjax.core.cell import Cell
 from seqjax.testing import protocol_laws, time_laws, transform_laws
 from seqjax.testing.case import Case, LawError, MakeCarry, MakeInputs, vectors
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.cell import Cell, initial_carry
+from seqjax._internal.trees import is_inexact, split_inexact
+from seqjax.core.cell import Cell, initial_carry
+from seqjax.core.gradient import LONGEST
+from seqjax.core.scan import scan
 from seqjax.errors import SeqjaxError
-from seqjax.gradient import LONGEST
-from seqjax.scan import scan
-from seqjax.trees import is_inexact, split_inexact
 
 SHORT, LONG = 4, 2 * LONGEST + 3  # LONG: several chunks and a rest
 ROWS = 8  # of the largest batch that the laws ask for

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.held import held_of
+from seqjax._internal.trees import is_inexact
+from seqjax.core.held import held_of
+from seqjax.core.trace import trace
 from seqjax.testing.case import SHORT, Case, LawError, outcome, same, total
 from seqjax.testing.time_laws import GAPS, RESETS
-from seqjax.trace import trace
-from seqjax.trees import is_inexact
 
 
 def size_is_what_comes_out(case: Case) -> str | None:

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqjax._internal.trees import is_inexact
+from seqjax.core.held import held_of, moving, whole
 from seqjax.errors import NotCausalError
-from seqjax.held import held_of, moving, whole
 from seqjax.testing.case import SHORT, Case, LawError, outcome, same
-from seqjax.trees import is_inexact
 
 GAPS = np.array([[1, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
 RESETS = np.array([[0, 0, 1, 0], [1, 0, 1, 0], [0, 1, 1, 1]], bool)

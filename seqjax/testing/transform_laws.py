@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from seqjax.cell import Cell
-from seqjax.held import moving
-from seqjax.scan import scan
+from seqjax._internal.trees import cast_floats, is_inexact, out_dtype, real_dtype, split_inexact
+from seqjax.core.cell import Cell
+from seqjax.core.held import moving
+from seqjax.core.scan import scan
 from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
-from seqjax.trees import cast_floats, is_inexact, out_dtype, real_dtype, split_inexact
 
 
 def deferred_is_autodiff(case: Case) -> None:

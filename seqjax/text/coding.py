@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from seqjax._internal.files import write_whole
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
-from seqjax.files import write_whole
 
 SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError, DataError
-from seqjax.ragged import Ragged
 from seqjax.text.coding import (
     SPECIALS,
     checked_ids,

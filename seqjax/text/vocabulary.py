@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
-from seqjax.ragged import Ragged
 from seqjax.text.coding import (
     SPECIALS,
     checked_ids,

@@ -7,9 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.batch import Batch
+from seqjax._internal.validation import whole_number
 from seqjax.batching import shard
-from seqjax.batching.order import whole
+from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
@@ -45,13 +45,13 @@ class Curriculum:
             if not callable(getattr(self, name)):
                 raise ArgumentTypeError(f"{name} must be a function, found {getattr(self, name)!r}")
         if self.shapes is not None:
-            shapes = [whole("shapes", shape, 1) for shape in self.shapes]
+            shapes = [whole_number("shapes", shape, 1) for shape in self.shapes]
             if not shapes or sorted(set(shapes)) != shapes:
                 raise ArgumentError(f"shapes must be rising padded lengths, at least one, found {self.shapes!r}")
 
     def batch(self, step: int, index: int = 0, count: int = 1) -> Batch:
         """Batch number `step`; of `count` processes the rows of process `index`."""
-        length = whole(f"length({step})", self.length(step), 1)
+        length = whole_number(f"length({step})", self.length(step), 1)
         batch = self.sample(step, length, self._padded(length))
         return batch if count == 1 else shard(batch, index, count)
 
@@ -74,7 +74,7 @@ def cut(batch: Batch, length: int, padded: int) -> Batch:
     Raises:
         ArgumentError: targets of whole sequences, or of their own lengths: the beginning of one has no such target.
     """
-    length, padded = whole("length", length, 1), whole("padded", padded, length)
+    length, padded = whole_number("length", length, 1), whole_number("padded", padded, length)
     if np.ndim(batch.mask) != 2 or batch.mask.shape != batch.inputs.shape[:2]:
         raise ArgumentError(
             f"cut needs a target for each step: mask has shape {np.shape(batch.mask)}, expected "

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from seqjax.batching.order import whole
+from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train.feed import AHEAD, check_mesh, feed
+from seqjax.train._feed import AHEAD, check_mesh, feed
 from seqjax.train.mean import Mean
 
 
@@ -49,7 +49,7 @@ def evaluate(
         raise ArgumentError(f"steps must be given, as {type(source).__name__} has no steps_per_epoch")
     if carry is not None and not callable(getattr(source, "starts", None)):
         raise ArgumentTypeError(f"a carry needs a source with starts(step), as Stream; found {type(source).__name__}")
-    steps = whole("steps", source.steps_per_epoch if steps is None else steps, 1)
+    steps = whole_number("steps", source.steps_per_epoch if steps is None else steps, 1)
     sums: dict[str, Mean] = {}
     program, flying, hand = jax.jit(score), deque[Any](), None
     with contextlib.closing(feed(source, 0, steps, mesh)) as batches:

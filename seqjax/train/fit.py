@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from seqjax.batching.order import whole
+from seqjax._internal.signals import sigterm
+from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train.feed import check_mesh, feed
+from seqjax.train._feed import check_mesh, feed
+from seqjax.train._progress import Progress
+from seqjax.train._reports import Reports
+from seqjax.train._run import Run
 from seqjax.train.log import Log
-from seqjax.train.progress import Progress
-from seqjax.train.reports import Reports
-from seqjax.train.run import Run
-from seqjax.train.signals import sigterm
 from seqjax.train.state import State, init_state
 from seqjax.train.step import train_step
 
@@ -102,9 +102,13 @@ def fit(
         DataError: log or checkpoint cannot be read or written.
     """
     step = train_step(loss, optimizer, clip=clip, accumulate=accumulate, ema=ema, precision=precision, carry=carry)
-    steps, every, max_skips = whole("steps", steps), whole("every", every, 1), whole("max_skips", max_skips, 1)
-    evaluate_every = every if evaluate_every is None else whole("evaluate_every", evaluate_every, 1)
-    save_every = evaluate_every if save_every is None else whole("save_every", save_every, 1)
+    steps, every, max_skips = (
+        whole_number("steps", steps),
+        whole_number("every", every, 1),
+        whole_number("max_skips", max_skips, 1),
+    )
+    evaluate_every = every if evaluate_every is None else whole_number("evaluate_every", evaluate_every, 1)
+    save_every = evaluate_every if save_every is None else whole_number("save_every", save_every, 1)
     _check(source, carry, evaluate, patience, target, log, tensorboard, checkpoints)
     check_mesh(mesh, specs)
     state = init_state(params, optimizer, key, carry=carry, ema=ema is not None)
@@ -175,7 +179,7 @@ def _check(
     if target is not None and (isinstance(target, bool) or not isinstance(target, numbers.Real) or target != target):
         raise ArgumentTypeError(f"target must be a number, found {target!r}")
     if patience is not None:
-        whole("patience", patience, 1)
+        whole_number("patience", patience, 1)
     if tensorboard and log is None:
         raise ArgumentError("tensorboard needs a folder; pass log= too")
     for name in ("save", "latest", "restore") if checkpoints is not None else ():

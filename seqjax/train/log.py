@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from seqjax._internal.files import write_whole
 from seqjax.errors import ArgumentError, DataError
-from seqjax.files import write_whole
 
 
 class Log:

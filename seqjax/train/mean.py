@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.checks import known
+from seqjax._internal.validation import known
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 

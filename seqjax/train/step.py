@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from seqjax.batching.order import whole
+from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train.gradients import clipped, finite
-from seqjax.train.loss import check_precision, gradient_of, starting
+from seqjax.train._clipping import clipped, finite
+from seqjax.train._loss import check_precision, gradient_of, starting
 from seqjax.train.mean import Mean
 from seqjax.train.state import Skipped, State
 
@@ -117,7 +117,7 @@ def _check(loss: Any, clip: Any, accumulate: Any, ema: Any, carry: Any) -> None:
         raise ArgumentError(f"clip must be a norm above 0, or None for no clipping, found {clip}")
     if ema is not None and not 0 <= _number("ema", ema) < 1:
         raise ArgumentError(f"ema must be a decay in [0, 1), such as 0.999, found {ema}")
-    if whole("accumulate", accumulate, 1) > 1 and carry is not None:
+    if whole_number("accumulate", accumulate, 1) > 1 and carry is not None:
         raise ArgumentError("accumulate and carry were both given; to save memory with a carry, take shorter batches")
 
 

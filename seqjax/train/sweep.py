@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.batching.order import key_number, whole
+from seqjax._internal.validation import key_number, whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train import reports
-from seqjax.train.feed import AHEAD, feed
-from seqjax.train.progress import Progress
-from seqjax.train.reports import Reports
+from seqjax.train import _reports as reports
+from seqjax.train._feed import AHEAD, feed
+from seqjax.train._progress import Progress
+from seqjax.train._reports import Reports
 from seqjax.train.state import State, init_state
 from seqjax.train.step import train_step
 
@@ -63,7 +63,7 @@ def sweep(
     Raises:
         ArgumentError, ArgumentTypeError: an argument that cannot be right.
     """
-    steps, every = whole("steps", steps, 1), whole("every", every, 1)
+    steps, every = whole_number("steps", steps, 1), whole_number("every", every, 1)
     seeds = _listed("seeds", seeds, "range(3)")
     learning_rates = _listed("learning_rates", learning_rates, "(1e-3, 3e-3)")
     keys, rates = _members(seeds, learning_rates)

@@ -1,0 +1,1 @@
+"""What all rooms need and no user imports: validation, trees, files, spelling."""

@@ -1,0 +1,137 @@
+"""The one home of what is checked of arguments everywhere: numbers, flags, keys, dtypes.
+
+A function here names the argument, what was found and what was expected. What only `scan` asks of its arguments is in
+`seqjax.core.arguments`.
+"""
+
+import operator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax.errors import ArgumentError, ArgumentTypeError, closest
+
+
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """A whole number from `least` on.
+
+    Raises:
+        ArgumentTypeError: no whole number.
+        ArgumentError: too small, or 2**63 and more.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(f"{name} must be a whole number, found {value!r} ({type(value).__name__})")
+    if not least <= number < 2**63:
+        raise ArgumentError(f"{name} must be a whole number of at least {least}, found {number}")
+    return number
+
+
+def key_number(name: str, value: Any) -> int:
+    """A seed for `jax.random.key`, or a number for `jax.random.fold_in`: these see 32 bits.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: no whole number in [0, 2**32).
+    """
+    number = whole_number(name, value)
+    if number >= 2**32:
+        raise ArgumentError(
+            f"{name} must be below 2**32, as the keys of JAX tell no larger numbers apart, found {number}"
+        )
+    return number
+
+
+def true_or_false(name: str, value: Any) -> bool:
+    """True or False, nothing else.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{name} must be True or False, found {value!r}")
+    return value
+
+
+def check_positive(cell: Any, *names: str) -> None:
+    """Refuse options that are not whole numbers above zero; NumPy's become Python's."""
+    for name in names:
+        value = getattr(cell, name)
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ArgumentError(f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}")
+        object.__setattr__(cell, name, int(value))
+
+
+def check_counts(task: Any, **least: int) -> None:
+    """Refuse options that are not whole numbers of at least so much.
+
+    Raises:
+        ArgumentError: one is not.
+    """
+    for name, bound in least.items():
+        value = getattr(task, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < bound:
+            raise ArgumentError(
+                f"{type(task).__name__}: {name} must be a whole number of at least {bound}, found {value!r}"
+            )
+
+
+def is_concrete(array: Any) -> bool:
+    """Whether an array is there, rather than standing for one in a program that is being traced."""
+    return not isinstance(array, jax.core.Tracer)
+
+
+def known(array: Any) -> bool:
+    """Whether the values can be looked at."""
+    return is_concrete(array) and (not isinstance(array, jax.Array) or array.is_fully_addressable)
+
+
+def check_init(cell: Any, key: Any, in_features: Any, dtype: Any) -> None:
+    """Refuse what no parameters can be drawn from.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: not one key of `jax.random.key`, no features, or a dtype that is no float.
+    """
+    check_key(cell, key)
+    check_dtype(cell, dtype)
+    if isinstance(in_features, bool) or not isinstance(in_features, (int, np.integer)) or in_features < 1:
+        raise ArgumentError(f"{cell!r}: in_features must be a whole number above 0, found {in_features!r}")
+
+
+def check_key(cell: Any, key: Any) -> None:
+    """Refuse what is not one key of the present style."""
+    if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
+        raise ArgumentTypeError(
+            f"{cell!r}: key must be one key such as jax.random.key(0), found {key!r}. jax.random.PRNGKey makes keys of "
+            "the old style; a whole number is no key"
+        )
+
+
+def check_dtype(cell: Any, dtype: Any) -> None:
+    """Refuse a dtype that parameters cannot have."""
+    try:
+        good = jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+    except TypeError:
+        good = False
+    if not good:
+        raise ArgumentTypeError(f"{cell!r}: dtype must be floating point, found {dtype!r}")
+
+
+def check_batch_shape(cell: Any, batch_shape: Any) -> None:
+    """Refuse a batch shape that is no tuple."""
+    if not isinstance(batch_shape, (tuple, list)):
+        raise ArgumentTypeError(
+            f"{cell!r}: batch_shape must be a tuple, found {batch_shape!r}. Write (4,) for a batch of 4"
+        )
+
+
+def check_asked(cell: Any, asked: dict[str, Any]) -> None:
+    """Refuse a keyword that neither the cell nor any other cell of its kind asks for."""
+    for name in asked.keys() - cell.asks - {"key", "memory", "in_features"}:
+        raise ArgumentError(
+            f"{cell!r}: initial_carry was given {name!r}, which no part asks for.{closest(name, cell.asks)}"
+        )

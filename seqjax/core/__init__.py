@@ -1,0 +1,1 @@
+"""The law and what runs it: cells, the driver, deferred gradients, masks, traces."""

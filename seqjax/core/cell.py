@@ -1,0 +1,211 @@
+"""What a cell is, and the one law that it obeys.
+
+Legend of axes for the whole project: `B` batch (any number of axes, also none), `T` time, `D` features in,
+`F` features out, `G` gates, `N` heads, `H` head width, `S` source length, `V` vocabulary.
+
+The law: `cell.sequence` equals the fold of `cell.step`, also when the sequence is cut into chunks, and under
+`jit`, `vmap` (over data and over parameters), `grad`, `jvp`, `hessian`, `remat` and `shard_map`.
+`seqjax.testing.check_cell` checks it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+
+from seqjax._internal.spelling import Spelled
+from seqjax._internal.validation import check_batch_shape
+from seqjax.core import loop
+from seqjax.core.plan import Plan
+from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
+
+Params = dict[str, Any]
+
+
+@dataclass_transform(frozen_default=True)
+class Cell(Spelled):
+    """A sequence model: a frozen value without arrays, which is its own configuration.
+
+    A subclass becomes a frozen dataclass by itself; its annotated names are its options. It gives `init`,
+    `initial_carry`, `step` and `out_features`; `sequence` follows from `step` and is overridden only for speed.
+    Equal cells are equal, hash equal, share one trace, pickle, and print as the call that makes them.
+
+    Dtypes: an output has the promoted dtype of parameters and input, `x.astype(params[...].dtype)` and back where
+    the arithmetic is wider. A carry begins in float32 or wider, and goes on in the dtype that it came in; drivers
+    cast it, a step need not. bfloat16 parameters and inputs thus meet float32 states.
+    """
+
+    feature_axes: ClassVar[Any] = 1
+    """How many axes of one input x are features: 1 for vectors, 0 for token ids, a tree for tree inputs."""
+
+    causal: ClassVar[Any] = True
+    """Whether the output at a step depends on the past alone, so that `step` exists."""
+
+    splits: ClassVar[Any] = False
+    """Whether the step is composed of `project`, `mix` and `update` (see `Recurrent`)."""
+
+    uniform: ClassVar[Any] = False
+    """Whether `step` treats all leading axes alike, so that it may be called with time as one more of them.
+
+    The backward pass of a cell with a step alone then takes its weights' gradients as flat products, which is faster
+    (see `seqjax.core.gradient`). It is wrong for a step that names an axis by its number (`axis=1`), which
+    `check_cell` finds.
+    """
+
+    asks: ClassVar[Any] = frozenset()
+    """What `initial_carry` needs besides the parameters, by name: "key", "memory", "in_features", ..."""
+
+    narrow: ClassVar[Any] = False
+    """Whether the carry may hold floats narrower than float32 on purpose, as a cache in bfloat16 does."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Whoever overrides `step` alone means it: what its bases derive from another step is taken back.
+        if _rank(cls, "step") < _rank(cls, "sequence"):
+            cls.sequence = Cell.sequence  # type: ignore[method-assign]
+        for said_of_another_step in ("splits", "uniform"):
+            if _rank(cls, "step") < _rank(cls, said_of_another_step):
+                setattr(cls, said_of_another_step, False)
+
+    @property
+    def out_features(self) -> int | None:
+        """Features of one output, `F`; None where that depends on what comes in, which `size` tells."""
+        raise TypeError(f"{type(self).__name__} must define out_features")
+
+    def size(self, in_features: int) -> int:
+        """Features of one output for inputs of `in_features`: `out_features`, or else as many as come in."""
+        return in_features if self.out_features is None else self.out_features
+
+    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+        """Draw parameters for inputs of `in_features` features: a nested dict of arrays of `dtype`."""
+        raise TypeError(f"{type(self).__name__} must define init(key, in_features)")
+
+    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Any:
+        """The carry before the first step; every leaf has the axes `batch_shape` first.
+
+        A cell with `asks` takes what it asks for as keyword arguments: `initial_carry(params, (32,), key=key)`.
+        """
+        raise TypeError(f"{type(self).__name__} must define initial_carry(params, batch_shape)")
+
+    def step(self, params: Params, carry: Any, x: Any) -> tuple[Any, Any]:
+        """One time step, x `[B, D]`: the next carry and the output `[B, F]`."""
+        raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
+
+    def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[Any, Any]:
+        """All steps, xs `[T, B, D]` (time first, as in `lax.scan`): the last carry and ys `[T, B, F]`.
+
+        `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them. A cell
+        that computes all steps at once writes it with `seqjax.parallel`.
+        """
+        return loop.run(self, params, carry, xs, plan)
+
+    def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
+        """The carry with which a new sequence begins after a reset; `Held` parts stay what they are."""
+        if self.asks:
+            raise TypeError(
+                f"{type(self).__name__} asks for {', '.join(sorted(self.asks))}, which a reset does not know, so it "
+                "must define restart(params, carry, batch_shape)"
+            )
+        return self.initial_carry(params, batch_shape)
+
+    def check_input(self, xs: Any, mask: Any, values: bool) -> None:
+        """Refuse inputs that cannot be meant for this cell; `mask` and values only where they are known.
+
+        Raises:
+            ArgumentTypeError: whole numbers where floating point is expected.
+        """
+        for x, rank in zip(jax.tree.leaves(xs), jax.tree.leaves(jax.tree.broadcast(self.feature_axes, xs))):
+            if rank and not jnp.issubdtype(x.dtype, jnp.floating):
+                raise ArgumentTypeError(
+                    f"{self!r}: xs must be floating point, found {x.dtype} {tuple(x.shape)}. "
+                    "Token ids? Put Embed(vocabulary, features) first, as in stack(Embed(256, 64), LSTM(64))"
+                )
+
+    def evaluation(self) -> "Cell":
+        """The cell to evaluate with: the same parameters, every random part switched off."""
+        return _parts_replaced(self, lambda part: part.evaluation())
+
+
+def replace(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
+    """The cell in which every cell within, innermost first, and then the whole, is what `change` makes of it.
+
+        replace(model, lambda c: dataclasses.replace(c, rate=0.1) if isinstance(c, Dropout) else c)
+
+    Parameters stay those of the original as long as the changes leave their shapes alone.
+    """
+    changed = change(_parts_replaced(cell, lambda part: replace(part, change)))
+    check_cell_type("replace", changed)
+    return changed
+
+
+def _parts_replaced(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
+    """A copy with `change` applied to the cells that are its options, alone or in tuples."""
+
+    def one(value: Any) -> Any:
+        if isinstance(value, Cell):
+            return change(value)
+        if isinstance(value, tuple):
+            changed = map(one, value)
+            return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
+        return value
+
+    fields = {f.name: one(getattr(cell, f.name)) for f in dataclasses.fields(cell) if f.init}
+    return dataclasses.replace(cell, **fields)
+
+
+def _rank(cls: type, name: str) -> int:
+    """How far up its bases a class finds `name`."""
+    return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+
+def init(cell: Cell, key: jax.Array, in_features: int, dtype: Any) -> Params:
+    """`cell.init`, leaving dtype out where it is the default, as a cell need not know of it."""
+    if dtype == jnp.float32:
+        return cell.init(key, in_features)
+    return cell.init(key, in_features, dtype)
+
+
+_HOW = {
+    "key": "draws random numbers: pass carry=cell.initial_carry(params, batch_shape, key=key), or evaluate with "
+    "cell.evaluation()",
+    "memory": "reads a memory: pass carry=cell.initial_carry(params, batch_shape, memory=memory)",
+}
+
+
+def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...], **given: Any) -> Any:
+    """`cell.initial_carry` with what the cell asks for, of all that is given (None: not given).
+
+    Raises:
+        ArgumentError: it asks for something else too.
+    """
+    check_batch_shape(cell, batch_shape)
+    for name in sorted(cell.asks):
+        if given.get(name) is None:
+            how = _HOW.get(name, f"needs {name!r}: pass carry=cell.initial_carry(params, batch_shape, {name}=...)")
+            raise ArgumentError(f"{cell!r} {how}")
+    return cell.initial_carry(params, batch_shape, **{name: given[name] for name in cell.asks})
+
+
+def check_cell_type(name: str, cell: Any) -> None:
+    """Refuse what is not a cell, with a hint for the common slips."""
+    if isinstance(cell, Cell):
+        return
+    slip = ""
+    if isinstance(cell, type):
+        slip = f" Write {cell.__name__}(...) with its features, not the class"
+    elif isinstance(cell, (list, tuple)):
+        slip = f" Write {name}(*cells)"
+    elif isinstance(cell, dict):
+        slip = f" Parameters? The cell comes first, as in {name}(cell, params, xs)"
+    shown = type(cell).__name__ if isinstance(cell, dict) else repr(cell)
+    raise ArgumentTypeError(f"{name}: expected a cell such as LSTM(64), found {shown}.{slip}")
+
+
+def check_causal(cell: Cell) -> None:
+    """Refuse a single step of what must see the whole sequence."""
+    if not cell.causal:
+        raise NotCausalError(
+            f"{cell!r} reads the sequence in both directions, so it has no step; run it with seqjax.core.scan"
+        )

@@ -1,0 +1,117 @@
+"""A vector for each token id."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import checkify
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from seqjax._internal.validation import check_dtype, check_key, check_positive
+from seqjax.core.cell import Params
+from seqjax.core.plan import Plan
+from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.initializers import Initializer, check_initializer, normal
+from seqjax.layers.pointwise import Pointwise
+
+
+class Embed(Pointwise):
+    """A row of a table for each token id,  y = E[token].  Tokens are whole numbers `[B, T]`, without features.
+
+    Args:
+        vocabulary: V; ids are 0 ... V - 1.
+        features: F.
+
+    An id out of range is an error where its value is known. Inside `jit` its row is NaN, never another
+    token's row; `scan(..., checked=True)` raises there through `checkify`.
+    """
+
+    feature_axes: ClassVar[Any] = 0
+
+    vocabulary: int
+    features: int
+    _: dataclasses.KW_ONLY
+    kernel_init: Initializer = normal(1.0)
+
+    def __post_init__(self) -> None:
+        check_positive(self, "vocabulary", "features")
+        check_initializer("kernel_init", self.kernel_init)
+
+    @property
+    def out_features(self) -> int:
+        """F."""
+        return self.features
+
+    def init(self, key: jax.Array, in_features: int = 0, dtype: Any = jnp.float32) -> Params:
+        """table `[V, F]`; `in_features` plays no part."""
+        check_key(self, key)
+        check_dtype(self, dtype)
+        return {"table": self.kernel_init(key, (self.vocabulary, self.features), dtype)}
+
+    def check_input(self, xs: Any, mask: Any, values: bool) -> None:
+        """Token ids of an integer dtype, in range in the real steps.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: they are not.
+        """
+        if not jnp.issubdtype(xs.dtype, jnp.integer):
+            raise ArgumentTypeError(
+                f"{self!r}: xs must be token ids of an integer dtype, found {xs.dtype} {tuple(xs.shape)}. "
+                "Vectors do not need an embedding; use Dense"
+            )
+        ids = np.asarray(xs)[() if mask is None else mask] if values else np.zeros(0, int)
+        if ids.size and not 0 <= ids.min() <= ids.max() < self.vocabulary:
+            wrong = ids.min() if ids.min() < 0 else ids.max()
+            raise ArgumentError(
+                f"{self!r}: xs has the token id {wrong}, but ids must be in [0, {self.vocabulary}). "
+                "Made with another vocabulary?"
+            )
+
+    def apply(self, params: Params, x: Any) -> jax.Array:
+        """The rows.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: as `check_input`, where the ids are known; else NaN for ids out of range.
+        """
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        self.check_input(x, None, values=_known(x))
+        ids = _wide(jnp.asarray(x))
+        # Negative indices would count from the end, and those of 64 bits lose their upper half in the gather.
+        ids = jnp.where((ids >= 0) & (ids < self.vocabulary), ids, self.vocabulary).astype(jnp.int32)
+        return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_like(ids))
+
+    def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
+        """All rows at once, ids checked inside jit when the plan says so."""
+        if plan.checked and xs.size:
+            ids = _wide(jnp.asarray(xs))
+            checkify.check(
+                jnp.all((ids >= 0) & (ids < self.vocabulary)),
+                f"{self!r}: token ids must be in [0, {self.vocabulary}), found {{low}} to {{high}}",
+                low=jnp.min(ids),
+                high=jnp.max(ids),
+            )
+        return super().sequence(params, carry, xs, plan)
+
+
+def _known(ids: Any) -> bool:
+    if isinstance(ids, jax.core.Tracer):
+        return False
+    return not isinstance(ids, jax.Array) or ids.is_fully_addressable
+
+
+def _wide(ids: jax.Array) -> jax.Array:
+    """Ids as int32, or int64 where they have 64 bits: in a dtype of their own, as uint8, the vocabulary would wrap.
+
+    An unsigned id too large for it becomes negative, which is out of range as well.
+    """
+    return ids.astype(jnp.int64 if ids.dtype.itemsize == 8 else jnp.int32)
+
+
+def _rows_like(ids: jax.Array) -> Any:
+    """The sharding of gathered rows, which a mesh with explicit axes wants to be told."""
+    sharding = jax.typeof(ids).sharding
+    if AxisType.Explicit not in getattr(sharding.mesh, "axis_types", ()):
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec, None))

@@ -1,0 +1,118 @@
+"""What a training tells: sums of metrics that stay on the device, and the reading of them one step late."""
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax.errors import ArgumentError
+from seqjax.train._progress import Progress
+from seqjax.train.log import Log
+from seqjax.train.mean import Mean
+from seqjax.train.state import State, names_of
+
+
+class Window(NamedTuple):
+    """Metrics summed over the steps since the last report, and the longest row of skipped steps so far."""
+
+    metrics: dict[str, Mean]
+    longest: Any
+
+
+def empty(metrics: Any, state: State) -> Window:
+    """No steps yet. metrics: arrays, or their shapes and dtypes."""
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
+    return Window(zeros, jnp.copy(state.skipped.longest))
+
+
+def added(window: Window, state: State, metrics: dict[str, Mean]) -> Window:
+    """The window with one more step."""
+    both = {name: window.metrics[name] + mean for name, mean in metrics.items()}
+    # The same dtypes turn by turn, so that there is one program.
+    both = jax.tree.map(lambda new, old: new.astype(old.dtype), both, window.metrics)
+    return Window(both, state.skipped.longest)
+
+
+def packed(window: Window) -> dict[str, list[str]]:
+    """The sums as text that holds every bit, for a checkpoint."""
+    return {name: [float(part).hex() for part in mean] for name, mean in jax.device_get(window.metrics).items()}
+
+
+def unpacked(window: Window, text: dict[str, list[str]]) -> Window:
+    """An empty window filled from what `packed` gave; a metric that was not there before begins anew."""
+    metrics = {
+        name: Mean(*(jnp.asarray(float.fromhex(t), part.dtype) for t, part in zip(text[name], mean)))
+        if name in text
+        else mean
+        for name, mean in window.metrics.items()
+    }
+    return window._replace(metrics=metrics)
+
+
+class Reports:
+    """Rows for the log, the progress line and the history."""
+
+    def __init__(self, log: Log | None, progress: Progress | None, max_skips: int | None) -> None:
+        self.history: list[dict[str, Any]] = list(log.rows) if log else []
+        self._log, self._progress, self._max_skips = log, progress, max_skips
+        self._waiting: tuple[int, Window, bool] | None = None
+
+    def later(self, step: int, window: Window, partial: bool = False) -> None:
+        """Report a window once the device has the next step to work on."""
+        self._waiting = (step, window, partial)
+
+    def read(self, state: State) -> None:
+        """Report what waits.
+
+        Raises:
+            ArgumentError: too many steps in a row were skipped.
+        """
+        if self._waiting is None:
+            return
+        (step, window, partial), self._waiting = self._waiting, None
+        metrics, _ = jax.device_get(window)
+        self.check(window.longest, state)
+        values = {name: _mean(metrics[name]) for name in sorted(metrics, key=lambda name: (name != "loss", name))}
+        self._write({"step": step, "time": time.time()} | values | ({"partial": True} if partial else {}))
+
+    def evaluated(self, step: int, values: dict[str, float]) -> None:
+        """Report what an evaluation gave."""
+        self._write({"step": step, "time": time.time()} | {f"evaluation/{name}": v for name, v in values.items()})
+
+    def check(self, longest: Any, state: State) -> None:
+        """Whether the longest row of skipped steps is one to go on with.
+
+        Raises:
+            ArgumentError: it has reached `max_skips`.
+        """
+        if self._max_skips is None or int(longest) < self._max_skips:
+            return
+        skipped = jax.device_get(state.skipped)
+        wrong = [name for name, bad in zip(names_of(state.params), skipped.leaves) if bad]
+        where = f"the gradient or the new value of {_listed(wrong)}" if wrong else "the loss, though not its gradient,"
+        raise ArgumentError(
+            f"{int(longest)} steps in a row were skipped (max_skips is {self._max_skips}): in the latest, step "
+            f"{skipped.step}, {where} was not finite. The parameters are those of before. A learning rate too high, "
+            "no clip=, or NaN in the data? `jax_debug_nans` finds the operation"
+        )
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self.history.append(row)
+        if self._log is not None:
+            self._log.write(row)
+        if self._progress is not None:
+            self._progress.show(row["step"], {k: v for k, v in row.items() if k != "time"})
+
+
+def _mean(mean: Mean) -> Any:
+    """A float, or an array where there are axes; NaN where every step was skipped."""
+    total, count = (np.asarray(part, np.float64) for part in mean)
+    value = np.where(count == 0, np.nan, total) / np.where(count == 0, 1, count)
+    return float(value) if value.ndim == 0 else value
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + rest

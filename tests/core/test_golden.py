@@ -1,0 +1,51 @@
+"""Gradients as they were before the protocol grew: who uses nothing of the new pays nothing, not even rounding."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seqjax.core.cell import initial_carry
+from seqjax.testing import vectors
+from seqjax.testing.case import Case, outcome
+from tests.table import TABLE
+
+LONG = 67
+FILE = Path(__file__).parent / "golden_gradients.npz"
+
+
+def measured(cell, make_xs):
+    """The sum of all outputs, then every gradient in params and carry and the sums of those in xs, over several chunks."""
+    case = Case(cell, 3, make_xs or vectors(3), 0)
+    lengths, resets = np.array([LONG, 0, LONG // 2]), np.zeros((3, LONG), bool)
+    resets[:, [0, 7, 40]] = True
+
+    def run(params, carry, xs):
+        return case.run(params, carry, xs, lengths=lengths, resets=resets)
+
+    args = case.params, initial(case), case.xs(3, LONG)
+    (carry, ys), (params, carries, xs) = jax.jit(lambda *a: outcome(run, *a))(*args)
+    leaves = [np.ravel(leaf) for leaf in jax.tree.leaves((params, carries))]
+    sums = [np.ravel(np.sum(np.asarray(leaf), axis=1)) for leaf in jax.tree.leaves(xs)]
+    total = sum(float(np.sum(np.asarray(y) ** 2)) for y in jax.tree.leaves(ys))
+    return np.concatenate([[total], *leaves, *sums]).astype(np.float64)
+
+
+def initial(case):
+    """The initial carry moved by 0.3, as the laws had it then."""
+    carry = initial_carry(case.cell, case.params, (3,), key=jax.random.key(case.seed + 3))
+    return jax.tree.map(lambda a: a + 0.3 if jnp.issubdtype(a.dtype, jnp.floating) else a, carry)
+
+
+@pytest.mark.parametrize("name", np.load(FILE).files if FILE.exists() else [])
+def test_gradients_are_those_of_before(x64, name):
+    row = next(row for row in TABLE if repr(row.cell) == name)
+    want = np.load(FILE)[name]  # relative to the largest, as versions of jax add up in another order
+    np.testing.assert_allclose(measured(row.cell, row.make_xs), want, rtol=1e-12, atol=1e-12 * np.max(np.abs(want)))
+
+
+if __name__ == "__main__":
+    with jax.enable_x64(True):
+        np.savez_compressed(FILE, **{repr(row.cell): measured(row.cell, row.make_xs) for row in TABLE})

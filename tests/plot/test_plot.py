@@ -1,0 +1,149 @@
+"""Figures of tasks and data sets: each can be drawn, and shows what it was given."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from seqjax import datasets, plot, tasks
+from seqjax.batching.ragged import Ragged
+from seqjax.datasets import catalogue
+from seqjax.datasets.catalogue import Dataset
+from seqjax.datasets.content import Split
+from seqjax.errors import ArgumentError
+from seqjax.plot.datasets import _KINDS
+
+matplotlib.use("agg")
+RNG = np.random.default_rng(0)
+LABELS = np.array([1, 0, 1])
+TEXTS = Ragged.of(["one $dollar$", "zwei é", "three\nlines"])
+IDS = Ragged.of([np.array([0, 1]), np.array([1]), np.array([1, 1, 0])])
+MADE = {
+    "images": Split(RNG.integers(0, 256, (3, 8, 8)), LABELS),
+    "video": Split(RNG.integers(0, 256, (3, 4, 8, 8))),
+    "text": Split(TEXTS, LABELS),
+    "pairs": Split(TEXTS, Ragged.of(["un", "deux", "trois"])),
+    "tokens": Split(IDS, IDS),
+    "glyphs": Split(Ragged.of([RNG.integers(0, 2, (n, 128)) for n in (2, 1, 3)]), IDS, LABELS),
+    "rolls": Split(Ragged.of([RNG.integers(0, 2, (n, 88)) for n in (9, 4, 300)])),
+    "curves": Split(RNG.normal(size=(3, 9, 2)), LABELS),
+    "series": Split(Ragged.of([np.where(RNG.random((1500, 2)) < 0.1, np.nan, RNG.normal(size=(1500, 2)))])),
+    "waves": Split(Ragged.of([RNG.integers(-99, 99, 900).astype(np.int16)] * 3), LABELS, LABELS),
+    "tracks": Split(Ragged.of([RNG.normal(size=(60, 3)) * 20] * 3)),
+}
+
+
+def made(kind):
+    entry = next(entry for entry in catalogue.CATALOGUE.values() if entry.kind == kind)
+    return Dataset(
+        {"train": MADE[kind]}, ("left", "right"), () if kind == "pairs" else ("no", "yes"), ("g", "h"), entry
+    )
+
+
+def words(figure):
+    figure.canvas.draw()
+    return " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_every_kind_of_data_set(kind):
+    figure = plot.dataset(made(kind))
+    assert len(figure.axes) == len(MADE[kind])
+    said = words(figure)
+    assert f"(train: {len(MADE[kind])} examples" in said
+    if kind in ("images", "text", "curves", "waves"):
+        assert "yes" in said and "no" in said
+    if kind == "pairs":
+        assert "zwei" in said and "deux" in said
+
+
+def test_every_kind_is_drawn_and_made():
+    assert {entry.kind for entry in catalogue.CATALOGUE.values()} == set(_KINDS) == set(MADE)
+
+
+def test_the_examples_are_those_asked_for():
+    data = made("text")
+    assert words(plot.dataset(data, count=1, seed=3)) == words(plot.dataset(data, count=1, seed=3))
+    assert len(plot.dataset(data, count=2).axes) == 2
+    with pytest.raises(ArgumentError, match="count must be at least 1"):
+        plot.dataset(data, count=0)
+    with pytest.raises(ArgumentError, match="no split 'valid'"):
+        plot.dataset(data, "valid")
+
+
+@pytest.mark.parametrize("name", tasks.ALL)
+def test_every_task(name):
+    task = tasks.named(name)
+    figure = plot.task(task, batch=2)
+    assert len(figure.axes) == 2
+    assert name in words(figure) and "baseline" in words(figure)
+
+
+def test_a_task_shows_its_tokens_and_targets():
+    import jax
+
+    batch = tasks.reverse.sample(jax.random.key(5), 1, 8)
+    figure = plot.task(tasks.reverse, length=8, batch=1, seed=5)
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == [str(t) for t in batch.inputs[0]] + [str(t) for t in batch.targets[0][batch.mask[0]]]
+
+
+def test_the_data_sets_of_this_machine(tmp_path):
+    figure = plot.dataset(datasets.load("digits"), "test", count=4)
+    figure.savefig(tmp_path / "digits.png")
+    assert (tmp_path / "digits.png").stat().st_size > 1000
+
+
+def test_comparison():
+    """Results that span more than thirty-fold are on a logarithmic axis, unless an interval reaches below zero."""
+    curves = {"a": [([1, 2], [0.5, 0.4]), ([1, 2], [0.5, 0.3])]}
+    over_time, results = plot.comparison(curves, {"a": (0.001, 0.0005), "b": (0.2, np.nan)}, "loss", [0.1]).axes
+    assert (over_time.get_ylabel(), results.get_xlabel(), results.get_xscale()) == ("loss", "loss, result", "log")
+    assert [label.get_text() for label in results.get_yticklabels()] == ["a", "b"]
+    assert len(over_time.lines) == 3
+    assert plot.comparison({"a": [([1], [0.5])]}, {"a": (0.5, np.nan)}, "loss").axes[0].get_yscale() == "linear"
+    (results,) = plot.comparison({}, {"a": (0.001, 0.002), "b": (0.2, 0.1)}, "loss").axes
+    assert results.get_xscale() == "linear"
+
+
+def test_trend():
+    """Points with intervals where there are any; powers of ten where results span more than eight-fold."""
+    lines = {"a": [(50, 1.0, np.nan), (100, 9.0, 0.5)], "b": [(50, 2.0, 0.1)]}
+    figure = plot.trend(lines, "length", "ms", "costs")
+    (axis,) = figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_xscale(), axis.get_yscale()) == (
+        "length",
+        "ms",
+        "linear",
+        "log",
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    points, _, (bars,) = axis.containers[0]
+    np.testing.assert_array_equal(points.get_xydata(), [[50, 1], [100, 9]])
+    np.testing.assert_array_equal(bars.get_segments()[1], [[100, 8.5], [100, 9.5]])
+    (shares,) = plot.trend({"a": [(50, 0.0, np.nan), (800, 1.0, np.nan)]}, "length", "solved").axes
+    assert (shares.get_xscale(), shares.get_yscale()) == ("log", "linear")
+
+
+def test_layer_norms():
+    """One scale for all maps; what is zero is hatched and no colour; curves run back from the loss."""
+    before = {"0/h": [-4.0, -3.0, -2.0], "0/y": [None, None, -1.0]}
+    after = {"0/h": [-9.0, -3.0, 1.0], "0/y": [None, None, None]}
+    figure = plot.layer_norms({"before": before, "after": after}, ["0/h"], "layers")
+    said = words(figure)
+    left, right, *curves, scale = (axis for axis in figure.axes)
+    maps = [axis.images[0] for axis in (left, right)]
+    assert [image.get_clim() for image in maps] == [(-9, 1)] * 2
+    np.testing.assert_array_equal(np.isnan(maps[0].get_array().filled(np.nan)), [[False] * 3, [True, True, False]])
+    assert [label.get_text() for label in left.get_yticklabels()] == ["0/h", "0/y"]
+    assert scale.get_ylabel() == curves[0].get_ylabel() == plot.layers.MEASURE
+    assert all(part in said for part in ("before", "after", "layers", "loss is of step 3; hatched: zero"))
+    assert [line.get_label() for axis in curves for line in axis.lines] == ["0/h", "0/h"]
+    np.testing.assert_array_equal(curves[1].lines[0].get_xydata(), [[0, 1], [1, -3], [2, -9]])
+
+
+def test_layer_norms_of_zeros_alone():
+    (image,) = plot.layer_norms({"one": {"h": [None, None]}}).axes[0].images
+    assert image.get_clim() == (-1, 0)
+    lone = plot.layer_norms({"one": {"h": [None, -2.0]}})
+    assert lone.axes[1].lines[0].get_marker() == "o"
+    assert "hatched" not in words(plot.layer_norms({"one": {"h": [-3.0, -2.0]}}))
