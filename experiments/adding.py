@@ -65,13 +65,13 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
     model = sj.stack(cell, sj.Dense(1))
     loss = functools.partial(squared, model)
 
-    def source(batch: int, seed: int) -> batching.Drawn:
-        return batching.Drawn(lambda key: tasks.adding.sample(key, batch, config.length), seed=seed)
+    def source(batch: int, seed: int) -> batching.Synthetic:
+        return batching.Synthetic(lambda key: tasks.adding.sample(key, batch, config.length), seed=seed)
 
     size = min(500, config.evaluation)
     valid, test = (source(size, seed + config.seed) for seed in (1_000_000, 2_000_000))
 
-    def mse(params: Any, fresh: batching.Drawn, sequences: int) -> dict[str, float]:
+    def mse(params: Any, fresh: batching.Synthetic, sequences: int) -> dict[str, float]:
         return {"mse": train.evaluate(loss, params, fresh, steps=-(-sequences // size))["loss"]}
 
     result, columns = trained(

@@ -78,13 +78,13 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
     model = sj.stack(cell, sj.Dense(task.out_features))
     loss = functools.partial(nats, model)
 
-    def source(batch: int, seed: int) -> batching.Drawn:
-        return batching.Drawn(functools.partial(sequences, batch, length), seed=seed)
+    def source(batch: int, seed: int) -> batching.Synthetic:
+        return batching.Synthetic(functools.partial(sequences, batch, length), seed=seed)
 
     size = min(500, config.evaluation)
     valid, test = (source(size, seed + config.seed) for seed in (1_000_000, 2_000_000))
 
-    def mean_nats(params: Any, fresh: batching.Drawn) -> dict[str, float]:
+    def mean_nats(params: Any, fresh: batching.Synthetic) -> dict[str, float]:
         return {"nats": train.evaluate(loss, params, fresh, steps=-(-config.evaluation // size))["loss"]}
 
     result, columns = trained(
@@ -116,7 +116,7 @@ def sequences(batch: int, length: int, key: jax.Array) -> Any:
 def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:
     """Nats a step."""
     _, logits = sj.scan(model, params, batch.inputs)
-    return train.Mean.of(losses.cross_entropy(logits, batch.targets), batch.mask)
+    return train.Mean.of(losses.cross_entropy(logits, batch.targets), batch.weights)
 
 
 if __name__ == "__main__":

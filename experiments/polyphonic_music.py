@@ -123,7 +123,7 @@ def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -
 def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:
     """Nats a frame of the pieces in a batch."""
     _, logits = sj.scan(model, params, batch.inputs.astype(jnp.float32), lengths=batch.lengths)
-    return train.Mean.of(losses.sigmoid_binary_cross_entropy(logits, batch.targets), batch.mask)
+    return train.Mean.of(losses.sigmoid_binary_cross_entropy(logits, batch.targets), batch.weights)
 
 
 def reading(config: Config, pieces: Any) -> Any:

@@ -106,8 +106,8 @@ def sequences(images: Any, permuted: bool) -> Any:
 def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> Any:
     """Cross-entropy at the last pixel, and the share that is right."""
     logits = at_last(model, params, batch)
-    right = train.Mean.of(losses.hit(logits, batch.targets), batch.mask)
-    return train.Mean.of(losses.cross_entropy(logits, batch.targets), batch.mask), {"accuracy": right}
+    right = train.Mean.of(losses.accuracy(logits, batch.targets), batch.weights)
+    return train.Mean.of(losses.cross_entropy(logits, batch.targets), batch.weights), {"accuracy": right}
 
 
 if __name__ == "__main__":

@@ -86,11 +86,11 @@ def study(config: Config, method: str, length: int, folder: Path) -> Rows:
     score = functools.partial(measured, model, 0.0)
     size = min(1000, config.evaluation)
     valid, test = (
-        batching.Drawn(functools.partial(sequences, size, length), seed=seed + config.seed)
+        batching.Synthetic(functools.partial(sequences, size, length), seed=seed + config.seed)
         for seed in (1_000_000, 2_000_000)
     )
 
-    def evaluate(params: Any, fresh: batching.Drawn = valid) -> dict[str, float]:
+    def evaluate(params: Any, fresh: batching.Synthetic = valid) -> dict[str, float]:
         found = train.evaluate(score, params, fresh, steps=-(-config.evaluation // size))
         weights = np.asarray(params["0"]["mix"]["kernel"])
         return {"wrong": found["wrong"], "radius": float(np.abs(np.linalg.eigvals(weights)).max())}
@@ -99,7 +99,7 @@ def study(config: Config, method: str, length: int, folder: Path) -> Rows:
         folder,
         model,
         functools.partial(measured, model, regularised),
-        batching.Drawn(functools.partial(sequences, config.batch, length), seed=config.seed),
+        batching.Synthetic(functools.partial(sequences, config.batch, length), seed=config.seed),
         steps=config.steps,
         seed=config.seed,
         rate=config.learning_rate,
@@ -149,7 +149,7 @@ def measured(model: Any, weight: float, params: Any, batch: Any, key: Any) -> An
     def error(last: jax.Array) -> jax.Array:
         return jnp.mean(losses.cross_entropy(readout.apply(params["1"], last), answers))
 
-    wrong = train.Mean.of(1 - losses.hit(readout.apply(params["1"], hs[:, -1]), answers))
+    wrong = train.Mean.of(1 - losses.accuracy(readout.apply(params["1"], hs[:, -1]), answers))
     value = error(hs[:, -1])
     if weight:
         value += weight * regulariser(params["0"]["mix"]["kernel"], hs, jax.grad(error)(hs[:, -1]))

@@ -12,7 +12,7 @@ from seqjax.batching.ragged import Ragged
 from seqjax.cells import *  # noqa: F403
 from seqjax.combinators import bidirectional, repeat, residual, stack
 from seqjax.core.cell import Cell, replace
-from seqjax.core.gating import gates, linear
+from seqjax.core.gating import activate, linear
 from seqjax.core.held import Held
 from seqjax.core.loop import parallel
 from seqjax.core.plan import Plan
@@ -45,10 +45,10 @@ __all__ = [
     "Recurrent",
     "SeqjaxError",
     "Wrapper",
+    "activate",
     "bidirectional",
     "cell_from_text",
     "explain",
-    "gates",
     "linear",
     "parallel",
     "repeat",

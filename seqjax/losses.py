@@ -1,10 +1,10 @@
-"""Losses and scores over arrays, one number for each element, so that they compose with any mask.
+"""Losses and scores over arrays, one number for each element, so that they compose with any weights.
 
 Axes: `...` any leading ones (batch, time), `V` classes, `F` features. float16 and bfloat16 are computed in float32.
 
-    loss = masked_mean(cross_entropy(logits, targets), mask)
+    loss = weighted_mean(cross_entropy(logits, targets), weights)
 
-Padding law: NaN and inf in elements that the mask leaves out change neither the mean nor any gradient. As 0 * NaN is
+Padding law: NaN and inf in elements whose weight is 0 change neither the mean nor any gradient. As 0 * NaN is
 NaN, the gradient of each loss is defined as 0 wherever the loss itself is not finite because of its input; there the
 loss is inf or NaN, so that it is seen.
 """
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from seqjax._internal.validation import known
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
@@ -78,33 +79,49 @@ def squared_error(outputs: Any, targets: Any) -> jax.Array:
     return jnp.mean(square, axis=-1)
 
 
-def hit(logits: Any, targets: Any) -> jax.Array:
+def accuracy(logits: Any, targets: Any) -> jax.Array:
     """1.0 where the largest logit is the target's, else 0.0 (also where a logit is NaN).  As `cross_entropy`.
 
     Among equal logits the first counts as the largest.
     """
-    logits, targets = _logits_and_classes("hit", logits, targets)
+    logits, targets = _logits_and_classes("accuracy", logits, targets)
     right = jnp.argmax(logits, axis=-1) == targets
     return (right & ~jnp.any(jnp.isnan(logits), axis=-1)).astype(logits.dtype)
 
 
-def masked_mean(values: Any, mask: Any) -> jax.Array:
-    """Mean of the values whose mask is True: a scalar.  values and mask (bool) of one shape `[...]`.
+def weighted_mean(values: Any, weights: Any) -> jax.Array:
+    """sum(weights * values) / sum(weights), a scalar.  values and weights of one shape `[...]`.
 
-    A mask without a single True has no mean: an error where its values are known, NaN inside `jit`.
+    Weights are bool, True where a value counts, or numbers of at least 0. What stands where a weight is 0, NaN too,
+    changes neither the mean nor any gradient of it. Weights that are all 0 have no mean: an error where they are
+    known, NaN inside `jit`.
 
     Raises:
-        ArgumentError, ArgumentTypeError: shape, dtype, or a known mask that is all False.
+        ArgumentError, ArgumentTypeError: shape, dtype, or known weights that are all 0.
     """
-    values, mask = _floating("masked_mean", "values", values), _array("masked_mean", "mask", mask)
-    if mask.dtype != bool:
-        raise ArgumentTypeError(f"masked_mean: mask must be bool, found {mask.dtype}. Convert it, as in mask != 0")
-    _same_shape("masked_mean", "values", values, "mask", mask)
-    if _known(mask) and not np.asarray(mask).any():
-        raise ArgumentError(f"masked_mean: mask {tuple(mask.shape)} has no True, so there is nothing to take a mean of")
-    mask = jnp.asarray(mask)
-    total = jnp.sum(jnp.where(mask, values, 0))
-    return total / jnp.sum(mask).astype(total.dtype)
+    total, count = weighted_sum("weighted_mean", values, weights)
+    if known(count) and not float(count):
+        raise ArgumentError(f"weighted_mean: weights {jnp.shape(weights)} are all 0, so there is nothing to average")
+    return total / count.astype(total.dtype)
+
+
+def weighted_sum(where: str, values: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
+    """sum(weights * values) and sum(weights), the latter int32 for bool weights.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shape or dtype.
+    """
+    values, weights = _floating(where, "values", values), _array(where, "weights", weights)
+    if weights.dtype != bool and not jnp.issubdtype(weights.dtype, jnp.floating):
+        raise ArgumentTypeError(
+            f"{where}: weights must be bool or floating point, found {weights.dtype}. Convert them, as in weights != 0"
+        )
+    _same_shape(where, "values", values, "weights", weights)
+    weights = jnp.asarray(weights)
+    if weights.dtype == bool:
+        return jnp.sum(jnp.where(weights, values, 0)), jnp.sum(weights, dtype=jnp.int32)
+    weights = weights.astype(values.dtype)
+    return jnp.sum(jnp.where(weights == 0, 0, values) * weights), jnp.sum(weights)
 
 
 def last(outputs: Any, lengths: Any) -> jax.Array:
@@ -141,13 +158,13 @@ def _logits_and_classes(where: str, logits: Any, targets: Any) -> tuple[jax.Arra
             f"{where}: logits has shape {logits.shape} and targets {targets.shape}; expected [..., V] and [...] "
             "with the same leading axes"
         )
-    slip = "Labels to be ignored? Set them to 0 and leave them out by the mask"
+    slip = "Labels to be ignored? Set them to 0 and give them the weight 0"
     _in_range(where, "targets", targets, 0, logits.shape[-1] - 1, slip)
     return logits, _index(targets)
 
 
 def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str) -> None:
-    if not _known(array) or not array.size:
+    if not known(array) or not array.size:
         return
     values = np.asarray(array)
     if values.min() < low or values.max() > high:
@@ -172,7 +189,7 @@ def _check_probabilities(where: str, targets: Any) -> None:
     real = targets.dtype == bool or any(jnp.issubdtype(targets.dtype, kind) for kind in (jnp.integer, jnp.floating))
     if not real:
         raise ArgumentTypeError(f"{where}: targets must be 0, 1 or probabilities, found {targets.dtype}")
-    values = np.asarray(targets) if _known(targets) else np.zeros(0)
+    values = np.asarray(targets) if known(targets) else np.zeros(0)
     wrong = values[~((values >= 0) & (values <= 1))]
     if wrong.size:
         raise ArgumentError(
@@ -197,9 +214,3 @@ def _floating(where: str, name: str, value: Any) -> jax.Array:
         raise ArgumentTypeError(f"{where}: {name} must be floating point, found {value.dtype}")
     array = jnp.asarray(value)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
-
-
-def _known(array: Any) -> bool:
-    if isinstance(array, jax.core.Tracer):
-        return False
-    return not isinstance(array, jax.Array) or array.is_fully_addressable

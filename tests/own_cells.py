@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax import LSTM, Cell, Embed, Gated, Held, NotCausalError, Wrapper, gates, linear, tap
+from seqjax import LSTM, Cell, Embed, Gated, Held, NotCausalError, Wrapper, activate, linear, tap
 from seqjax.core.loop import parallel
 from seqjax.core.plan import Plan
 
@@ -26,7 +26,7 @@ class MGU(Gated):
     gates = ("f", "n")
 
     def update(self, p, h, z, m):
-        f = gates(z[..., : self.features] + m[..., : self.features], "sigmoid")[0]
+        f = activate(z[..., : self.features] + m[..., : self.features], "sigmoid")[0]
         n = jnp.tanh(z[..., self.features :] + f * m[..., self.features :])
         h = (1 - f) * h + f * n
         return h, h

@@ -38,8 +38,8 @@ def test_values_are_those_of_numpy():
     )
     square = ((LOGITS.astype(np.float64) - NUMBERS) ** 2).mean(-1)
     np.testing.assert_allclose(losses.squared_error(LOGITS, NUMBERS), square, rtol=1e-5)
-    np.testing.assert_array_equal(losses.hit(LOGITS, CLASSES), LOGITS.argmax(-1) == CLASSES)
-    np.testing.assert_allclose(losses.masked_mean(NUMBERS[..., 0], MASK), NUMBERS[..., 0][MASK].mean(), rtol=1e-6)
+    np.testing.assert_array_equal(losses.accuracy(LOGITS, CLASSES), LOGITS.argmax(-1) == CLASSES)
+    np.testing.assert_allclose(losses.weighted_mean(NUMBERS[..., 0], MASK), NUMBERS[..., 0][MASK].mean(), rtol=1e-6)
     last = losses.last(LOGITS, np.array([4, 1, 2]))
     np.testing.assert_array_equal(last, LOGITS[[0, 1, 2], [3, 0, 1]])
 
@@ -165,7 +165,7 @@ def test_half_precision_is_computed_in_float32(dtype):
     for found, wanted in [
         (losses.cross_entropy(low, CLASSES), numpy_cross_entropy(exact, CLASSES)),
         (losses.sigmoid_binary_cross_entropy(low, BITS), numpy_binary_cross_entropy(exact, BITS)),
-        (losses.masked_mean(low[..., 0], MASK), exact[..., 0][MASK].mean()),
+        (losses.weighted_mean(low[..., 0], MASK), exact[..., 0][MASK].mean()),
     ]:
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
@@ -190,7 +190,7 @@ def test_gradient_is_that_of_finite_differences(name, x64):
 
     @jax.jit
     def mean(logits):
-        return losses.masked_mean(loss(logits, targets), MASK)
+        return losses.weighted_mean(loss(logits, targets), MASK)
 
     logits = LOGITS.astype(np.float64)
     found = jax.grad(mean)(logits)
@@ -204,7 +204,7 @@ def test_gradient_is_that_of_finite_differences(name, x64):
 @functools.cache
 def mean_and_gradient(name):
     loss, targets = LOSSES[name]
-    return jax.jit(jax.value_and_grad(lambda logits: losses.masked_mean(loss(logits, targets), MASK)))
+    return jax.jit(jax.value_and_grad(lambda logits: losses.weighted_mean(loss(logits, targets), MASK)))
 
 
 @given(
@@ -234,12 +234,12 @@ def test_what_is_not_finite_in_a_real_element_is_seen(name, waste):
     dirty[0, 0, 0] = waste
     if name == "sigmoid_binary_cross_entropy":
         targets = np.zeros_like(targets)
-    assert not np.isfinite(losses.masked_mean(loss(dirty, targets), MASK))
+    assert not np.isfinite(losses.weighted_mean(loss(dirty, targets), MASK))
 
 
 def test_nan_is_no_hit():
     logits = jnp.array([[jnp.nan, 1.0], [2.0, jnp.nan], [1.0, 0.0]])
-    np.testing.assert_array_equal(losses.hit(logits, jnp.zeros(3, jnp.int32)), [0, 0, 1])
+    np.testing.assert_array_equal(losses.accuracy(logits, jnp.zeros(3, jnp.int32)), [0, 0, 1])
 
 
 def test_padding_of_last():
@@ -254,7 +254,7 @@ def test_padding_of_last():
 
 
 def test_what_cannot_be_seen_inside_jit_is_nan():
-    nothing = jax.jit(losses.masked_mean)(jnp.ones(3), jnp.zeros(3, bool))
+    nothing = jax.jit(losses.weighted_mean)(jnp.ones(3), jnp.zeros(3, bool))
     label = jax.jit(losses.cross_entropy)(jnp.ones((3, 2)), jnp.array([0, 2, -1]))
     length = jax.jit(losses.last)(jnp.ones((3, 2, 1)), jnp.array([0, 2, 3], jnp.int8))
     np.testing.assert_array_equal(np.isnan(nothing), True)
@@ -274,7 +274,7 @@ def test_numbers_of_64_bits_do_not_wrap_around(dtype, x64):
     numbers = jnp.array([1, 2**32 + 1, 2**63 - 1], dtype)
     label = jax.jit(losses.cross_entropy)(jnp.ones((3, 2)), numbers)
     length = jax.jit(losses.last)(jnp.ones((3, 2, 1)), numbers)[:, 0]
-    hit = jax.jit(losses.hit)(jnp.array([[0.0, 1.0]] * 3), numbers)
+    hit = jax.jit(losses.accuracy)(jnp.array([[0.0, 1.0]] * 3), numbers)
     np.testing.assert_array_equal(np.isnan(label), [False, True, True])
     np.testing.assert_array_equal(np.isnan(length), [False, True, True])
     np.testing.assert_array_equal(hit, [1, 0, 0])
@@ -290,15 +290,15 @@ def test_numbers_of_64_bits_do_not_wrap_around(dtype, x64):
         (lambda: losses.cross_entropy(CLASSES, CLASSES), ArgumentTypeError, "logits must be floating"),
         (lambda: losses.cross_entropy([1.0], CLASSES), ArgumentTypeError, "list"),
         (lambda: losses.cross_entropy(np.float32(1), np.int32(0)), ArgumentError, "leading axes"),
-        (lambda: losses.hit(LOGITS, CLASSES + 5), ArgumentError, "0 ... 4"),
+        (lambda: losses.accuracy(LOGITS, CLASSES + 5), ArgumentError, "0 ... 4"),
         (lambda: losses.sigmoid_binary_cross_entropy(LOGITS, BITS + 1), ArgumentError, "0, 1 or prob"),
         (lambda: losses.sigmoid_binary_cross_entropy(LOGITS, BITS + 0j), ArgumentTypeError, "found complex"),
         (lambda: losses.sigmoid_binary_cross_entropy(LOGITS, CLASSES), ArgumentError, "same"),
         (lambda: losses.squared_error(LOGITS, NUMBERS[:2]), ArgumentError, "same"),
         (lambda: losses.squared_error(LOGITS, BITS), ArgumentTypeError, "targets must be floating"),
-        (lambda: losses.masked_mean(NUMBERS[..., 0], MASK * 1), ArgumentTypeError, "bool"),
-        (lambda: losses.masked_mean(NUMBERS, MASK), ArgumentError, "same"),
-        (lambda: losses.masked_mean(NUMBERS[..., 0], MASK & False), ArgumentError, "no True"),
+        (lambda: losses.weighted_mean(NUMBERS[..., 0], MASK * 1), ArgumentTypeError, "bool"),
+        (lambda: losses.weighted_mean(NUMBERS, MASK), ArgumentError, "same"),
+        (lambda: losses.weighted_mean(NUMBERS[..., 0], MASK & False), ArgumentError, "all 0"),
         (lambda: losses.last(LOGITS, np.array([1, 0, 2])), ArgumentError, "no steps"),
         (lambda: losses.last(LOGITS, np.array([1, 5, 2])), ArgumentError, "1 ... 4"),
         (lambda: losses.last(LOGITS, np.array([1, 2])), ArgumentError, "one for each"),

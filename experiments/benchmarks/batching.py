@@ -41,7 +41,7 @@ def training_step() -> Callable[[Batch], None]:
     def loss(params: Any, batch: Batch) -> jax.Array:
         _, logits = sj.scan(model, params, batch.inputs, lengths=batch.lengths)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
-        return jnp.sum(losses * batch.mask) / jnp.sum(batch.mask)
+        return jnp.sum(losses * batch.weights) / jnp.sum(batch.weights)
 
     @jax.jit
     def update(params: Any, state: Any, batch: Batch) -> tuple[Any, Any]:

@@ -29,7 +29,7 @@ from experiments.collect import write
 from experiments.common import environment, table
 from seqjax.batching import Shuffled, prefetch, to_devices
 from seqjax.losses import cross_entropy
-from seqjax.train import Mean, fit, init_state, train_step
+from seqjax.train import Mean, fit, init_state, make_train_step
 
 SIZES = {  # model, rows, steps of a sequence, training steps of a turn
     "RNN(32), 8 x 20": (sj.RNN(32), 8, 20, 800),
@@ -74,9 +74,9 @@ def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[
 
     def loss(params: Any, batch: Any, key: Any) -> Mean:
         _, logits = sj.scan(model, params, batch.inputs, lengths=batch.lengths)
-        return Mean.of(cross_entropy(logits, batch.targets), batch.mask)
+        return Mean.of(cross_entropy(logits, batch.targets), batch.weights)
 
-    others = loops(train_step(loss, ADAM, clip=1.0), params, source, steps)
+    others = loops(make_train_step(loss, ADAM, clip=1.0), params, source, steps)
     times: dict[str, list[float]] = {name: [] for name in (*others, "fit")}
     began = time.perf_counter()
 

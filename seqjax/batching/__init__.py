@@ -12,18 +12,18 @@ from seqjax.batching.prefetching import prefetch
 from seqjax.batching.scaler import Scaler
 from seqjax.batching.source import Source
 from seqjax.batching.stream import RandomWindows, Stream
-from seqjax.batching.synthetic import Drawn
+from seqjax.batching.synthetic import Synthetic
 from seqjax.batching.windows import Windows
 from seqjax.batching.with_grain import grain_source
 
 __all__ = [
     "Buckets",
-    "Drawn",
     "RandomWindows",
     "Scaler",
     "Shuffled",
     "Source",
     "Stream",
+    "Synthetic",
     "Windows",
     "grain_source",
     "permutation",

@@ -8,11 +8,11 @@ class Batch(NamedTuple):
 
     inputs: `[B, T, D]`, token ids `[B, T]`, or any other `[B, T, ...]`.
     targets: per step `[B, T]` or `[B, T, F]`; or one for each sequence, `[B]`.
-    mask: bool, the axes of `targets` without features; True where a target counts.
+    weights: the axes of `targets` without features; bool, True where a target counts, or numbers of at least 0.
     lengths: int32 `[B]`, real steps of each input; what `scan(..., lengths=)` takes.
     """
 
     inputs: Any
     targets: Any
-    mask: Any
+    weights: Any
     lengths: Any

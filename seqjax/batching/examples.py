@@ -99,9 +99,9 @@ class Shuffled(Examples):
 
     Batch: inputs `[B, L, ...]`, lengths `[B]`, zeros beyond them, and by kind of targets
 
-    * labels `[n]`: targets `[B]`, mask `[B]`;
-    * sequences as long as their inputs: targets `[B, L, ...]`, mask `[B, L]`;
-    * sequences of their own lengths, with pairs=True: targets `[B, M, ...]`, mask `[B, M]` by their lengths;
+    * labels `[n]`: targets `[B]`, weights `[B]`;
+    * sequences as long as their inputs: targets `[B, L, ...]`, weights `[B, L]`;
+    * sequences of their own lengths, with pairs=True: targets `[B, M, ...]`, weights `[B, M]` by their lengths;
     * None: the next step. Inputs are x[:-1], targets x[1:], so a sequence of n steps has length n - 1 (and one of 0 or
       1 step has length 0).
 
@@ -116,7 +116,7 @@ class Shuffled(Examples):
             error, never cut.
         multiple: pad each batch to its own longest, rounded up to a multiple of this, instead of to `length`.
         remainder: the last batch of an epoch where batch_size does not divide n: "pad" fills it with rows of
-            length 0 and mask False, so that each example comes exactly once and shapes stay; "drop" leaves it out.
+            length 0 and weights False, so that each example comes exactly once and shapes stay; "drop" leaves it out.
 
     Raises:
         ArgumentError, ArgumentTypeError: no data, inputs and targets that differ in number or (without `pairs`) in

@@ -27,7 +27,7 @@ class Stream(Source):
         carry = None if stream.starts(step) else carry
         carry, logits = scan(model, params, batch.inputs, carry)
 
-    Batch: inputs and targets `[B, T]` (int32), mask all True, lengths all `length`.
+    Batch: inputs and targets `[B, T]` (int32), weights all True, lengths all `length`.
 
     Args:
         ids: token ids `[N]`, features `[N, D]`, or a `Ragged` of them, read end to end.
@@ -70,7 +70,7 @@ class RandomWindows(Source):
     Batch `step` is drawn anew from (seed, step), so places may repeat. An epoch is as many batches as read about as
     many tokens as there are, at least one. Targets are the next tokens.
 
-    Batch: inputs and targets `[B, T]` (int32), mask all True, lengths all `length`.
+    Batch: inputs and targets `[B, T]` (int32), weights all True, lengths all `length`.
 
     Args:
         ids: token ids `[N]`, features `[N, D]`, or a `Ragged` of them, read end to end.

@@ -13,10 +13,10 @@ from seqjax.errors import ArgumentTypeError
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Synthetic:
     """Batch `step` is `draw(key)`, with a key made of (seed, step): endless fresh data.
 
-        source = Drawn(lambda key: tasks.adding.sample(key, 32, 200), seed=0)
+        source = Synthetic(lambda key: tasks.adding.sample(key, 32, 200), seed=0)
 
     Args:
         draw: a pure function of a key, which is compiled; it gives a `Batch`.

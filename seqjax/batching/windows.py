@@ -26,8 +26,8 @@ class Windows(Ordered):
         scaler = Scaler.fit(train)
         batches = Windows(scaler(train), 96, 24, batch_size=32)
 
-    Batch: inputs `[B, context, D]`, targets `[B, horizon, columns]`, mask `[B, horizon]`, lengths `[B]` = context
-    (0 and mask False for rows that fill up the last batch).
+    Batch: inputs `[B, context, D]`, targets `[B, horizon, columns]`, weights `[B, horizon]`, lengths `[B]` = context
+    (0 and weights False for rows that fill up the last batch).
 
     Args:
         series: one series `[N, D]` (or `[N]`, for D = 1); or several, as a list or `Ragged` of such.

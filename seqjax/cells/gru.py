@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from seqjax._internal.trees import out_dtype
 from seqjax.core.cell import Params
-from seqjax.core.gating import gates, linear
+from seqjax.core.gating import activate, linear
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
 
@@ -37,7 +37,7 @@ class GRU(Gated):
     reset_after: bool = True
 
     @property
-    def splits(self) -> bool:
+    def separable(self) -> bool:
         return self.reset_after
 
     def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
@@ -51,10 +51,10 @@ class GRU(Gated):
         """The equations after the products (reset after)."""
         # Cut by `split`, whose transpose is one concatenation; that of slices is sums of padded arrays.
         (z_ru, z_n), (m_ru, hidden) = (jnp.split(a, [2 * self.features], axis=-1) for a in (z, m))
-        r, u = gates(z_ru + m_ru, "sigmoid sigmoid")
+        r, u = activate(z_ru + m_ru, "sigmoid sigmoid")
         r, u = tap("r", r), tap("u", u)
         bias = jnp.broadcast_to(p["bias"].astype(hidden.dtype), hidden.shape)
-        (n,) = gates(z_n + r * (hidden + bias), "tanh")
+        (n,) = activate(z_n + r * (hidden + bias), "tanh")
         n = tap("n", n)
         h = tap("h", n + u * (h - n))
         return h, h
@@ -66,10 +66,10 @@ class GRU(Gated):
         cut = lambda a: jnp.split(a, [2 * self.features], axis=-1)
         z_ru, z_n = cut(linear(params["project"], x))
         kernel_ru, kernel_n = cut(params["mix"]["kernel"])
-        r, u = gates(z_ru + linear({"kernel": kernel_ru}, carry, keep=True), "sigmoid sigmoid")
+        r, u = activate(z_ru + linear({"kernel": kernel_ru}, carry, keep=True), "sigmoid sigmoid")
         r, u = tap("r", r), tap("u", u)
         hidden = linear({"kernel": kernel_n}, (r * carry).astype(carry.dtype), keep=True)
-        (n,) = gates(z_n + hidden, "tanh")
+        (n,) = activate(z_n + hidden, "tanh")
         n = tap("n", n)
         h = tap("h", n + u * (carry - n))
         return h.astype(carry.dtype), h.astype(out_dtype(params, x))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax.core.cell import Params
-from seqjax.core.gating import gates
+from seqjax.core.gating import activate
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
 from seqjax.initializers import Bias, forget_bias
@@ -44,7 +44,7 @@ class LSTM(Gated):
 
     def update(self, p: Params, carry: LSTMCarry, z: jax.Array, m: jax.Array) -> tuple[LSTMCarry, jax.Array]:
         """The equations after the sums."""
-        i, f, g, o = gates(z + m, "sigmoid sigmoid tanh sigmoid")
+        i, f, g, o = activate(z + m, "sigmoid sigmoid tanh sigmoid")
         i, f, g, o = (tap(name, gate) for name, gate in zip(self.gates, (i, f, g, o)))
         c = tap("c", f * carry.c + i * g)
         h = tap("h", o * jnp.tanh(c))

@@ -29,6 +29,6 @@ class RNN(Gated):
 
     def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         """a(z + m)."""
-        (h,) = gating.gates(z + m, self.activation)
+        (h,) = gating.activate(z + m, self.activation)
         h = tap("h", h)
         return h, h

@@ -43,7 +43,7 @@ class Cell(Spelled):
     causal: ClassVar[Any] = True
     """Whether the output at a step depends on the past alone, so that `step` exists."""
 
-    splits: ClassVar[Any] = False
+    separable: ClassVar[Any] = False
     """Whether the step is composed of `project`, `mix` and `update` (see `Recurrent`)."""
 
     uniform: ClassVar[Any] = False
@@ -65,7 +65,7 @@ class Cell(Spelled):
         # Whoever overrides `step` alone means it: what its bases derive from another step is taken back.
         if _rank(cls, "step") < _rank(cls, "sequence"):
             cls.sequence = Cell.sequence  # type: ignore[method-assign]
-        for said_of_another_step in ("splits", "uniform"):
+        for said_of_another_step in ("separable", "uniform"):
             if _rank(cls, "step") < _rank(cls, said_of_another_step):
                 setattr(cls, said_of_another_step, False)
 

@@ -94,8 +94,8 @@ def may_merge_axes() -> bool:
     return jax.device_count() == 1 or (not mesh.empty and mesh.are_all_axes_manual)
 
 
-def gates(z: jax.Array, names: str) -> list[jax.Array]:
-    """Split z `[B, G F]` into its G gates and activate each: `gates(z + m, "sigmoid sigmoid tanh sigmoid")`.
+def activate(z: jax.Array, names: str) -> list[jax.Array]:
+    """Split z `[B, G F]` into its G gates and activate each: `activate(z + m, "sigmoid sigmoid tanh sigmoid")`.
 
     Sigmoids and tanhs share one contiguous pass, sigmoid(x) = tanh(x / 2) / 2 + 1/2, whose derivative needs
     its output alone. (XLA:CPU's own logistic is several times slower than its tanh.) The deferred gradient keeps

@@ -89,7 +89,7 @@ def deferred(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tup
     """
     xs, (params, held, begin) = inputs[0], shared
     length = jax.tree.leaves(xs)[0].shape[0]
-    in_parts = cell.splits and not held
+    in_parts = cell.separable and not held
     fold = _fold_of_parts(cell, params, xs, plan) if in_parts else _fold_of_step(cell, held, plan)
 
     def chunk(carry: Any, inputs: Any) -> tuple[Any, Any]:

@@ -24,7 +24,7 @@ class Recurrent(Cell):
     Each accepts any leading axes, and a branch of the parameters that a cell does not need may be absent.
     """
 
-    splits: ClassVar[Any] = True
+    separable: ClassVar[Any] = True
 
     sums: ClassVar[bool] = False
     """Whether `update` reads z and m as their sum z + m alone, which saves the driver one of two arrays."""

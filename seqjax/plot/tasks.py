@@ -19,13 +19,13 @@ def task(given: Task, length: int | None = None, batch: int = 3, seed: int = 0) 
 
     Args:
         given: as `seqjax.tasks.adding`.
-        length: T; by default 24, or half more than the shortest that the task can have.
+        length: T; by default 24, or half more than the min_length that the task can have.
         batch: how many sequences.
         seed: of the key.
     """
     from matplotlib.figure import Figure
 
-    drawn = given.sample(jax.random.key(key_number("seed", seed)), batch, length or max(24, given.shortest * 3 // 2))
+    drawn = given.sample(jax.random.key(key_number("seed", seed)), batch, length or max(24, given.min_length * 3 // 2))
     inputs, targets, mask, lengths = (np.asarray(part) for part in drawn)
     figure = Figure(figsize=(9, 0.8 + 1.1 * batch), layout="constrained")
     axes = figure.subplots(batch, 1, squeeze=False)[:, 0]

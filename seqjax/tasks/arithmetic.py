@@ -22,7 +22,7 @@ class Adding(Regression):
     name = "adding"
     in_features = 2
     out_features = 1
-    shortest = 2
+    min_length = 2
 
     def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
@@ -34,7 +34,7 @@ class Adding(Regression):
         marked = (t == first) | (t == second)
         return _pairs(values, marked), _everywhere(values[first] + values[second], length), t == n - 1
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / 6
 
 
@@ -58,7 +58,7 @@ class Adding1997(Regression):
     name = "adding_1997"
     in_features = 2
     out_features = 1
-    shortest = 20
+    min_length = 20
     first_value: ClassVar[Any] = 0.0
     """The value of the first pair where it is chosen."""
 
@@ -80,7 +80,7 @@ class Adding1997(Regression):
     def _target(self, x1: jax.Array, x2: jax.Array) -> jax.Array:
         return 0.5 + (x1 + x2) / 4
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return (2 - _first_pair(n)) / 48
 
 
@@ -104,7 +104,7 @@ class Multiplication(Adding1997):
     def _target(self, x1: jax.Array, x2: jax.Array) -> jax.Array:
         return x1 * x2
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         p = _first_pair(n)
         return (1 - p) / 9 + p / 3 - ((1 - p) / 4 + p / 2) ** 2
 

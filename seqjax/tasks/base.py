@@ -46,7 +46,7 @@ class Task(Spelled):
     higher_is_better: ClassVar[Any]
     """Which way the score goes."""
 
-    shortest: ClassVar[Any] = 1
+    min_length: ClassVar[Any] = 1
     """The least true length that a sequence can have."""
 
     def sample(self, key: jax.Array, batch: int, length: int, lengths: Any = None) -> Batch:
@@ -58,18 +58,18 @@ class Task(Spelled):
             key: from `jax.random.key`.
             batch: B, how many sequences; static.
             length: T, steps of the arrays; static.
-            lengths: true lengths, whole numbers `[B]`, `shortest` ... T; T for all where None. May be traced, and is
+            lengths: true lengths, whole numbers `[B]`, `min_length` ... T; T for all where None. May be traced, and is
                 then clipped to that range. Each is rounded down to what the task can have (see its class), and
                 `Batch.lengths` says to what.
 
         Returns:
-            inputs tokens `[B, T]` or features `[B, T, D]`, targets classes `[B, T]` or `[B, T, F]`, mask `[B, T]`,
+            inputs tokens `[B, T]` or features `[B, T, D]`, targets classes `[B, T]` or `[B, T, F]`, weights `[B, T]`,
             True where a target counts, lengths `[B]`.
 
         Raises:
             ArgumentError, ArgumentTypeError: an argument that cannot be right.
         """
-        batch, length = self._whole("batch", batch, 1), self._whole("length", length, self.shortest)
+        batch, length = self._whole("batch", batch, 1), self._whole("length", length, self.min_length)
         dtype = getattr(key, "dtype", None)
         if not (dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ()):
             raise ArgumentTypeError(f"{self!r}: key must be one key, as jax.random.key(0), found {key!r}")
@@ -77,9 +77,9 @@ class Task(Spelled):
         return _sample(self, jax.random.split(key, batch), jnp.asarray(lengths).astype(jnp.int32), length)
 
     def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """One sequence of n real steps: inputs `[T]` or `[T, D]`, targets `[T]` or `[T, F]`, mask `[T]`.
+        """One sequence of n real steps: inputs `[T]` or `[T, D]`, targets `[T]` or `[T, F]`, weights `[T]`.
 
-        n is traced, one of those that `fit` gives. What stands beyond n, or under a False mask, is free.
+        n is traced, one of those that `fit` gives. What stands beyond n, or under a weight of False, is free.
         """
         raise TypeError(f"{type(self).__name__} must define example(key, n, length)")
 
@@ -111,11 +111,11 @@ class Task(Spelled):
         Raises:
             ArgumentError, ArgumentTypeError: a length that no sequence of the task can have.
         """
-        return float(self._blind(int(self.fit(self._whole("length", length, self.shortest)))))
+        return float(self.baseline_for(int(self.fit(self._whole("length", length, self.min_length)))))
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         """The baseline for a true length n that the task can have."""
-        raise TypeError(f"{type(self).__name__} must define _blind(n)")
+        raise TypeError(f"{type(self).__name__} must define baseline_for(n)")
 
     def _whole(self, name: str, value: Any, least: int) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -136,17 +136,18 @@ class Task(Spelled):
             )
         if known(given):
             values = np.asarray(given)
-            if values.min() < self.shortest or values.max() > length:
-                wrong = int(values.min() if values.min() < self.shortest else values.max())
+            if values.min() < self.min_length or values.max() > length:
+                wrong = int(values.min() if values.min() < self.min_length else values.max())
                 raise ArgumentError(
-                    f"{self!r}: lengths must be in {self.shortest} ... {length} (shortest ... length), found {wrong}"
+                    f"{self!r}: lengths must be in {self.min_length} ... {length} (min_length ... length), "
+                    f"found {wrong}"
                 )
         return given
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _sample(task: Task, keys: jax.Array, lengths: jax.Array, length: int) -> Batch:
-    lengths = task.fit(jnp.clip(lengths, task.shortest, length))
+    lengths = task.fit(jnp.clip(lengths, task.min_length, length))
     inputs, targets, mask = jax.vmap(lambda key, n: task.example(key, n, length))(keys, lengths)
     real = jax.lax.broadcasted_iota(jnp.int32, mask.shape, 1) < lengths[:, None]
     mask = mask & real
@@ -161,7 +162,7 @@ def _kept(mask: jax.Array, array: jax.Array) -> jax.Array:
 
 
 def _check_outputs(task: Task, outputs: Any, batch: Batch) -> None:
-    expected = (*batch.mask.shape, task.out_features)
+    expected = (*batch.weights.shape, task.out_features)
     if not hasattr(outputs, "shape") or tuple(outputs.shape) != expected:
         found = f"shape {tuple(outputs.shape)}" if hasattr(outputs, "shape") else repr(outputs)
         raise ArgumentError(
@@ -179,12 +180,12 @@ class Classification(Task):
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Mean cross-entropy in nats over the steps that count.  outputs (logits) `[B, T, V]`: a scalar."""
         _check_outputs(self, outputs, batch)
-        return losses.masked_mean(losses.cross_entropy(outputs, batch.targets), batch.mask)
+        return losses.weighted_mean(losses.cross_entropy(outputs, batch.targets), batch.weights)
 
     def score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Share of the steps that count at which the largest logit is the target's.  outputs `[B, T, V]`: a scalar."""
         _check_outputs(self, outputs, batch)
-        return losses.masked_mean(losses.hit(outputs, batch.targets), batch.mask)
+        return losses.weighted_mean(losses.accuracy(outputs, batch.targets), batch.weights)
 
 
 class Regression(Task):
@@ -196,7 +197,7 @@ class Regression(Task):
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Mean squared error over the steps that count and the features.  outputs `[B, T, F]`: a scalar."""
         _check_outputs(self, outputs, batch)
-        return losses.masked_mean(losses.squared_error(outputs, batch.targets), batch.mask)
+        return losses.weighted_mean(losses.squared_error(outputs, batch.targets), batch.weights)
 
     def score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """The loss."""

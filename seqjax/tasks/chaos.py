@@ -55,7 +55,7 @@ class Series(Regression):
         """The raw series from a random initial state: float32 `[steps, F]`."""
         raise TypeError(f"{type(self).__name__} must define series(key, steps)")
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1.0
 
 

@@ -58,7 +58,7 @@ class WordProblem(Classification):
         targets = lax.associative_scan(lambda g, h: products[g, h], inputs)
         return inputs, targets, jnp.ones(length, bool)
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / self.vocabulary
 
 

@@ -46,7 +46,7 @@ class CopyMemory(Classification):
         return self.symbols + 1
 
     @property
-    def shortest(self) -> int:
+    def min_length(self) -> int:
         """2 M + 1: a delay of 1."""
         return 2 * self.memory + 1
 
@@ -64,7 +64,7 @@ class CopyMemory(Classification):
         """The loss."""
         return self.loss(outputs, batch)
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return self.memory * math.log(self.symbols) / n
 
 
@@ -101,7 +101,7 @@ class SelectiveCopy(Classification):
         return self.symbols
 
     @property
-    def shortest(self) -> int:
+    def min_length(self) -> int:
         """2 M: no noise."""
         return 2 * self.memory
 
@@ -118,7 +118,7 @@ class SelectiveCopy(Classification):
         targets = data[jnp.clip(t - recall, 0, self.memory - 1)]
         return inputs, targets, t >= recall
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / self.symbols
 
 
@@ -143,7 +143,7 @@ class DelayedXor(Classification):
         check_counts(self, delay=1)
 
     @property
-    def shortest(self) -> int:
+    def min_length(self) -> int:
         """2 d + 1."""
         return 2 * self.delay + 1
 
@@ -153,5 +153,5 @@ class DelayedXor(Classification):
         targets = jnp.roll(bits, self.delay) ^ jnp.roll(bits, 2 * self.delay)
         return bits, targets, jnp.arange(length) >= 2 * self.delay
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / 2

@@ -23,14 +23,14 @@ class TemporalOrder(Classification):
     name = "temporal_order"
     vocabulary = 6
     out_features = 4
-    shortest = 10
+    min_length = 10
 
     def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
         starts = jnp.array([n // 10, n // 2])
         return _order(key, n, length, starts, starts + n // 10)
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / 4
 
 
@@ -88,7 +88,7 @@ class TwoSequence(Classification):
                 raise ArgumentError(f"TwoSequence: {name} must be a variance, a number from 0, found {value!r}")
 
     @property
-    def shortest(self) -> int:
+    def min_length(self) -> int:
         """N + 1."""
         return self.informative + 1
 
@@ -102,7 +102,7 @@ class TwoSequence(Classification):
         inputs = jnp.where(t < self.informative, signal, self.distraction**0.5 * gauss)
         return inputs[:, None], jnp.broadcast_to(label, (length,)), t == n - 1
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / 2
 
 

@@ -57,7 +57,7 @@ class AssociativeRecall(Classification):
         return self.tokens
 
     @property
-    def shortest(self) -> int:
+    def min_length(self) -> int:
         """4 M: as many places as queries."""
         return 4 * self.pairs
 
@@ -83,7 +83,7 @@ class AssociativeRecall(Classification):
         targets = jnp.zeros(length, jnp.int32).at[places].set(values)
         return inputs, targets, jnp.zeros(length, bool).at[places].set(True)
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / (self.tokens - self.tokens // 2)
 
 
@@ -101,7 +101,7 @@ class InductionHeads(Classification):
     """
 
     name = "induction_heads"
-    shortest = 3
+    min_length = 3
 
     symbols: int = 15
 
@@ -127,7 +127,7 @@ class InductionHeads(Classification):
         inputs = inputs.at[first].set(self.symbols).at[n - 1].set(self.symbols)
         return inputs, targets, jnp.arange(length) == n - 1
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return 1 / self.symbols
 
 

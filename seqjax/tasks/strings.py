@@ -22,11 +22,11 @@ class StringTask(Classification):
     per_token: ClassVar[Any] = 0
     extra: ClassVar[Any] = 1
     least_string: ClassVar[Any] = 1
-    """The shortest string."""
+    """The min_length string."""
 
     @property
-    def shortest(self) -> int:
-        """L + |answer| for the shortest string."""
+    def min_length(self) -> int:
+        """L + |answer| for the min_length string."""
         return (1 + self.per_token) * self.least_string + self.extra
 
     def fit(self, n: Any) -> Any:
@@ -52,7 +52,7 @@ class StringTask(Classification):
         later = jnp.clip(t - size, 0, length - 1)
         return jnp.where(t < size, tokens, self.vocabulary - 1), answer[later], (t >= size) & counts[later]
 
-    def _blind(self, n: int) -> float:
+    def baseline_for(self, n: int) -> float:
         return self._blind_string(int(self.string_length(n)))
 
     def _blind_string(self, size: int) -> float:

@@ -18,7 +18,7 @@ from seqjax.train.fit import Result, fit
 from seqjax.train.log import read_rows
 from seqjax.train.mean import Mean
 from seqjax.train.state import Skipped, State, init_state
-from seqjax.train.step import train_step
+from seqjax.train.step import make_train_step
 from seqjax.train.sweep import Sweep, sweep
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "fit",
     "init_state",
     "load",
+    "make_train_step",
     "read_rows",
     "save_model",
     "sweep",
-    "train_step",
 ]

@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 def gradient_of(
     loss: Callable[..., Any], accumulate: int, precision: str | None, carry: Callable[[Any, Any], Any] | None
 ) -> Callable[..., Outcome]:
-    """A function of (params, batch, keys, carry, starts): what `train_step` does before it touches the optimiser.
+    """A function of (params, batch, keys, carry, starts): what `make_train_step` does before it touches the optimiser.
 
     The total is differentiated, and the gradient divided by the count, which holds no parameters. So totals, counts
     and gradients of micro-batches add up to those of the whole batch.

@@ -68,19 +68,19 @@ def cut(batch: Batch, length: int, padded: int) -> Batch:
     """The first `length` steps of each sequence, in arrays of at most `padded` steps.
 
     Args:
-        batch: with a target for each step, mask `[B, T]`.
+        batch: with a target for each step, weights `[B, T]`.
         length, padded: steps.
 
     Raises:
         ArgumentError: targets of whole sequences, or of their own lengths: the beginning of one has no such target.
     """
     length, padded = whole_number("length", length, 1), whole_number("padded", padded, length)
-    if np.ndim(batch.mask) != 2 or batch.mask.shape != batch.inputs.shape[:2]:
+    if np.ndim(batch.weights) != 2 or batch.weights.shape != batch.inputs.shape[:2]:
         raise ArgumentError(
-            f"cut needs a target for each step: mask has shape {np.shape(batch.mask)}, expected "
+            f"cut needs a target for each step: weights have shape {np.shape(batch.weights)}, expected "
             f"{np.shape(batch.inputs)[:2]}. A label of a whole sequence is not that of its beginning"
         )
-    xp = jnp if hasattr(batch.mask, "devices") else np
-    mask = batch.mask[:, :padded] & (np.arange(min(padded, batch.mask.shape[1])) < length)[None]
+    xp = jnp if hasattr(batch.weights, "devices") else np
+    weights = batch.weights[:, :padded] * (np.arange(min(padded, batch.weights.shape[1])) < length)[None]
     lengths = xp.minimum(batch.lengths, length).astype(np.int32)
-    return Batch(batch.inputs[:, :padded], batch.targets[:, :padded], mask, lengths)
+    return Batch(batch.inputs[:, :padded], batch.targets[:, :padded], weights, lengths)

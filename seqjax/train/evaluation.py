@@ -28,12 +28,12 @@ def evaluate(
     Sums are taken in float64. `score` is compiled once, as long as it is one and the same function.
 
     Args:
-        score: a loss as for `train_step`, a function of (params, batch, key) with None as the key. It returns a `Mean`,
-            or that and a dict of them. Their leaves may have axes, as those of `jax.vmap`.
+        score: a loss as for `make_train_step`, a function of (params, batch, key) with None as the key. It returns a
+            `Mean`, or that and a dict of them. Their leaves may have axes, as those of `jax.vmap`.
         params: what the score takes.
         source: with `batch(step)`.
         steps: batches to go through, from batch 0; those of an epoch, `source.steps_per_epoch`, where None.
-        carry: for streams, as in `train_step`: the score takes a carry as its fourth argument and returns
+        carry: for streams, as in `make_train_step`: the score takes a carry as its fourth argument and returns
             (mean, carry) or (mean, carry, dict). It begins anew where `source.starts(step)`.
         mesh: divide the rows along the first axis of this mesh.
 
@@ -85,7 +85,7 @@ def _named(result: Any) -> dict[str, Mean]:
         if not isinstance(mean, Mean):
             raise ArgumentTypeError(
                 f"score must return a Mean for {name!r}, found {type(mean).__name__}. "
-                "The mean of a batch cannot be merged with that of a smaller one; return Mean.of(values, mask)"
+                "The mean of a batch cannot be merged with that of a smaller one; return Mean.of(values, weights)"
             )
     return metrics
 
@@ -98,6 +98,6 @@ def _add(sums: dict[str, Mean], metrics: dict[str, Mean]) -> None:
 
 def _value(name: str, mean: Mean) -> Any:
     if np.any(mean.count == 0):
-        raise ArgumentError(f"score: nothing counts for {name!r} in the whole of the source. A mask that is all False?")
+        raise ArgumentError(f"score: nothing counts for {name!r} in the whole of the source. Weights that are all 0?")
     value = mean.total / mean.count
     return float(value) if np.ndim(value) == 0 else value

@@ -16,7 +16,7 @@ from seqjax.train._reports import Reports
 from seqjax.train._run import Run
 from seqjax.train.log import Log
 from seqjax.train.state import State, init_state
-from seqjax.train.step import train_step
+from seqjax.train.step import make_train_step
 
 
 class Result(NamedTuple):
@@ -73,13 +73,13 @@ def fit(
     together: after the next step that `every` divides), with a checkpoint.
 
     Args:
-        loss, optimizer, clip, accumulate, ema, precision, carry: as in `train_step`. With a carry the source must have
-            `starts(step)`, as `Stream`: there the carry begins anew, elsewhere it is handed on.
+        loss, optimizer, clip, accumulate, ema, precision, carry: as in `make_train_step`. With a carry the source
+            must have `starts(step)`, as `Stream`: there the carry begins anew, elsewhere it is handed on.
         params: parameters to start from; they are not changed.
         source: has `batch(step)`; with several processes `batch(step, index, count)`, the rows of one of them.
         steps: to train for in all, those before the checkpoint too.
         key: from `jax.random.key`.
-        max_skips: this many skipped steps in a row (see `train_step`) are an error; noticed at the next report.
+        max_skips: this many skipped steps in a row (see `make_train_step`) are an error; noticed at the next report.
         every: steps from report to report; a report is the mean over them.
         evaluate: a function of the parameters (the average, where `ema` is given) that returns a dict of floats, such
             as `lambda params: train.evaluate(score, params, validation)`. The parameters given to it may be gone
@@ -101,7 +101,7 @@ def fit(
         ArgumentError, ArgumentTypeError: an argument that cannot be right; too many skipped steps.
         DataError: log or checkpoint cannot be read or written.
     """
-    step = train_step(loss, optimizer, clip=clip, accumulate=accumulate, ema=ema, precision=precision, carry=carry)
+    step = make_train_step(loss, optimizer, clip=clip, accumulate=accumulate, ema=ema, precision=precision, carry=carry)
     steps, every, max_skips = (
         whole_number("steps", steps),
         whole_number("every", every, 1),

@@ -8,13 +8,14 @@ import numpy as np
 
 from seqjax._internal.validation import known
 from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.losses import weighted_sum
 
 
 class Mean(NamedTuple):
     """total / count, kept apart, so that means over parts of the data merge by addition; a pytree.
 
     The sum over batches, micro-batches or devices (`jax.lax.psum(mean, axis)`) is the mean over all of it, however
-    unevenly a mask leaves elements out. `Mean(0.0, 0)` is the mean of nothing.
+    unevenly the weights are spread. `Mean(0.0, 0)` is the mean of nothing.
     """
 
     total: Any
@@ -24,11 +25,12 @@ class Mean(NamedTuple):
     """How many they are."""
 
     @classmethod
-    def of(cls, values: Any, mask: Any = None) -> "Mean":
-        """Sum and number of the values whose mask is True: scalars.  values and mask (bool) of one shape `[...]`.
+    def of(cls, values: Any, weights: Any = None) -> "Mean":
+        """sum(weights * values) and sum(weights): scalars.  values and weights of one shape `[...]`.
 
-        What stands where the mask is False, NaN too, changes neither the mean nor any gradient of it. A mask without
-        a single True gives the mean of nothing.
+        Weights are bool, True where a value counts, or numbers of at least 0; all count where None. What stands where
+        a weight is 0, NaN too, changes neither the mean nor any gradient of it. Weights that are all 0 give the mean
+        of nothing.
 
         Raises:
             ArgumentError, ArgumentTypeError: shape or dtype.
@@ -36,18 +38,9 @@ class Mean(NamedTuple):
         if not hasattr(values, "dtype") or not jnp.issubdtype(values.dtype, jnp.floating):
             raise ArgumentTypeError(f"Mean.of: values must be a floating point array, found {_kind(values)}")
         values = jnp.asarray(values, jnp.promote_types(values.dtype, jnp.float32))
-        if mask is None:
+        if weights is None:
             return cls(jnp.sum(values), jnp.asarray(values.size, jnp.int32))
-        if not hasattr(mask, "dtype") or mask.dtype != bool:
-            raise ArgumentTypeError(
-                f"Mean.of: mask must be a bool array, found {_kind(mask)}. Convert it, as in mask != 0"
-            )
-        if mask.shape != values.shape:
-            raise ArgumentError(
-                f"Mean.of: values has shape {values.shape} and mask {mask.shape}, expected the same. "
-                "Losses over features left? Take their mean or sum first"
-            )
-        return cls(jnp.sum(jnp.where(mask, values, 0)), jnp.sum(mask, dtype=jnp.int32))
+        return cls(*weighted_sum("Mean.of", values, weights))
 
     def __add__(self, other: Any) -> "Mean":
         if not isinstance(other, Mean):
@@ -61,7 +54,7 @@ class Mean(NamedTuple):
             ArgumentError: nothing counts, and that is known.
         """
         if known(self.count) and np.any(np.asarray(self.count) == 0):
-            raise ArgumentError("Mean.value: the count is 0, so there is no mean. A mask that is all False?")
+            raise ArgumentError("Mean.value: the count is 0, so there is no mean. Weights that are all 0?")
         return self.total / self.count
 
 
@@ -77,7 +70,7 @@ def as_mean(name: str, value: Any) -> Mean:
             raise ArgumentTypeError(f"{name} must be a scalar or a Mean, found {_kind(part)}")
         if jnp.shape(part) != ():
             raise ArgumentError(
-                f"{name} must be a scalar or a Mean, found shape {jnp.shape(part)}. Pass Mean.of(values, mask)"
+                f"{name} must be a scalar or a Mean, found shape {jnp.shape(part)}. Pass Mean.of(values, weights)"
             )
     total = jnp.asarray(total)
     return Mean(total.astype(jnp.promote_types(total.dtype, jnp.float32)), jnp.asarray(count))

@@ -28,7 +28,7 @@ class Skipped(NamedTuple):
 
 
 class State(NamedTuple):
-    """What `train_step` takes and gives. Saved whole, training goes on bit for bit.
+    """What `make_train_step` takes and gives. Saved whole, training goes on bit for bit.
 
     params: the parameters, the masters where computation is in another precision.
     opt_state: the optimiser's.
@@ -57,7 +57,7 @@ def init_state(
         params: a pytree of floating point arrays.
         optimizer: an optax `GradientTransformation`.
         key: from `jax.random.key`; it may be the one that made the parameters.
-        carry: the function given to `train_step`, if there is one.
+        carry: the function given to `make_train_step`, if there is one.
         ema: keep an average of the parameters, which begins as the parameters.
 
     Raises:

@@ -17,7 +17,7 @@ from seqjax.train.state import Skipped, State
 Step = Callable[..., tuple[State, dict[str, Mean]]]
 
 
-def train_step(
+def make_train_step(
     loss: Callable[..., Any],
     optimizer: Any,
     *,
@@ -29,7 +29,7 @@ def train_step(
 ) -> Step:
     """A training step, `state, metrics = step(state, batch)`: pure, for `jit`, `vmap` and `shard_map`.
 
-        step = jax.jit(train_step(loss, optimizer), donate_argnums=0)
+        step = jax.jit(make_train_step(loss, optimizer), donate_argnums=0)
         state = init_state(params, optimizer, key)
 
     A step whose gradient, loss or new parameters hold a NaN or inf is skipped: parameters, optimiser and average stay
@@ -37,11 +37,11 @@ def train_step(
 
     Args:
         loss: a function of (params, batch, key). It returns a scalar; or a `Mean`, whose value is then minimised; or
-            either with further metrics, `(loss, {"accuracy": Mean.of(hit(logits, targets), mask)})`.
+            either with further metrics, `(loss, {"accuracy": Mean.of(accuracy(logits, targets), weights)})`.
         optimizer: an optax `GradientTransformation`. The learning rate of `optax.inject_hyperparams` becomes a metric.
         clip: the norm to which longer gradients are shortened, g min(1, clip / |g|).
         accumulate: micro-batches that a batch is divided into, to save memory. With a `Mean` as loss the gradient is
-            that of the whole batch, whatever the masks; scalars are averaged.
+            that of the whole batch, whatever the weights; scalars are averaged.
         ema: decay d of the average of the parameters, ema = d ema + (1 - d) params, from the first parameters on.
         precision: "bfloat16" computes loss and gradient on a copy of the parameters, and of the floating inputs of a
             `Batch`, in bfloat16. Parameters, optimiser and gradients keep their own dtype, carries and losses of this
@@ -132,7 +132,7 @@ def _check_state(state: Any, ema: Any, carry: Any) -> None:
         raise ArgumentTypeError(f"state must be a State from init_state, found {type(state).__name__}")
     if (ema is None) != (state.ema is None):
         raise ArgumentError(
-            "state and step must agree on ema: init_state(..., ema=True) with train_step(..., ema=0.999)"
+            "state and step must agree on ema: init_state(..., ema=True) with make_train_step(..., ema=0.999)"
         )
     if (carry is None) != (state.carry is None):
-        raise ArgumentError("state and step must agree on carry: pass the same function to init_state and train_step")
+        raise ArgumentError("state and step must agree on carry: pass one function to init_state and make_train_step")

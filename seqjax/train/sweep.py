@@ -16,7 +16,7 @@ from seqjax.train._feed import AHEAD, feed
 from seqjax.train._progress import Progress
 from seqjax.train._reports import Reports
 from seqjax.train.state import State, init_state
-from seqjax.train.step import train_step
+from seqjax.train.step import make_train_step
 
 
 class Sweep(NamedTuple):
@@ -77,7 +77,7 @@ def sweep(
         return init_state(params, optimizer_of(rate), key, ema=ema is not None)
 
     def member(rate: Any, state: State, batch: Any) -> Any:
-        return train_step(loss, optimizer_of(rate), **options)(state, batch)
+        return make_train_step(loss, optimizer_of(rate), **options)(state, batch)
 
     def grid(state: State, window: Any, batch: Any) -> Any:
         state, metrics = jax.vmap(member, in_axes=(0, 0, None))(rates, state, batch)

@@ -21,11 +21,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 from seqjax import RNN, Embed, scan, stack
 from seqjax.batching import (
     Buckets,
-    Drawn,
     RandomWindows,
     Scaler,
     Shuffled,
     Stream,
+    Synthetic,
     Windows,
     grain_source,
     permutation,
@@ -170,7 +170,7 @@ def test_dropped_remainders_leave_full_batches(source, lengths, batch_size):
         return
     made = build(source, "labels", lengths, batch_size=batch_size, remainder="drop")
     labels = np.concatenate([made.batch(step).targets for step in range(made.steps_per_epoch)])
-    assert all(made.batch(step).mask.all() for step in range(made.steps_per_epoch))
+    assert all(made.batch(step).weights.all() for step in range(made.steps_per_epoch))
     assert len(set(labels.tolist())) == len(labels) and labels.min() > 0
     if source == "fixed":
         assert len(labels) == len(lengths) // batch_size * batch_size
@@ -189,8 +189,8 @@ def test_shapes_and_dtypes_by_kind_of_target():
         "next": Batch((4, 4), (4, 4), (4, 4), (4,)),
     }
     wide = Shuffled(inputs_of(lengths), targets_of("other", lengths), 4, pairs=True, length=8, target_length=6).batch(0)
-    assert (wide.inputs.shape, wide.targets.shape, wide.mask.shape) == ((4, 8), (4, 6), (4, 6))
-    assert Shuffled(inputs_of(lengths), targets_of("steps", lengths), 4, length=8).batch(0).mask.shape == (4, 8)
+    assert (wide.inputs.shape, wide.targets.shape, wide.weights.shape) == ((4, 8), (4, 6), (4, 6))
+    assert Shuffled(inputs_of(lengths), targets_of("steps", lengths), 4, length=8).batch(0).weights.shape == (4, 8)
     many = build("multiple", "next", [2, 2, 10], batch_size=1, shuffle=False)
     assert [many.batch(step).inputs.shape for step in range(3)] == [(1, 4), (1, 4), (1, 12)]
     for dtype, wanted in (
@@ -201,7 +201,7 @@ def test_shapes_and_dtypes_by_kind_of_target():
     ):
         batch = Shuffled(np.ones((3, 2, 5), dtype), np.ones(3, dtype), 2).batch(0)
         assert (batch.inputs.dtype, batch.targets.dtype) == (wanted, wanted)
-        assert (batch.mask.dtype, batch.lengths.dtype) == (bool, np.int32)
+        assert (batch.weights.dtype, batch.lengths.dtype) == (bool, np.int32)
 
 
 def test_arrays_lists_ragged_and_jax_arrays_are_read_alike():
@@ -223,8 +223,8 @@ def test_buckets_hold_close_lengths_in_few_shapes(lengths, buckets, batch_size):
     assert len(bounds) <= buckets
     for batch in batches:
         lower = max((b for b in bounds if b < batch.inputs.shape[1]), default=-1)
-        assert (batch.lengths[batch.mask] > lower).all()
-        assert batch.mask.any()
+        assert (batch.lengths[batch.weights] > lower).all()
+        assert batch.weights.any()
 
 
 def test_a_jitted_step_is_traced_once_for_each_bucket():
@@ -279,7 +279,7 @@ def test_streams_put_end_to_end_give_the_text_back(n, batch_size, length):
         assert targets.tolist() == ids[1 : len(inputs) + 1].tolist()
         assert n - 1 - len(inputs) < batch_size * length
     assert [stream.starts(step) for step in range(2 * steps)] == [step in (0, steps) for step in range(2 * steps)]
-    assert batches[0].mask.all() and batches[0].mask.shape == (batch_size, length)
+    assert batches[0].weights.all() and batches[0].weights.shape == (batch_size, length)
     assert batches[0].lengths.tolist() == [length] * batch_size
 
 
@@ -302,7 +302,7 @@ def test_streams_of_features():
     batch = Stream(series, 2, 5).batch(1)
     np.testing.assert_array_equal(batch.inputs, [series[5:10], series[15:20]])
     np.testing.assert_array_equal(batch.targets, [series[6:11], series[16:21]])
-    assert batch.mask.shape == (2, 5)
+    assert batch.weights.shape == (2, 5)
 
 
 def test_random_windows_are_pieces_of_the_text_from_everywhere():
@@ -367,7 +367,7 @@ def test_windows_of_one_series_with_columns():
     batch = source.batch(0)
     np.testing.assert_array_equal(batch.inputs[1], series[1:5])
     np.testing.assert_array_equal(batch.targets[1], series[5:7][:, [2, 0]])
-    assert batch.mask.shape == (5, 2) and batch.lengths.tolist() == [4] * 5
+    assert batch.weights.shape == (5, 2) and batch.lengths.tolist() == [4] * 5
     single = Windows(np.arange(10), 4, 2, batch_size=5, remainder="drop").batch(0)
     assert (single.inputs.shape, single.targets.shape, single.inputs.dtype) == ((5, 4, 1), (5, 2, 1), np.int32)
     train, test = series[:6], series[6:]
@@ -752,10 +752,10 @@ def test_drawn_batches_are_functions_of_seed_and_step():
     def draw(key):
         return {"x": jax.random.normal(key, (6, 2))}
 
-    source = Drawn(draw, seed=3)
+    source = Synthetic(draw, seed=3)
     expected = draw(jax.random.fold_in(jax.random.key(3), 5))["x"]
     np.testing.assert_allclose(source.batch(5)["x"], expected, rtol=1e-6)
-    seen = [source.batch(step)["x"] for step in (5, 0, 5, 1)] + [Drawn(draw, seed=4).batch(5)["x"]]
+    seen = [source.batch(step)["x"] for step in (5, 0, 5, 1)] + [Synthetic(draw, seed=4).batch(5)["x"]]
     np.testing.assert_array_equal(seen[0], seen[2])
     assert len({x.tobytes() for x in map(np.asarray, seen)}) == 4
     parts = [source.batch(5, index, 3)["x"] for index in range(3)]
@@ -763,9 +763,9 @@ def test_drawn_batches_are_functions_of_seed_and_step():
     with pytest.raises(ArgumentError, match="6 rows cannot be shared by 4"):
         source.batch(0, 0, 4)
     with pytest.raises(ArgumentTypeError, match="draw must be a function of a key, found int"):
-        Drawn(3)
+        Synthetic(3)
     with pytest.raises(ArgumentError, match="seed"):
-        Drawn(draw, seed=-1)
+        Synthetic(draw, seed=-1)
     with pytest.raises(ArgumentError, match="step must be below"):
         source.batch(2**32)
     with pytest.raises(ArgumentError, match="step"):
@@ -778,11 +778,11 @@ LARGE = (0, 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**63 - 1)
 def test_large_seeds_and_steps_of_drawn_batches_are_told_apart():
     """`jax.random.key(2**32)` is `jax.random.key(0)` without x64."""
     draw = lambda key: jax.random.bits(key, (2,))
-    drawn = [Drawn(draw, seed).batch(step) for seed in LARGE[:4] for step in LARGE[:4]]
+    drawn = [Synthetic(draw, seed).batch(step) for seed in LARGE[:4] for step in LARGE[:4]]
     assert len({tuple(bits.tolist()) for bits in drawn}) == 16
     for seed in LARGE[4:]:
         with pytest.raises(ArgumentError, match=rf"seed must be below 2\*\*32, .* found {seed}"):
-            Drawn(draw, seed)
+            Synthetic(draw, seed)
 
 
 @pytest.mark.parametrize(

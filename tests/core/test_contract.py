@@ -8,6 +8,7 @@ import pytest
 from jax.test_util import check_grads
 
 import seqjax as sj
+from seqjax.core import taps
 from seqjax.testing import Case, LawError, check_cell, vectors
 from seqjax.testing.case import along_directions
 from tests.own_cells import (
@@ -188,7 +189,7 @@ class _Shy(sj.RNN):
 
     def sequence(self, params, carry, xs, plan=sj.Plan()):
         carry, ys = super().sequence(params, carry, xs, plan)
-        return carry, ys * 1.001 if sj.taps.active() else ys
+        return carry, ys * 1.001 if taps.active() else ys
 
 
 class _Imaginary(LRU):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import seqjax as sj
-from seqjax import GRU, LSTM, RNN, Cell, Held, gates, linear, scan
+from seqjax import GRU, LSTM, RNN, Cell, Held, activate, linear, scan
 from seqjax.core import gating
 from seqjax.core.gating import keep_gates
 from seqjax.core.gradient import LONGEST, SHORTEST, chunk_length
@@ -76,9 +76,9 @@ class TwoPasses(Cell):
         return jnp.zeros((*batch_shape, self.features), jnp.result_type(params["kernel"], jnp.float32))
 
     def step(self, params, carry, x):
-        f, n = gates(linear({"kernel": params["kernel"]}, x), "sigmoid tanh")
-        inner = jax.vmap(lambda a: gates(a, "sigmoid")[0])(carry.T).T
-        (outer,) = gates(carry * inner + n, "tanh")
+        f, n = activate(linear({"kernel": params["kernel"]}, x), "sigmoid tanh")
+        inner = jax.vmap(lambda a: activate(a, "sigmoid")[0])(carry.T).T
+        (outer,) = activate(carry * inner + n, "tanh")
         h = f * carry + (1 - f) * outer * jnp.broadcast_to(params["table"][1], carry.shape)
         return h, {"y": h, "sign": (h > 0).astype(jnp.int32)}
 
@@ -250,7 +250,7 @@ def test_nothing_is_activated_again_in_the_backward_pass():
 
 def test_gates_can_be_given_back():
     z = jnp.linspace(-2, 2, 8).reshape(2, 4)
-    f = lambda z: jnp.concatenate(gates(z, "sigmoid tanh"), -1)
+    f = lambda z: jnp.concatenate(activate(z, "sigmoid tanh"), -1)
     with keep_gates() as kept:
         want = f(z)
 

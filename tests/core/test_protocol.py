@@ -29,6 +29,7 @@ from seqjax import (
     stack,
 )  # fmt: skip
 from seqjax._internal.trees import select
+from seqjax.core.cell import initial_carry
 from tests.own_cells import AttendingLSTM, DelayLine, Skip, WindowAttention
 
 B, T, D = 3, 7, 4
@@ -102,7 +103,7 @@ class TestMembersArePassedOn:
 
     def test_no_member_is_forgotten(self):
         """Each public member of Cell is defined by Wrapper and by Stack, or means the same for every cell."""
-        derived = {"evaluation", "splits"}  # of the parts that are options; of whether step is made of three
+        derived = {"evaluation", "separable"}  # of the parts that are options; of whether step is made of three
         members = {name for name in vars(Cell) if not name.startswith("_")}
         for cls in (Wrapper, sj.combinators.Stack):
             assert members - derived <= set(vars(cls)), members - derived - set(vars(cls))

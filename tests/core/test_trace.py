@@ -165,7 +165,7 @@ def test_without_a_trace_a_tap_is_nothing():
 
     class Bare(RNN):
         def update(self, p, h, z, m):
-            (h,) = sj.gates(z + m, "tanh")
+            (h,) = sj.activate(z + m, "tanh")
             return h, h
 
     params = RNN(3).init(jax.random.key(0), D)

@@ -84,7 +84,7 @@ def test_a_task_shows_its_tokens_and_targets():
     batch = tasks.reverse.sample(jax.random.key(5), 1, 8)
     figure = plot.task(tasks.reverse, length=8, batch=1, seed=5)
     shown = [text.get_text() for text in figure.axes[0].texts]
-    assert shown == [str(t) for t in batch.inputs[0]] + [str(t) for t in batch.targets[0][batch.mask[0]]]
+    assert shown == [str(t) for t in batch.inputs[0]] + [str(t) for t in batch.targets[0][batch.weights[0]]]
 
 
 def test_the_data_sets_of_this_machine(tmp_path):

@@ -200,7 +200,7 @@ def draw(name, seed, varied):
     task, length, _ = TABLE[name]
     lengths = None
     if varied:
-        lengths = np.resize(np.arange(task.shortest, length + 1), size(name))
+        lengths = np.resize(np.arange(task.min_length, length + 1), size(name))
     return jax.tree.map(np.asarray, task.sample(jax.random.key(seed), size(name), length, lengths))
 
 
@@ -213,7 +213,7 @@ def test_the_table_holds_every_task():
 def test_targets_follow_from_the_inputs_at_every_length(name):
     task, length, answers = TABLE[name]
     batch = draw(name, 0, True)
-    asked = np.resize(np.arange(task.shortest, length + 1), size(name))
+    asked = np.resize(np.arange(task.min_length, length + 1), size(name))
     if name in ("reverse", "odds_first", "associative_recall"):
         wanted = asked // 2 * 2
     elif name in ("stack_manipulation", "binary_addition"):
@@ -268,7 +268,7 @@ def test_same_key_same_batch_other_key_other_batch(name):
 def test_transformed_is_as_eager(name):
     """jit, vmap over keys and traced lengths, in 64-bit mode, against the plain call in 32-bit mode."""
     task, length, _ = TABLE[name]
-    lengths = np.resize(np.arange(task.shortest, length + 1), size(name))
+    lengths = np.resize(np.arange(task.min_length, length + 1), size(name))
     batch = draw(name, 0, True)
     if name in EARLY:
         task = EARLY[name]
@@ -293,11 +293,11 @@ def blind(name):
     task, length, _ = TABLE[name]
     batch = draw(name, 1, False)
     if isinstance(task, tasks.Regression):
-        value = batch.targets[batch.mask].mean(axis=0)
+        value = batch.targets[batch.weights].mean(axis=0)
         return np.broadcast_to(value, (size(name), length, task.out_features)).astype(np.float32)
     counts = np.zeros((length, task.out_features))
     for t in range(length):
-        counts[t] = np.bincount(batch.targets[:, t][batch.mask[:, t]], minlength=task.out_features)
+        counts[t] = np.bincount(batch.targets[:, t][batch.weights[:, t]], minlength=task.out_features)
     best = np.eye(task.out_features, dtype=np.float32)[counts.argmax(axis=1)]
     return np.broadcast_to(best, (size(name), *best.shape))
 
@@ -309,10 +309,10 @@ def test_baseline_is_what_the_best_blind_answer_scores(name):
     batch = draw(name, 0, False)
     outputs = blind(name)
     if isinstance(task, tasks.Regression):
-        each = np.where(batch.mask, np.square(outputs - batch.targets).mean(axis=-1), 0).sum(axis=1)
+        each = np.where(batch.weights, np.square(outputs - batch.targets).mean(axis=-1), 0).sum(axis=1)
     else:
-        each = ((outputs.argmax(axis=-1) == batch.targets) & batch.mask).sum(axis=1)
-    counted = batch.mask.sum(axis=1)
+        each = ((outputs.argmax(axis=-1) == batch.targets) & batch.weights).sum(axis=1)
+    counted = batch.weights.sum(axis=1)
     score = each.sum() / counted.sum()
     error = np.sqrt(np.mean((each - score * counted) ** 2) / size(name)) / counted.mean()
     assert error < 0.15 * score
@@ -461,7 +461,7 @@ def test_1997_marks_are_chosen_as_published(name, first):
 @pytest.mark.parametrize("name", ["temporal_order", "temporal_order_1997"])
 def test_order_places_and_classes_are_uniform(name):
     batch = draw(name, 0, False)
-    assert_frequencies(np.bincount(batch.targets[batch.mask], minlength=4), np.full(4, 1 / 4))
+    assert_frequencies(np.bincount(batch.targets[batch.weights], minlength=4), np.full(4, 1 / 4))
     steps = np.argsort(batch.inputs >= 2, axis=1, kind="stable")[:, :2]  # the two symbols
     for place in range(2):
         kinds, found = np.unique(steps[:, place], return_counts=True)
@@ -499,7 +499,7 @@ def test_recall_gaps_follow_the_power_law():
         for i, gap in enumerate(drawn):
             chance[i, gap] += p
     found = np.zeros((3, 5))
-    for x, mask in zip(batch.inputs, batch.mask):
+    for x, mask in zip(batch.inputs, batch.weights):
         keys = x[0:6:2].tolist()
         for t in np.flatnonzero(mask):
             found[keys.index(x[t]), (t - 6) // 2] += 1
@@ -607,16 +607,16 @@ def test_perfect_outputs_and_what_does_not_count(name):
     value_and_grad = jax.jit(jax.value_and_grad(task.loss))
     value, gradient = value_and_grad(outputs, batch)
     for waste in (np.nan, np.inf, 3e38):
-        dirty = np.where(batch.mask[..., None], outputs, np.float32(waste))
+        dirty = np.where(batch.weights[..., None], outputs, np.float32(waste))
         for clean, found in zip((value, gradient), value_and_grad(dirty, batch)):
             np.testing.assert_array_equal(clean, found)
         np.testing.assert_array_equal(task.score(dirty, batch), task.score(outputs, batch))
-    assert (np.abs(gradient).sum(axis=-1) > 0).tolist() == batch.mask.tolist()
+    assert (np.abs(gradient).sum(axis=-1) > 0).tolist() == batch.weights.tolist()
 
 
 @pytest.mark.slow
 def test_a_gru_learns_even_pairs():
-    """Drawn inside `lax.scan`, with lengths 3 to 8: far better than any blind answer at length 12."""
+    """Synthetic inside `lax.scan`, with lengths 3 to 8: far better than any blind answer at length 12."""
     task = tasks.even_pairs
     model = stack(Embed(task.vocabulary, 8), GRU(12), Dense(task.out_features))
     optimiser = optax.adam(4e-2)
@@ -707,7 +707,7 @@ def test_loss_and_score_are_means_over_the_steps_that_count(name):
     task, length, _ = TABLE[name]
     batch = jax.tree.map(lambda a: a[:8], draw(name, 0, True))
     outputs = np.random.default_rng(1).normal(size=(8, length, task.out_features)).astype(np.float32)
-    mask, targets = batch.mask, batch.targets
+    mask, targets = batch.weights, batch.targets
     if name == "adding_1997":
         loss = score = np.mean((outputs[mask] - targets[mask]) ** 2)
     else:

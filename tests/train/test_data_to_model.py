@@ -35,7 +35,7 @@ def losses_of_training(model, in_features, source, loss, steps=30):
 def per_step(model, per_element):
     def loss(params, batch):
         _, outputs = scan(model, params, batch.inputs, lengths=batch.lengths)
-        return losses.masked_mean(per_element(outputs, batch.targets), batch.mask)
+        return losses.weighted_mean(per_element(outputs, batch.targets), batch.weights)
 
     return loss
 
@@ -44,7 +44,7 @@ def at_the_end(model):
     def loss(params, batch):
         _, outputs = scan(model, params, batch.inputs, lengths=batch.lengths)
         last = losses.last(outputs, jnp.maximum(batch.lengths, 1))
-        return losses.masked_mean(losses.cross_entropy(last, batch.targets), batch.mask)
+        return losses.weighted_mean(losses.cross_entropy(last, batch.targets), batch.weights)
 
     return loss
 
@@ -92,8 +92,8 @@ def translation():
         shifted = jnp.pad(batch.targets[:, :-1], ((0, 0), (1, 0)), constant_values=letters.begin)
         start = decoder.initial_carry(params["decoder"], (8,))
         start = (start[0], carry[1], start[2])
-        _, logits = scan(decoder, params["decoder"], shifted, start, mask=batch.mask)
-        return losses.masked_mean(losses.cross_entropy(logits, batch.targets), batch.mask)
+        _, logits = scan(decoder, params["decoder"], shifted, start, mask=batch.weights)
+        return losses.weighted_mean(losses.cross_entropy(logits, batch.targets), batch.weights)
 
     class Both:
         @staticmethod
@@ -122,7 +122,9 @@ def forecast():
 
     def loss(params, batch):
         _, outputs = scan(model, params, batch.inputs, lengths=batch.lengths)
-        return losses.masked_mean(losses.squared_error(outputs[:, -1].reshape(-1, 12, 7), batch.targets), batch.mask)
+        return losses.weighted_mean(
+            losses.squared_error(outputs[:, -1].reshape(-1, 12, 7), batch.targets), batch.weights
+        )
 
     return model, 7, source, loss
 

@@ -39,7 +39,7 @@ def mesh_of(kind):
 
 def loss(params, batch, key):
     _, ys = scan(MODEL, params, batch.inputs, lengths=batch.lengths)
-    return Mean.of(squared_error(ys, batch.targets), batch.mask)
+    return Mean.of(squared_error(ys, batch.targets), batch.weights)
 
 
 def trained(mesh=None, steps=5, **options):
@@ -93,7 +93,7 @@ def test_a_carry_is_divided_as_the_batch_is():
 
     def streamed(params, batch, key, carry):
         carry, ys = scan(MODEL, params, batch.inputs, carry)
-        return Mean.of(squared_error(ys, batch.targets), batch.mask), carry
+        return Mean.of(squared_error(ys, batch.targets), batch.weights), carry
 
     options = dict(steps=6, key=KEY, carry=begin, progress=False)
     one, eight = (

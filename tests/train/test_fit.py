@@ -17,7 +17,7 @@ import optax
 
 from seqjax.batching import Shuffled, Stream
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
-from seqjax.train import Checkpoints, Curriculum, Mean, cut, evaluate, fit, init_state, read_rows, train_step
+from seqjax.train import Checkpoints, Curriculum, Mean, cut, evaluate, fit, init_state, make_train_step, read_rows
 from seqjax.train._progress import Progress, line_of
 from seqjax.train.log import Log
 from tests.train.test_step import close, same
@@ -36,7 +36,7 @@ def source(batch_size=4, **options):
 def loss(params, batch, key):
     """Predicts the next value as w0 x + w1; the noise makes a wrong key seen."""
     guess = params["w"][0] * batch.inputs + params["w"][1] + 0.01 * jax.random.normal(key)
-    return Mean.of(jnp.square(guess - batch.targets)[..., 0], batch.mask)
+    return Mean.of(jnp.square(guess - batch.targets)[..., 0], batch.weights)
 
 
 def score(params, batch, key):
@@ -85,7 +85,7 @@ def quiet(*args, **options):
 def test_fit_is_a_bare_loop_of_the_step_and_reports_exact_means(tmp_path):
     data = source()
     result = quiet(loss, PARAMS, ADAM, data, steps=11, every=4, clip=1.0, ema=0.9, log=tmp_path)
-    step = jax.jit(train_step(loss, ADAM, clip=1.0, ema=0.9))
+    step = jax.jit(make_train_step(loss, ADAM, clip=1.0, ema=0.9))
     state, told = init_state(PARAMS, ADAM, KEY, ema=True), []
     for i in range(11):
         state, metrics = step(state, data.batch(i))
@@ -140,11 +140,11 @@ def test_a_curriculum_compiles_once_a_shape(caplog):
         lambda step, n, padded: cut(long.batch(step), n, padded), lambda step: 1 + step, shapes=(3, 6, 12)
     )
     long = Shuffled(np.arange(60, dtype=np.float32).reshape(5, 12, 1) / 60, np.ones((5, 12), np.float32), 5)
-    seen = [(data.batch(step).inputs.shape[1], int(data.batch(step).mask.sum(1).max())) for step in range(12)]
+    seen = [(data.batch(step).inputs.shape[1], int(data.batch(step).weights.sum(1).max())) for step in range(12)]
     assert seen == [(3, 1), (3, 2), (3, 3), (6, 4), (6, 5), (6, 6)] + [(12, n) for n in range(7, 13)]
 
     def ones(params, batch, key):
-        return Mean.of(jnp.square(params["w"][0] * batch.inputs[..., 0] - batch.targets), batch.mask)
+        return Mean.of(jnp.square(params["w"][0] * batch.inputs[..., 0] - batch.targets), batch.weights)
 
     names = compiled_programs(caplog, lambda: quiet(ones, PARAMS, ADAM, data, steps=12, every=5))
     assert names.count("run") == 3
@@ -155,7 +155,7 @@ def test_what_a_curriculum_cuts():
     short = cut(batch, 1, 2)
     np.testing.assert_array_equal(short.inputs, ROWS[:4, :2, None])
     np.testing.assert_array_equal(short.targets, ROWS[:4, 1:3, None])
-    assert short.mask.tolist() == [[True, False]] * 4 and short.lengths.tolist() == [1] * 4
+    assert short.weights.tolist() == [[True, False]] * 4 and short.lengths.tolist() == [1] * 4
     same(cut(batch, 9, 16), batch)
     same(jax.tree.map(np.asarray, cut(jax.tree.map(jnp.asarray, batch), 2, 2)), cut(batch, 2, 2))
     powers = Curriculum(lambda *numbers: numbers, lambda step: step)
@@ -273,8 +273,8 @@ def test_each_example_counts_once_however_it_is_batched(batch_size):
 
 def test_evaluation_of_several_means_some_with_axes():
     def scores(params, batch, key):
-        return Mean.of(batch.inputs[..., 0], batch.mask), {
-            "largest": jax.vmap(Mean.of)(batch.inputs[..., 0].T, batch.mask.T)
+        return Mean.of(batch.inputs[..., 0], batch.weights), {
+            "largest": jax.vmap(Mean.of)(batch.inputs[..., 0].T, batch.weights.T)
         }
 
     found = evaluate(scores, PARAMS, source(4))
@@ -438,7 +438,7 @@ def test_bad_arguments(options, error, words):
         (lambda p, b: jnp.float32(1), {}, ArgumentTypeError, "cannot be merged"),
         (lambda p, b: (Mean(1.0, 1), 3), {}, ArgumentTypeError, "Pass carry="),
         (lambda p, b: (Mean(1.0, 1), {"a": 1.0}), {}, ArgumentTypeError, "'a'"),
-        (lambda p, b: Mean.of(b.inputs[..., 0], b.mask & False), {}, ArgumentError, "nothing counts for 'loss'"),
+        (lambda p, b: Mean.of(b.inputs[..., 0], b.weights & False), {}, ArgumentError, "nothing counts for 'loss'"),
         (lambda p, b: Mean(1.0, 1), {"steps": 0}, ArgumentError, "steps"),
         (lambda p, b: Mean(1.0, 1), {"carry": lambda p, k: 0}, ArgumentTypeError, "Stream"),
         (lambda p, b: Mean(1.0, 1), {"source": Counted(None)}, ArgumentError, "steps must be given"),

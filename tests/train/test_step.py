@@ -16,7 +16,7 @@ from seqjax import LSTM, RNN, Dense, scan, stack
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.losses import squared_error
-from seqjax.train import Mean, State, init_state, train_step
+from seqjax.train import Mean, State, init_state, make_train_step
 from seqjax.train._clipping import clipped
 
 KEY = jax.random.key(3)
@@ -105,7 +105,7 @@ def test_what_a_mask_hides_reaches_no_gradient():
     [
         ([1.0], None, ArgumentTypeError, "values must be a floating point array"),
         (np.ones(2, np.int32), None, ArgumentTypeError, "int32"),
-        (np.ones(2, np.float32), np.ones(2, np.float32), ArgumentTypeError, "mask != 0"),
+        (np.ones(2, np.float32), np.ones(2, np.int32), ArgumentTypeError, "weights != 0"),
         (np.ones((2, 3), np.float32), np.ones(2, bool), ArgumentError, r"\(2, 3\).*\(2,\)"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_plain_step_is_a_plain_optax_step():
         return optax.apply_updates(params, updates), opt_state, value, optax.tree.norm(grads)
 
     params, opt_state = jax.tree.map(jnp.asarray, PARAMS), optimizer.init(PARAMS)
-    state, told = run(train_step(mean_error, optimizer), init_state(PARAMS, optimizer, KEY), batches)
+    state, told = run(make_train_step(mean_error, optimizer), init_state(PARAMS, optimizer, KEY), batches)
     for batch, metrics in zip(batches, told):
         params, opt_state, value, norm = plain(params, opt_state, batch)
         np.testing.assert_allclose(metrics["loss"].value(), value, rtol=1e-6)
@@ -146,7 +146,7 @@ def test_each_step_draws_from_its_own_key_and_the_state_can_be_donated():
     start = init_state(params, optimizer, KEY, ema=True)
     base = start.key
     keys = np.array(jax.random.key_data(base))
-    _, told = run(train_step(loss, optimizer, ema=0.5), start, [data()] * 3)
+    _, told = run(make_train_step(loss, optimizer, ema=0.5), start, [data()] * 3)
     base = jax.random.wrap_key_data(keys)
     draws = [float(m["draw"].value()) for m in told]
     assert draws == [float(jax.random.uniform(jax.random.fold_in(base, i))) for i in range(3)]
@@ -157,19 +157,19 @@ def test_each_step_draws_from_its_own_key_and_the_state_can_be_donated():
 def test_the_learning_rate_is_a_metric():
     schedule = optax.linear_schedule(1.0, 0.0, 4)
     optimizer = optax.inject_hyperparams(optax.sgd)(schedule)
-    _, told = run(train_step(mean_error, optimizer), init_state(PARAMS, optimizer, KEY), [data()] * 4)
+    _, told = run(make_train_step(mean_error, optimizer), init_state(PARAMS, optimizer, KEY), [data()] * 4)
     assert [float(m["learning_rate"].value()) for m in told] == [1.0, 0.75, 0.5, 0.25]
 
 
 def test_an_optimiser_that_needs_the_loss_gets_it():
     optimizer = optax.chain(optax.sgd(0.0), optax.contrib.reduce_on_plateau(factor=0.5, patience=2))
-    state, _ = run(train_step(mean_error, optimizer), init_state(PARAMS, optimizer, KEY), [data()] * 4)
+    state, _ = run(make_train_step(mean_error, optimizer), init_state(PARAMS, optimizer, KEY), [data()] * 4)
     assert float(state.opt_state[1].scale) == 0.5  # three steps without progress
 
 
 def test_the_average_of_the_parameters():
     optimizer, state = optax.sgd(0.1), init_state(PARAMS, optax.sgd(0.1), KEY, ema=True)
-    step, average = jax.jit(train_step(mean_error, optimizer, ema=0.75)), jax.tree.map(np.float64, PARAMS)
+    step, average = jax.jit(make_train_step(mean_error, optimizer, ema=0.75)), jax.tree.map(np.float64, PARAMS)
     for i in range(4):
         state, _ = step(state, data(seed=i))
         average = jax.tree.map(lambda a, p: 0.75 * a + 0.25 * np.float64(p), average, state.params)
@@ -180,7 +180,7 @@ def test_float64_stays_float64(x64):
     params = jax.tree.map(np.float64, PARAMS)
     optimizer = optax.adam(0.1)
     state, told = run(
-        train_step(mean_error, optimizer, clip=1e-3, ema=0.5),
+        make_train_step(mean_error, optimizer, clip=1e-3, ema=0.5),
         init_state(params, optimizer, KEY, ema=True),
         [data()] * 2,
     )
@@ -221,7 +221,9 @@ def test_clipping_at_the_edges():
 
 def test_a_clipped_step_follows_the_rule_and_tells_the_norm_before():
     optimizer, (x, y) = optax.sgd(1.0), data()
-    state, (metrics,) = run(train_step(mean_error, optimizer, clip=0.25), init_state(PARAMS, optimizer, KEY), [(x, y)])
+    state, (metrics,) = run(
+        make_train_step(mean_error, optimizer, clip=0.25), init_state(PARAMS, optimizer, KEY), [(x, y)]
+    )
     wrong = x.astype(np.float64) @ PARAMS["w"] - y
     w, b = 2 * (wrong[:, None] * x).mean(0), 2 * wrong.mean()
     norm = np.sqrt((w**2).sum() + b**2)
@@ -240,7 +242,7 @@ def only_loss(params, batch, key):
 
 def test_one_nan_changes_nothing_but_the_counts():
     optimizer = optax.adam(0.1)
-    step = jax.jit(train_step(mean_error, optimizer, clip=1.0, ema=0.5))
+    step = jax.jit(make_train_step(mean_error, optimizer, clip=1.0, ema=0.5))
     state, _ = step(init_state(PARAMS, optimizer, KEY, ema=True), data())
     after, metrics = step(state, poisoned(data()))
     same(after._replace(step=state.step, skipped=state.skipped), state)
@@ -261,13 +263,13 @@ def test_a_step_is_skipped_for_its_loss_and_for_what_it_would_make_of_the_parame
     (x, y), bad = data(), np.full(8, np.inf, np.float32)
     optimizer = optax.sgd(0.1)
     state = init_state(PARAMS, optimizer, KEY)
-    after, _ = jax.jit(train_step(only_loss, optimizer))(state, (x, y, bad))
+    after, _ = jax.jit(make_train_step(only_loss, optimizer))(state, (x, y, bad))
     assert int(after.skipped.in_all) == 1 and not after.skipped.leaves.any()
     large = optax.sgd(1e38)
-    after, _ = jax.jit(train_step(mean_error, large))(init_state(PARAMS, large, KEY), (x * 100, y))
+    after, _ = jax.jit(make_train_step(mean_error, large))(init_state(PARAMS, large, KEY), (x * 100, y))
     assert after.skipped.leaves.any()
     same(after.params, jax.tree.map(jnp.asarray, PARAMS))
-    part = jax.jit(train_step(lambda p, b, k: mean_error(p, b, k) + jnp.sum(jnp.sqrt(p["b"])), optimizer))
+    part = jax.jit(make_train_step(lambda p, b, k: mean_error(p, b, k) + jnp.sum(jnp.sqrt(p["b"])), optimizer))
     after, _ = part(state, (x, y))  # the derivative of sqrt at 0 is inf
     assert after.skipped.leaves.tolist() == [True, False]
 
@@ -275,7 +277,7 @@ def test_a_step_is_skipped_for_its_loss_and_for_what_it_would_make_of_the_parame
 def test_a_batch_without_a_real_step_is_skipped():
     optimizer = optax.sgd(0.1)
     batch = (*data(), np.zeros(8, bool))
-    state, (metrics,) = run(train_step(masked_error, optimizer), init_state(PARAMS, optimizer, KEY), [batch])
+    state, (metrics,) = run(make_train_step(masked_error, optimizer), init_state(PARAMS, optimizer, KEY), [batch])
     assert metrics["skipped"].value() == 1
     same(state.params, jax.tree.map(jnp.asarray, PARAMS))
 
@@ -289,8 +291,8 @@ def test_accumulated_steps_are_whole_steps_under_uneven_masks(count):
     batch, optimizer = (*data(), mask), optax.sgd(0.1)
     assert count < 4 or any(not mask[i::4].any() for i in range(4))
     start = init_state(PARAMS, optimizer, KEY)
-    one, whole = train_step(masked_error, optimizer)(start, batch)
-    many, parts = jax.jit(train_step(masked_error, optimizer, accumulate=count))(start, batch)
+    one, whole = make_train_step(masked_error, optimizer)(start, batch)
+    many, parts = jax.jit(make_train_step(masked_error, optimizer, accumulate=count))(start, batch)
     close((many.params, parts), (one.params, whole), rtol=2e-6, atol=1e-7)
     assert int(parts["loss"].count) == 4
 
@@ -301,8 +303,8 @@ def test_accumulated_scalars_are_averaged_and_each_part_has_its_key():
 
     (x, y), optimizer = data(), optax.sgd(0.1)
     start = init_state(PARAMS, optimizer, KEY)
-    state, metrics = jax.jit(train_step(loss, optimizer, accumulate=4))(start, (x, y))
-    wanted, _ = train_step(mean_error, optimizer)(start, (x, y))
+    state, metrics = jax.jit(make_train_step(loss, optimizer, accumulate=4))(start, (x, y))
+    wanted, _ = make_train_step(mean_error, optimizer)(start, (x, y))
     close(state.params, wanted.params, rtol=2e-6)
     keys = jax.random.split(jax.random.fold_in(start.key, 0), 4)
     np.testing.assert_allclose(metrics["draw"].value(), np.mean([jax.random.uniform(k) for k in keys]), rtol=1e-6)
@@ -332,10 +334,10 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32():
     def loss(params, batch, key):
         carry, ys = scan(model, params, batch.inputs)
         seen.update(params=params, inputs=batch.inputs, ys=ys, carry=carry, targets=batch.targets)
-        return Mean.of(squared_error(ys, batch.targets), batch.mask)
+        return Mean.of(squared_error(ys, batch.targets), batch.weights)
 
     optimizer = optax.adam(0.1)
-    step = jax.jit(train_step(loss, optimizer, clip=100.0, precision="bfloat16"))
+    step = jax.jit(make_train_step(loss, optimizer, clip=100.0, precision="bfloat16"))
     state, metrics = step(init_state(params, optimizer, KEY), batch)
     dtypes = {name: {leaf.dtype.name for leaf in jax.tree.leaves(tree)} for name, tree in seen.items()}
     assert dtypes == {
@@ -357,7 +359,7 @@ def test_small_updates_reach_the_masters():
     """1 + 2^-12 is 1 in bfloat16, so that parameters in bfloat16 would stand still."""
     loss = lambda params, batch, key: jnp.sum(params["w"])
     state = init_state({"w": np.ones(1, np.float32)}, optax.sgd(2**-12), KEY)
-    state, _ = run(train_step(loss, optax.sgd(2**-12), precision="bfloat16"), state, [data()] * 8)
+    state, _ = run(make_train_step(loss, optax.sgd(2**-12), precision="bfloat16"), state, [data()] * 8)
     assert float(state.params["w"][0]) == 1 - 8 * 2**-12
 
 
@@ -366,7 +368,7 @@ def test_small_updates_reach_the_masters():
 
 def test_many_states_at_once():
     optimizer = optax.adam(0.1)
-    step = train_step(mean_error, optimizer, clip=1.0)
+    step = make_train_step(mean_error, optimizer, clip=1.0)
     starts = [init_state(jax.tree.map(lambda p: p + i, PARAMS), optimizer, jax.random.key(i)) for i in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
     found, _ = jax.jit(jax.vmap(step, in_axes=(0, None)))(stacked, data())
@@ -383,10 +385,10 @@ def test_inside_shard_map_with_a_loss_that_sums_over_devices(count):
     batch, optimizer = (*data(16), np.arange(16) % 3 > 0), optax.sgd(0.1)
     start, spec = init_state(PARAMS, optimizer, KEY), PartitionSpec("data")
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    step = train_step(loss, optimizer, clip=1.0, accumulate=count)
+    step = make_train_step(loss, optimizer, clip=1.0, accumulate=count)
     each = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=PartitionSpec()))
     state, metrics = each(start, batch)
-    wanted, told = jax.jit(train_step(masked_error, optimizer, clip=1.0))(start, batch)
+    wanted, told = jax.jit(make_train_step(masked_error, optimizer, clip=1.0))(start, batch)
     close((state.params, metrics), (wanted.params, told), rtol=2e-6)
 
 
@@ -411,7 +413,7 @@ OPTIONS = [
 @pytest.mark.parametrize("options, error, words", OPTIONS)
 def test_bad_options(options, error, words):
     with pytest.raises(error, match=words):
-        train_step(mean_error, SGD, **options)
+        make_train_step(mean_error, SGD, **options)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +430,7 @@ def test_bad_options(options, error, words):
 )
 def test_bad_losses(loss, error, words):
     with pytest.raises(error, match=words):
-        train_step(loss, SGD)(init_state(PARAMS, SGD, KEY), data())
+        make_train_step(loss, SGD)(init_state(PARAMS, SGD, KEY), data())
 
 
 @pytest.mark.parametrize(
@@ -454,15 +456,15 @@ def test_bad_states(params, optimizer, key, error, words):
 
 
 def test_state_and_step_must_agree():
-    step, state = train_step(mean_error, SGD), init_state(PARAMS, SGD, KEY, ema=True)
+    step, state = make_train_step(mean_error, SGD), init_state(PARAMS, SGD, KEY, ema=True)
     with pytest.raises(ArgumentError, match="ema"):
         step(state, data())
     with pytest.raises(ArgumentError, match="carry"):
-        train_step(mean_error, SGD, carry=lambda p, k: ())(init_state(PARAMS, SGD, KEY), data())
+        make_train_step(mean_error, SGD, carry=lambda p, k: ())(init_state(PARAMS, SGD, KEY), data())
     with pytest.raises(ArgumentTypeError, match="State from init_state"):
         step(PARAMS, data())
     with pytest.raises(ArgumentError, match=r"batch\[0\] has shape \(8, 3\).*accumulate is 3"):
-        train_step(mean_error, SGD, accumulate=3)(init_state(PARAMS, SGD, KEY), data())
+        make_train_step(mean_error, SGD, accumulate=3)(init_state(PARAMS, SGD, KEY), data())
 
 
 def test_a_carry_of_another_shape_is_named():
@@ -471,5 +473,5 @@ def test_a_carry_of_another_shape_is_named():
     begin = lambda p, k: cell.initial_carry(p, (8,))
     loss = lambda p, b, k, c: (jnp.sum(p["mix"]["kernel"]), jax.tree.map(lambda leaf: leaf[:2], c))
     with pytest.raises(ArgumentError, match="carry returned by loss"):
-        train_step(loss, SGD, carry=begin)(init_state(params, SGD, KEY, carry=begin), data(), True)
+        make_train_step(loss, SGD, carry=begin)(init_state(params, SGD, KEY, carry=begin), data(), True)
     assert isinstance(init_state(params, SGD, KEY, carry=begin), State)

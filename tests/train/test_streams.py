@@ -14,7 +14,7 @@ from seqjax.batching import Stream
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.losses import cross_entropy, squared_error
-from seqjax.train import Mean, fit, init_state, sweep, train_step
+from seqjax.train import Mean, fit, init_state, make_train_step, sweep
 from tests.train.test_fit import ADAM, PARAMS, Memory, loss, source
 from tests.train.test_step import close, drawn, same
 
@@ -29,7 +29,7 @@ def learned(params, key):
 
 def recurrent_loss(params, batch, key, carry):
     carry, ys = scan(LEARNED, params, batch.inputs, carry)
-    return Mean.of(squared_error(ys, batch.targets), batch.mask), carry
+    return Mean.of(squared_error(ys, batch.targets), batch.weights), carry
 
 
 def pieces(*lengths):
@@ -52,13 +52,13 @@ def test_one_chunk_is_full_backpropagation_with_a_learned_carry_too():
     grads = jax.jit(jax.grad(full))(params)
     assert any(g.any() for g in jax.tree.leaves(grads["0"]["carry"]))
     state = init_state(params, SGD, KEY, carry=learned)
-    state, _ = jax.jit(train_step(recurrent_loss, SGD, carry=learned))(state, batch, True)
+    state, _ = jax.jit(make_train_step(recurrent_loss, SGD, carry=learned))(state, batch, True)
     close(state.params, jax.tree.map(lambda p, g: p - 0.1 * g, params, grads), rtol=1e-5, atol=1e-7)
 
 
 def test_two_chunks_hand_the_carry_on_and_stop_the_gradient():
     (first, second), params = pieces(3, 4), drawn(LEARNED, 3)
-    step = jax.jit(train_step(recurrent_loss, SGD, carry=learned))
+    step = jax.jit(make_train_step(recurrent_loss, SGD, carry=learned))
     state, _ = step(init_state(params, SGD, KEY, carry=learned), first, True)
     middle = state.carry
     state, _ = step(state, second, False)
@@ -94,7 +94,7 @@ def test_a_stream_begins_anew_each_epoch_and_can_be_stopped_anywhere():
     assert [stream.starts(step) for step in range(6)] == [True, False, False, False, True, False]
     options = dict(key=KEY, carry=noisy, progress=False, every=3)
     whole = fit(noisy_loss, PARAMS, SGD, stream, steps=6, **options)
-    step = jax.jit(train_step(noisy_loss, SGD, carry=noisy))
+    step = jax.jit(make_train_step(noisy_loss, SGD, carry=noisy))
     state, keys = init_state(PARAMS, SGD, KEY, carry=noisy), []
     for i in range(6):
         state, _ = step(state, stream.batch(i), i % 4 == 0)
@@ -113,7 +113,7 @@ def test_dropout_keeps_its_key_in_the_carry():
 
     def language_loss(params, batch, key, carry):
         carry, logits = scan(model, params, batch.inputs, carry)
-        return Mean.of(cross_entropy(logits, batch.targets), batch.mask), carry
+        return Mean.of(cross_entropy(logits, batch.targets), batch.weights), carry
 
     result = fit(language_loss, drawn(model, 0), SGD, Stream(TEXT, 2, 5), steps=3, key=KEY, carry=begin, progress=False)
     assert result.state.carry[1].draws.tolist() == [15, 15]
@@ -121,7 +121,7 @@ def test_dropout_keeps_its_key_in_the_carry():
 
 def test_a_skipped_step_leaves_the_carry():
     (first, second), params = pieces(3, 3), drawn(LEARNED, 3)
-    step = jax.jit(train_step(recurrent_loss, SGD, carry=learned))
+    step = jax.jit(make_train_step(recurrent_loss, SGD, carry=learned))
     state, _ = step(init_state(params, SGD, KEY, carry=learned), first, True)
     after, _ = step(state, second._replace(inputs=second.inputs * np.nan), False)
     same((after.params, after.carry), (state.params, state.carry))
