@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -53,13 +53,23 @@ def last_target(targets: np.ndarray) -> np.ndarray:
     return targets[:, -1] if targets.ndim == 2 else targets
 
 
+class Training(NamedTuple):
+    """How a model is trained between two measurements: `steps` updates on windows of `length` steps."""
+
+    steps: int
+    length: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+
 class Windows:
     """A source of the windows of all training steps, drawn one after the other."""
 
-    def __init__(self, source: Source, steps: int, batch: int, length: int, seed: int) -> None:
-        rng = np.random.default_rng((seed, 0))
-        self.steps = steps
-        self._batches = [source.windows(rng, batch, length) for _ in range(steps)]
+    def __init__(self, source: Source, training: Training) -> None:
+        rng = np.random.default_rng((training.seed, 0))
+        self.steps = training.steps
+        self._batches = [source.windows(rng, training.batch_size, training.length) for _ in range(training.steps)]
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets of a step."""

@@ -23,7 +23,7 @@ import optax
 import seqjax as sj
 from experiments import sources
 from experiments.common import Rows, Run, command, table
-from experiments.flows import LOG10, Windows, fit, flow, fresh_params, last_target, model_of, powers
+from experiments.flows import LOG10, Training, Windows, fit, flow, fresh_params, last_target, model_of, powers
 from experiments.layers import check_layered, layer_figures, layer_reading, layer_rows, layer_table, study_layers
 from experiments.report import exploding_rows, figures, flow_rows, reading
 from experiments.training import matched, sizes
@@ -84,7 +84,7 @@ def jobs(config: Config, cells: list[sj.Cell], source: sources.Source) -> dict[s
     """The units of the run: what measures each cell, the exploding RNN, and the layers of the layered model."""
     found: dict[str, Any] = {}
     if config.layered:
-        found["layers"] = functools.partial(study_layers, sj.cell_from_text(config.layered), source, config)
+        found["layers"] = functools.partial(study_layers, sj.cell_from_text(config.layered), source, training(config))
     found |= {repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)}
     if config.exploding_scale and config.train_steps:
         found["exploding"] = functools.partial(explode, source, config)
@@ -156,7 +156,7 @@ def study(cell: sj.Cell, source: sources.Source, config: Config, folder: Path) -
     rows = []
     for phase in ("before", "after"):
         if phase == "after":
-            params = fit(model, params, windows(source, config), optax.adam(config.learning_rate)).params
+            params = fit(model, params, Windows(source, training(config)), optax.adam(config.learning_rate)).params
         head = {"cell": repr(cell), "size": count(cell), "phase": phase}
         rows += [head | row for row in measure(model, source, params, config)]
     return rows
@@ -193,9 +193,9 @@ def statistics(result: GradientFlow, length: int) -> dict[str, Any]:
     } | {name: powers(c) for name, c in (("mean", mean), ("median", middle), ("p10", low), ("p90", high))}
 
 
-def windows(source: sources.Source, config: Config, length: int | None = None) -> Windows:
-    """Those of the training, of `train_length` steps where no length is given."""
-    return Windows(source, config.train_steps, config.batch, length or config.train_length, config.seed)
+def training(config: Config) -> Training:
+    """The short training between the two measurements."""
+    return Training(config.train_steps, config.train_length, config.batch, config.learning_rate, config.seed)
 
 
 def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
@@ -206,8 +206,9 @@ def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
     head = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before"}
     rows = [head | row for row in measure(model, source, params, config)]
     length = min(EXPLODING_LENGTH, source.longest)
+    long = Windows(source, training(config)._replace(length=length))
     for clip in (None, 1.0):
-        log = fit(model, params, windows(source, config, length), optax.sgd(EXPLODING_RATE), clip).history
+        log = fit(model, params, long, optax.sgd(EXPLODING_RATE), clip).history
         row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
         losses, norms = ([row[name] for row in log] for name in ("loss", "norm"))
         row |= {"first loss": losses[0], "last loss": float(np.mean(losses[-10:]))}

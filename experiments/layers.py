@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,16 +17,13 @@ import optax
 
 import seqjax as sj
 from experiments.common import Rows
-from experiments.flows import Windows, fit, flow, fresh_params, last_target, model_of, powers, width
+from experiments.flows import Training, Windows, fit, flow, fresh_params, last_target, model_of, powers, width
 from experiments.sources import Source
 from seqjax import plot
 from seqjax.combinators import Bidirectional, Repeat, Stack
 from seqjax.core.cell import initial_carry
 from seqjax.core.wrapper import Wrapper
 from seqjax.diagnostics import GradientFlow, half_life, log_mean
-
-if TYPE_CHECKING:
-    from experiments.gradient_norms import Config
 
 LENGTH = 100
 OUTPUTS = ("y", "sum")
@@ -54,17 +51,16 @@ def check_layered(text: str, source: Source) -> None:
         raise sj.ArgumentError(f"layered: {error}") from error
 
 
-def study_layers(cell: sj.Cell, source: Source, config: "Config", folder: Path) -> Rows:
+def study_layers(cell: sj.Cell, source: Source, training: Training, folder: Path) -> Rows:
     """Rows of all layers, before and after a short training, on one batch of windows."""
     length = min(LENGTH, source.longest)
-    xs, targets = source.windows(np.random.default_rng((config.seed, length)), config.batch, length)
+    xs, targets = source.windows(np.random.default_rng((training.seed, length)), training.batch_size, length)
     model = model_of(cell, source)
-    params = fresh_params(model, source, config.seed)
-    windows = Windows(source, config.train_steps, config.batch, config.train_length, config.seed)
-    trained = fit(model, params, windows, optax.adam(config.learning_rate)).params
+    params = fresh_params(model, source, training.seed)
+    after = fit(model, params, Windows(source, training), optax.adam(training.learning_rate)).params
     head = {"group": "layers", "model": repr(cell), "steps": length}
     rows = []
-    for phase, values in zip(PHASES, (params, trained)):
+    for phase, values in zip(PHASES, (params, after)):
         result = flow(model, values, xs, last_target(targets))
         now = head | {"phase": phase, "loss_nats": float(np.mean(result.loss))}
         rows.append([now | row for row in measure(cell, result)])

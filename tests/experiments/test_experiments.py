@@ -134,7 +134,7 @@ def test_equal_parameters():
 def rows_of(cell, text, **changes):
     source = sources.load(text)
     config = tiny(text, **changes)
-    return layers.study_layers(sj.cell_from_text(cell), source, config, None)
+    return layers.study_layers(sj.cell_from_text(cell), source, gradient_norms.training(config), None)
 
 
 def test_layer_norms_are_those_of_autodiff(text):
@@ -210,7 +210,7 @@ def test_training_that_has_seen_the_answers(text, monkeypatch):
     source = sources.load(text)
     for cell, shape in ((sj.RNN(2), (4, 6)), (sj.bidirectional(sj.RNN(2)), (4,))):
         model = flows.model_of(cell, source)
-        windows = flows.Windows(source, 1, 4, 6, 0)
+        windows = flows.Windows(source, flows.Training(1, 6, 4, 1e-3, 0))
         flows.fit(model, flows.fresh_params(model, source, 0), windows, optax.sgd(0.1))
         assert shapes.pop()[:-1] == shape
         shapes.clear()
