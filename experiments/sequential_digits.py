@@ -100,7 +100,7 @@ def study(config: Config, cell: sj.Cell, parts: Any, folder: Path) -> Rows:
 def sequences(images: Any, permuted: bool) -> Any:
     """Pictures pixel by pixel, `[n, T, 1]`."""
     xs = datasets.pixels(images)
-    return datasets.permuted(xs) if permuted else xs
+    return datasets.permute(xs) if permuted else xs
 
 
 def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> Any:

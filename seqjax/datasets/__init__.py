@@ -6,7 +6,7 @@
 from seqjax.datasets.catalogue import Dataset, load
 from seqjax.datasets.content import Split
 from seqjax.datasets.families.video import moving_digits
-from seqjax.datasets.features import log_mel, permuted, pixels, vectors
+from seqjax.datasets.features import log_mel, permute, pixels, vectors
 
 
 def names() -> list[str]:
@@ -16,4 +16,4 @@ def names() -> list[str]:
     return sorted(CATALOGUE)
 
 
-__all__ = ["Dataset", "Split", "load", "log_mel", "moving_digits", "names", "permuted", "pixels", "vectors"]
+__all__ = ["Dataset", "Split", "load", "log_mel", "moving_digits", "names", "permute", "pixels", "vectors"]

@@ -43,7 +43,7 @@ def vectors(inputs: Any, divide: float = 1) -> Any:
     return flat if divide == 1 else flat / np.float32(divide)
 
 
-def permuted(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
+def permute(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
     """The steps of all sequences `[n, T, ...]` in one other order, the same for each seed: permuted MNIST.
 
     The order is that of T random numbers of NumPy's Philox generator.

@@ -1,11 +1,12 @@
-"""Synthetic tasks with known answers: `tasks.adding.sample(key, batch, length)`, and the classes for other settings.
+"""Synthetic tasks with known answers: `tasks.adding.sample(key, batch_size, length)`, and classes for other settings.
 
-Each class states the definition, its source, and the derivation of its baseline.
+Each class states the definition, its source, the derivation of its baseline, and an example to read. A new task is a
+class in a file of this folder and a ready value here: the command line, the documentation and the tests read `ALL`.
 """
 
 from seqjax.errors import ArgumentError, closest
 from seqjax.tasks.arithmetic import Adding, Adding1997, Multiplication
-from seqjax.tasks.base import Classification, Regression, Task
+from seqjax.tasks.base import Classification, Regression, Task  # noqa: F401
 from seqjax.tasks.binary import BinaryAddition
 from seqjax.tasks.brackets import ModularArithmetic
 from seqjax.tasks.chaos import Lorenz, MackeyGlass
@@ -15,7 +16,7 @@ from seqjax.tasks.order import TemporalOrder, TemporalOrder1997, TwoSequence
 from seqjax.tasks.recall import AssociativeRecall, InductionHeads
 from seqjax.tasks.regular import CycleNavigation, EvenPairs, Parity
 from seqjax.tasks.stack import StackManipulation
-from seqjax.tasks.strings import Duplicate, MissingDuplicate, OddsFirst, Reverse, StringTask
+from seqjax.tasks.strings import Duplicate, MissingDuplicate, OddsFirst, Reverse, StringTask  # noqa: F401
 
 adding = Adding()
 adding_1997 = Adding1997()
@@ -45,74 +46,23 @@ mackey_glass = MackeyGlass()
 lorenz = Lorenz()
 
 ALL: dict[str, Task] = {task.name: task for task in list(vars().values()) if isinstance(task, Task)}
+"""The ready tasks by name."""
 
 
-def named(text: str) -> Task:
-    """The ready task called `text`, as "adding" or "word_problem_a5".
+def find(name: str) -> Task:
+    """The ready task of this name.
+
+    >>> find("word_problem_a5")
+    WordProblem('A5')
 
     Raises:
-        ArgumentError: there is none of this name.
+        ArgumentError: there is none; the message names the closest.
     """
-    if text not in ALL:
-        raise ArgumentError(f"task {text!r} is not known.{closest(str(text), ALL)}")
-    return ALL[text]
+    if name not in ALL:
+        raise ArgumentError(f"task {name!r} is not known.{closest(str(name), ALL)}")
+    return ALL[name]
 
 
-__all__ = [
-    "ALL",
-    "Adding",
-    "Adding1997",
-    "AssociativeRecall",
-    "BinaryAddition",
-    "Classification",
-    "CopyMemory",
-    "CycleNavigation",
-    "DelayedXor",
-    "Duplicate",
-    "EvenPairs",
-    "InductionHeads",
-    "Lorenz",
-    "MackeyGlass",
-    "MissingDuplicate",
-    "ModularArithmetic",
-    "Multiplication",
-    "OddsFirst",
-    "Parity",
-    "Regression",
-    "Reverse",
-    "SelectiveCopy",
-    "StackManipulation",
-    "StringTask",
-    "Task",
-    "TemporalOrder",
-    "TemporalOrder1997",
-    "TwoSequence",
-    "WordProblem",
-    "adding",
-    "adding_1997",
-    "associative_recall",
-    "binary_addition",
-    "copy_memory",
-    "cycle_navigation",
-    "delayed_xor",
-    "duplicate",
-    "even_pairs",
-    "induction_heads",
-    "lorenz",
-    "mackey_glass",
-    "missing_duplicate",
-    "modular_arithmetic",
-    "multiplication",
-    "named",
-    "odds_first",
-    "parity",
-    "reverse",
-    "selective_copy",
-    "stack_manipulation",
-    "temporal_order",
-    "temporal_order_1997",
-    "two_sequence",
-    "word_problem_a5",
-    "word_problem_s5",
-    "word_problem_z60",
-]
+# Taken from the names above, so that a task is written once: its class is imported and its ready value is made.
+__all__ = ["ALL", "find", *ALL]
+__all__ += [name for name, value in list(vars().items()) if isinstance(value, type) and issubclass(value, Task)]

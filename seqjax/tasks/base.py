@@ -49,14 +49,14 @@ class Task(Spelled):
     min_length: ClassVar[Any] = 1
     """The least true length that a sequence can have."""
 
-    def sample(self, key: jax.Array, batch: int, length: int, lengths: Any = None) -> Batch:
+    def sample(self, key: jax.Array, batch_size: int, length: int, lengths: Any = None) -> Batch:
         """Draw sequences. The same key gives the same batch, in float32 and int32 whatever the precision of JAX.
 
         Sequences are independent. Steps beyond a true length are zero; targets that do not count are zero.
 
         Args:
             key: from `jax.random.key`.
-            batch: B, how many sequences; static.
+            batch_size: B, how many sequences; static.
             length: T, steps of the arrays; static.
             lengths: true lengths, whole numbers `[B]`, `min_length` ... T; T for all where None. May be traced, and is
                 then clipped to that range. Each is rounded down to what the task can have (see its class), and
@@ -69,21 +69,22 @@ class Task(Spelled):
         Raises:
             ArgumentError, ArgumentTypeError: an argument that cannot be right.
         """
-        batch, length = self._whole("batch", batch, 1), self._whole("length", length, self.min_length)
+        batch_size = self._whole("batch_size", batch_size, 1)
+        length = self._whole("length", length, self.min_length)
         dtype = getattr(key, "dtype", None)
         if not (dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ()):
             raise ArgumentTypeError(f"{self!r}: key must be one key, as jax.random.key(0), found {key!r}")
-        lengths = np.full(batch, length) if lengths is None else self._lengths(lengths, batch, length)
-        return _sample(self, jax.random.split(key, batch), jnp.asarray(lengths).astype(jnp.int32), length)
+        lengths = np.full(batch_size, length) if lengths is None else self._lengths(lengths, batch_size, length)
+        return _sample(self, jax.random.split(key, batch_size), jnp.asarray(lengths).astype(jnp.int32), length)
 
     def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """One sequence of n real steps: inputs `[T]` or `[T, D]`, targets `[T]` or `[T, F]`, weights `[T]`.
 
-        n is traced, one of those that `fit` gives. What stands beyond n, or under a weight of False, is free.
+        n is traced, one of those that `round_length` gives. What stands beyond n, or under a weight of False, is free.
         """
         raise TypeError(f"{type(self).__name__} must define example(key, n, length)")
 
-    def fit(self, n: Any) -> Any:
+    def round_length(self, n: Any) -> Any:
         """The greatest true length, at most n, that the task can have."""
         return n
 
@@ -111,7 +112,7 @@ class Task(Spelled):
         Raises:
             ArgumentError, ArgumentTypeError: a length that no sequence of the task can have.
         """
-        return float(self.baseline_for(int(self.fit(self._whole("length", length, self.min_length)))))
+        return float(self.baseline_for(int(self.round_length(self._whole("length", length, self.min_length)))))
 
     def baseline_for(self, n: int) -> float:
         """The baseline for a true length n that the task can have."""
@@ -125,14 +126,14 @@ class Task(Spelled):
             raise ArgumentError(f"{self!r}: {name} must be at least {least}, found {value}")
         return int(value)
 
-    def _lengths(self, given: Any, batch: int, length: int) -> Any:
+    def _lengths(self, given: Any, batch_size: int, length: int) -> Any:
         if not hasattr(given, "dtype"):
             given = np.asarray(given)
         if not jnp.issubdtype(given.dtype, jnp.integer):
             raise ArgumentTypeError(f"{self!r}: lengths must be whole numbers of steps, found dtype {given.dtype}")
-        if given.shape != (batch,):
+        if given.shape != (batch_size,):
             raise ArgumentError(
-                f"{self!r}: lengths has shape {given.shape}, expected one for each sequence, {(batch,)}"
+                f"{self!r}: lengths has shape {given.shape}, expected one for each sequence, {(batch_size,)}"
             )
         if known(given):
             values = np.asarray(given)
@@ -147,7 +148,7 @@ class Task(Spelled):
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _sample(task: Task, keys: jax.Array, lengths: jax.Array, length: int) -> Batch:
-    lengths = task.fit(jnp.clip(lengths, task.min_length, length))
+    lengths = task.round_length(jnp.clip(lengths, task.min_length, length))
     inputs, targets, mask = jax.vmap(lambda key, n: task.example(key, n, length))(keys, lengths)
     real = jax.lax.broadcasted_iota(jnp.int32, mask.shape, 1) < lengths[:, None]
     mask = mask & real

@@ -28,7 +28,7 @@ class BinaryAddition(StringTask):
     out_features = 3
     per_token = 1
     extra = 1
-    least_string = 3
+    min_string_length = 3
 
     def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
@@ -47,7 +47,7 @@ class BinaryAddition(StringTask):
         end = jnp.max(jnp.where(total == 1, t + 1, 0))
         return tokens, jnp.where(t == end, 2, total), t <= end
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         first = np.arange(1, size - 1)
         ones, at_most = _ones(first, size - 1 - first, size), _at_most(first, size - 1 - first, size)
         ones, at_most = ones.mean(axis=1), at_most.mean(axis=1)

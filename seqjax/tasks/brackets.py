@@ -54,7 +54,7 @@ class ModularArithmetic(StringTask):
         value = _evaluate(jnp.where(jnp.arange(length) < size, tokens, self.modulus + 5), self.modulus)
         return tokens, jnp.broadcast_to(value, (length,)), jnp.arange(length) == 0
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         return _distributions(size, self.modulus)[size].max()
 
 

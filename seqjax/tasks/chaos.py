@@ -23,10 +23,10 @@ class Series(Regression):
     Baseline: the best constant is the mean, whose error is the variance: 1 for any length.
     """
 
-    settle: ClassVar[Any]
+    burn_in: ClassVar[Any]
     """Steps left out before any sequence begins."""
 
-    spread: ClassVar[Any]
+    start_range: ClassVar[Any]
     """A sequence begins at a uniform one of so many steps after that."""
 
     mean: ClassVar[Any]
@@ -43,10 +43,10 @@ class Series(Regression):
     def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
         begin, shift = jax.random.split(key)
-        series = self.series(begin, self.settle + self.spread + length + self.ahead)
+        series = self.series(begin, self.burn_in + self.start_range + length + self.ahead)
         mean, deviation = np.float32(self.mean), np.float32(self.deviation)
         series = (series - jnp.broadcast_to(mean, series.shape)) / jnp.broadcast_to(deviation, series.shape)
-        start = self.settle + jax.random.randint(shift, (), 0, self.spread, jnp.int32)
+        start = self.burn_in + jax.random.randint(shift, (), 0, self.start_range, jnp.int32)
         inputs = lax.dynamic_slice_in_dim(series, start, length)
         targets = lax.dynamic_slice_in_dim(series, start + self.ahead, length)
         return inputs, targets, jnp.ones(length, bool)
@@ -77,8 +77,8 @@ class MackeyGlass(Series):
     name = "mackey_glass"
     in_features = 1
     out_features = 1
-    settle = 300
-    spread = 100
+    burn_in = 300
+    start_range = 100
     mean = (0.930211,)
     deviation = (0.226099,)
 
@@ -123,8 +123,8 @@ class Lorenz(Series):
     name = "lorenz"
     in_features = 3
     out_features = 3
-    settle = 500
-    spread = 250
+    burn_in = 500
+    start_range = 250
     mean = (0.0, 0.0, 23.5547)
     deviation = (7.92584, 9.01065, 8.61851)
 

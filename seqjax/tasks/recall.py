@@ -61,7 +61,7 @@ class AssociativeRecall(Classification):
         """4 M: as many places as queries."""
         return 4 * self.pairs
 
-    def fit(self, n: Any) -> Any:
+    def round_length(self, n: Any) -> Any:
         """Down to even."""
         return n // 2 * 2
 

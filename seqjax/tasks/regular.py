@@ -26,7 +26,7 @@ class Parity(StringTask):
         answer = jnp.sum(jnp.where(t < size, bits, 0)) % 2
         return bits, jnp.broadcast_to(answer, (length,)), t == 0
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         return 1 / 2
 
 
@@ -41,14 +41,14 @@ class EvenPairs(StringTask):
     name = "even_pairs"
     vocabulary = 3
     out_features = 2
-    least_string = 2
+    min_string_length = 2
 
     def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
         bits = jax.random.randint(key, (length,), 0, 2, jnp.int32)
         return bits, jnp.broadcast_to(bits[0] ^ bits[size - 1], (length,)), jnp.arange(length) == 0
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         return 1 / 2
 
 
@@ -84,7 +84,7 @@ class CycleNavigation(StringTask):
         answer = jnp.sum(jnp.where(t < size, steps - 1, 0)) % self.places
         return steps, jnp.broadcast_to(answer, (length,)), t == 0
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         w = 2 * np.pi * np.arange(self.places) / self.places
         chances = np.cos(np.outer(np.arange(self.places), w)) @ ((1 + 2 * np.cos(w)) / 3) ** size / self.places
         return float(np.max(chances))

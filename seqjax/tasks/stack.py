@@ -29,7 +29,7 @@ class StackManipulation(StringTask):
     out_features = 3
     per_token = 1
     extra = 1
-    least_string = 2
+    min_string_length = 2
 
     def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
@@ -45,7 +45,7 @@ class StackManipulation(StringTask):
         answer = jnp.where(t < height, stack[jnp.clip(height - 1 - t, 0, length - 1)], 2)
         return tokens, answer, t <= height
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         chances = np.zeros(size + 1)
         for start in range(1, size):
             chances[start] += 1 / (size - 1)

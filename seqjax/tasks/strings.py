@@ -21,15 +21,15 @@ class StringTask(Classification):
 
     per_token: ClassVar[Any] = 0
     extra: ClassVar[Any] = 1
-    least_string: ClassVar[Any] = 1
-    """The min_length string."""
+    min_string_length: ClassVar[Any] = 1
+    """The least L that a string can have."""
 
     @property
     def min_length(self) -> int:
-        """L + |answer| for the min_length string."""
-        return (1 + self.per_token) * self.least_string + self.extra
+        """L + |answer| for the shortest string."""
+        return (1 + self.per_token) * self.min_string_length + self.extra
 
-    def fit(self, n: Any) -> Any:
+    def round_length(self, n: Any) -> Any:
         """Down to L + |answer| for a whole L."""
         return (1 + self.per_token) * self.string_length(n) + self.extra
 
@@ -53,11 +53,11 @@ class StringTask(Classification):
         return jnp.where(t < size, tokens, self.vocabulary - 1), answer[later], (t >= size) & counts[later]
 
     def baseline_for(self, n: int) -> float:
-        return self._blind_string(int(self.string_length(n)))
+        return self.string_baseline(int(self.string_length(n)))
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         """The baseline for strings of L tokens."""
-        raise TypeError(f"{type(self).__name__} must define _blind_string(size)")
+        raise TypeError(f"{type(self).__name__} must define string_baseline(size)")
 
 
 class Reverse(StringTask):
@@ -99,7 +99,7 @@ class Reverse(StringTask):
         """Which token of the string stands at step t of the answer."""
         return size - 1 - t
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         return 1 / self.symbols
 
 
@@ -147,7 +147,7 @@ class MissingDuplicate(StringTask):
     name = "missing_duplicate"
     vocabulary = 5
     out_features = 2
-    least_string = 2
+    min_string_length = 2
 
     def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The definition."""
@@ -160,5 +160,5 @@ class MissingDuplicate(StringTask):
         answer = jnp.broadcast_to(twice[hidden], (length,))
         return jnp.where(t == hidden, 2, twice), answer, t == 0
 
-    def _blind_string(self, size: int) -> float:
+    def string_baseline(self, size: int) -> float:
         return 1 / 2

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqjax.batching.ragged import Ragged
-from seqjax.datasets import log_mel, permuted, pixels, vectors
+from seqjax.datasets import log_mel, permute, pixels, vectors
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 LISTS = st.lists(st.lists(st.integers(-5, 5), max_size=4), min_size=1, max_size=6)
@@ -85,7 +85,7 @@ def test_pixels():
 
 def test_permuted():
     sequences = np.arange(20).reshape(2, 10, 1)
-    once, again, other = permuted(sequences), permuted(sequences), permuted(sequences, seed=1)
+    once, again, other = permute(sequences), permute(sequences), permute(sequences, seed=1)
     np.testing.assert_array_equal(once, again)
     assert sorted(once[0, :, 0]) == list(range(10)) and (once != other).any() and (once != sequences).any()
     np.testing.assert_array_equal(once[1] - once[0], np.full((10, 1), 10))

@@ -72,7 +72,7 @@ def test_the_examples_are_those_asked_for():
 
 @pytest.mark.parametrize("name", tasks.ALL)
 def test_every_task(name):
-    task = tasks.named(name)
+    task = tasks.find(name)
     figure = plot.task(task, batch=2)
     assert len(figure.axes) == 2
     assert name in words(figure) and "baseline" in words(figure)

@@ -178,13 +178,13 @@ EVERY = pytest.mark.parametrize("name", TABLE)
 class EarlyMackeyGlass(tasks.MackeyGlass):
     """From its random state on, before chaos has enlarged what another order of rounding leaves."""
 
-    settle, spread = 0, 1
+    burn_in, start_range = 0, 1
 
 
 class EarlyLorenz(tasks.Lorenz):
     """Likewise."""
 
-    settle, spread = 0, 1
+    burn_in, start_range = 0, 1
 
 
 EARLY = {"mackey_glass": EarlyMackeyGlass(), "lorenz": EarlyLorenz()}
@@ -206,7 +206,7 @@ def draw(name, seed, varied):
 
 def test_the_table_holds_every_task():
     assert set(TABLE) == set(tasks.ALL)
-    assert all(tasks.ALL[name] is getattr(tasks, name) is tasks.named(name) for name in TABLE)
+    assert all(tasks.ALL[name] is getattr(tasks, name) is tasks.find(name) for name in TABLE)
 
 
 @EVERY
@@ -421,7 +421,7 @@ def test_published_chances():
     assert tasks.adding.baseline(600) == 1 / 6
     assert tasks.cycle_navigation.baseline(400) == pytest.approx(1 / 5)
     for name in ("parity", "even_pairs", "reverse", "duplicate", "missing_duplicate", "odds_first"):
-        assert tasks.named(name).baseline(40) == 1 / 2
+        assert tasks.find(name).baseline(40) == 1 / 2
     assert all(np.isfinite(task.baseline(500)) for task in tasks.ALL.values())
 
 
@@ -572,7 +572,7 @@ def test_mackey_glass_solves_its_equation():
 @pytest.mark.parametrize("name, persistence", [("mackey_glass", 0.0213), ("lorenz", 0.0221)])
 def test_series_have_mean_0_variance_1_and_the_stated_persistence(name, persistence):
     """Each variable over 512 sequences of 200 steps, and at each step: within 4.5 standard errors over sequences."""
-    batch = tasks.named(name).sample(jax.random.key(3), 512, 200)
+    batch = tasks.find(name).sample(jax.random.key(3), 512, 200)
     x, y = np.asarray(batch.inputs, np.float64), np.asarray(batch.targets, np.float64)
     for each, wanted, precision in (
         (x.mean(axis=1), 0, 0.05),
@@ -657,9 +657,9 @@ KEY = jax.random.key(0)
 @pytest.mark.parametrize(
     "call, error, words",
     [
-        (lambda: tasks.adding.sample(KEY, 0, 10), ArgumentError, "batch must be at least 1"),
-        (lambda: tasks.adding.sample(KEY, 2.0, 10), ArgumentTypeError, "batch must be a whole number"),
-        (lambda: tasks.adding.sample(KEY, True, 10), ArgumentTypeError, "batch must be a whole number"),
+        (lambda: tasks.adding.sample(KEY, 0, 10), ArgumentError, "batch_size must be at least 1"),
+        (lambda: tasks.adding.sample(KEY, 2.0, 10), ArgumentTypeError, "batch_size must be a whole number"),
+        (lambda: tasks.adding.sample(KEY, True, 10), ArgumentTypeError, "batch_size must be a whole number"),
         (lambda: tasks.adding.sample(KEY, 2, 1), ArgumentError, "length must be at least 2"),
         (lambda: tasks.copy_memory.sample(KEY, 2, 20), ArgumentError, "length must be at least 21"),
         (lambda: jax.jit(tasks.adding.sample)(KEY, 2, 10), ArgumentTypeError, "static"),
@@ -676,7 +676,7 @@ KEY = jax.random.key(0)
             ArgumentTypeError,
             "floating",
         ),
-        (lambda: tasks.named("adding_97"), ArgumentError, "'adding_1997'"),
+        (lambda: tasks.find("adding_97"), ArgumentError, "'adding_1997'"),
         (lambda: tasks.CopyMemory(symbols=1), ArgumentError, "symbols must be a whole number of at least 2"),
         (lambda: tasks.SelectiveCopy(memory=0), ArgumentError, "memory"),
         (lambda: tasks.DelayedXor(delay=1.5), ArgumentError, "delay"),
