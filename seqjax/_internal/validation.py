@@ -26,7 +26,8 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     except TypeError:
         number = None
     if number is None or isinstance(value, (bool, np.bool_)):
-        raise ArgumentTypeError(f"{name} must be a whole number, found {value!r} ({type(value).__name__})")
+        slip = ". It must be static: mark it so for jit" if isinstance(value, jax.core.Tracer) else ""
+        raise ArgumentTypeError(f"{name} must be a whole number, found {value!r} ({type(value).__name__}){slip}")
     if not least <= number < 2**63:
         raise ArgumentError(f"{name} must be a whole number of at least {least}, found {number}")
     return number

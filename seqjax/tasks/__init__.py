@@ -6,7 +6,7 @@ class in a file of this folder and a ready value here: the command line, the doc
 
 from seqjax.errors import ArgumentError, closest
 from seqjax.tasks.arithmetic import Adding, Adding1997, Multiplication
-from seqjax.tasks.base import Classification, Regression, Task  # noqa: F401
+from seqjax.tasks.base import Task
 from seqjax.tasks.binary import BinaryAddition
 from seqjax.tasks.brackets import ModularArithmetic
 from seqjax.tasks.chaos import Lorenz, MackeyGlass
@@ -15,6 +15,7 @@ from seqjax.tasks.memory import CopyMemory, DelayedXor, SelectiveCopy
 from seqjax.tasks.order import TemporalOrder, TemporalOrder1997, TwoSequence
 from seqjax.tasks.recall import AssociativeRecall, InductionHeads
 from seqjax.tasks.regular import CycleNavigation, EvenPairs, Parity
+from seqjax.tasks.scoring import Classification, Regression  # noqa: F401
 from seqjax.tasks.stack import StackManipulation
 from seqjax.tasks.strings import Duplicate, MissingDuplicate, OddsFirst, Reverse, StringTask  # noqa: F401
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from seqjax._internal.types import Array, Int, Key
+from seqjax.tasks.base import Example
 from seqjax.tasks.strings import StringTask
 
 
@@ -21,6 +23,13 @@ class BinaryAddition(StringTask):
     Baseline: at step p the answer is 1, or 0, or the end, or nothing that counts; the best blind answer hits
     sum_p max(P(bit p is 1), P(bit p is 0), P(S = p)) of E[S] + 1 steps, where S is how many bits the sum has.
     P(bit p is 1) follows from carrying along the bits; for P(S <= p) see `_at_most`.
+
+    Example: 1 0 + 1 1 0 0, lowest bit first, is 1 + 3 = 4: 0 0 1, then the end (2).
+
+    >>> from seqjax import tasks
+    >>> print(tasks.binary_addition.as_text(15, seed=0))
+    input   1 0 2 1 1 0 0 3 3 3 3 3 3 3 3
+    target  . . . . . . . 0 0 1 2 . . . .
     """
 
     name = "binary_addition"
@@ -30,8 +39,7 @@ class BinaryAddition(StringTask):
     extra = 1
     min_string_length = 3
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         place, *draw = jax.random.split(key, 3)
         first = jax.random.randint(place, (), 1, size - 1, jnp.int32)
         bits = jnp.array([first, size - 1 - first])
@@ -56,7 +64,7 @@ class BinaryAddition(StringTask):
         return hits.sum() / (1 + (1 - at_most).sum())
 
 
-def _number(key: jax.Array, bits: jax.Array, length: int) -> jax.Array:
+def _number(key: Key[Array, ""], bits: Int[Array, ""], length: int) -> Int[Array, " T"]:
     """A number uniform in 1 ... 2^bits - 1, as `[T]` with the lowest bit first.
 
     Its highest one is d places below the top with chance proportional to 2^-d, and the bits under it are fair.

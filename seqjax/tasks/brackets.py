@@ -7,10 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from seqjax._internal.types import Array, Int, Key
 from seqjax._internal.validation import check_counts
+from seqjax.tasks.base import Example
 from seqjax.tasks.strings import StringTask
 
 _OPERATOR, _CLOSE = -1, -2  # what is still to be written; a whole number above 0 is an expression of so many tokens
+
+Frames = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
 class ModularArithmetic(StringTask):
@@ -27,6 +31,13 @@ class ModularArithmetic(StringTask):
     uniform, and P_L is that of a o b with o uniform and (a, b) from P_l P_r, l uniform. Products make 0 likelier than
     1 / m.
 
+    Example: the tokens write (-1 * -1), which is 1.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.modular_arithmetic.as_text(8, seed=3))
+    input   8 6 1 7 6 1 9 10
+    target  . . . . . . .  1
+
     Args:
         modulus: m; 5 in the paper.
     """
@@ -40,16 +51,13 @@ class ModularArithmetic(StringTask):
 
     @property
     def vocabulary(self) -> int:
-        """m + 6."""
         return self.modulus + 6
 
     @property
     def out_features(self) -> int:
-        """m."""
         return self.modulus
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition: written from left to right, then read."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         tokens = _write(key, size, length, self.modulus)
         value = _evaluate(jnp.where(jnp.arange(length) < size, tokens, self.modulus + 5), self.modulus)
         return tokens, jnp.broadcast_to(value, (length,)), jnp.arange(length) == 0
@@ -58,16 +66,18 @@ class ModularArithmetic(StringTask):
         return _distributions(size, self.modulus)[size].max()
 
 
-def _write(key: jax.Array, size: jax.Array, length: int, modulus: int) -> jax.Array:
+def _write(key: Key[Array, ""], size: Int[Array, ""], length: int, modulus: int) -> Int[Array, " T"]:
     """Tokens `[T]`: a stack holds what is still to be written, and each step writes one token."""
     keys = jax.random.split(key, 3)
     digits = jax.random.randint(keys[0], (length,), 0, modulus, jnp.int32)
     operators = jax.random.randint(keys[1], (length,), 0, 3, jnp.int32)
     splits = jax.random.uniform(keys[2], (length,), jnp.float32)
 
-    def step(carry: tuple[jax.Array, jax.Array], drawn: tuple[jax.Array, ...]) -> tuple[tuple, jax.Array]:
+    def step(
+        carry: tuple[jax.Array, jax.Array], draws: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[tuple, jax.Array]:
         stack, top = carry
-        digit, operator, u = drawn
+        digit, operator, u = draws
         item = stack[top - 1]
         token = jnp.select(
             [item == _OPERATOR, item == _CLOSE, item == 1, item == 2],
@@ -95,17 +105,17 @@ def _write(key: jax.Array, size: jax.Array, length: int, modulus: int) -> jax.Ar
     return lax.scan(step, (stack, jnp.int32(1)), (digits, operators, splits))[1]
 
 
-def _evaluate(tokens: jax.Array, modulus: int) -> jax.Array:
+def _evaluate(tokens: Int[jax.Array, " T"], modulus: int) -> Int[jax.Array, ""]:
     """The value of an expression; empty tokens after it change nothing.
 
     Every open bracket is a frame (value so far, operator waiting). A frame begins as 0 +, and a minus that follows a
     bracket, an operator or nothing belongs to the digit after it.
     """
 
-    def apply(operator: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    def apply(operator: Int[jax.Array, ""], a: Int[jax.Array, ""], b: Int[jax.Array, ""]) -> Int[jax.Array, ""]:
         return jnp.select([operator == 0, operator == 1], [a + b, a - b], a * b) % modulus
 
-    def step(carry: tuple[jax.Array, ...], token: jax.Array) -> tuple[tuple, None]:
+    def step(carry: Frames, token: Int[jax.Array, ""]) -> tuple[Frames, None]:
         values, waiting, depth, fresh, minus = carry
         digit, operator = token < modulus, (token >= modulus) & (token < modulus + 3)
         opens, closes = token == modulus + 3, token == modulus + 4

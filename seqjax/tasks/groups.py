@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from seqjax._internal.types import Array, Int, Key
 from seqjax.errors import ArgumentError
-from seqjax.tasks.base import Classification
+from seqjax.tasks.base import Example
+from seqjax.tasks.scoring import Classification
 
 _LARGEST = 720  # order of the largest group whose table is made, S6
 
@@ -27,6 +29,13 @@ class WordProblem(Classification):
     Baseline: every product is uniform, accuracy 1 / |G|. (The first product is the first input, so that an answer
     that knows the current input alone can reach (1 + (n - 1) / |G|) / n.)
 
+    Example: the running sum modulo 5, as this group's product is addition.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.WordProblem("Z5").as_text(6))
+    input   1 1 2 2 1 4
+    target  1 2 4 1 2 1
+
     Args:
         group: S5, A5, Z60 and the like, or a product, A4xZ5; of at most 720 elements.
     """
@@ -38,21 +47,17 @@ class WordProblem(Classification):
 
     @property
     def name(self) -> str:
-        """word_problem_a5."""
         return f"word_problem_{self.group.lower()}"
 
     @property
     def vocabulary(self) -> int:
-        """|G|."""
         return len(table(self.group))
 
     @property
     def out_features(self) -> int:
-        """|G|."""
         return self.vocabulary
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         products = jnp.asarray(table(self.group))
         inputs = jax.random.randint(key, (length,), 0, len(products), jnp.int32)
         targets = lax.associative_scan(lambda g, h: products[g, h], inputs)

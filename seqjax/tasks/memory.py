@@ -5,9 +5,11 @@ import math
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.types import Array, Float, Int, Key
 from seqjax._internal.validation import check_counts
 from seqjax.batching.batch import Batch
-from seqjax.tasks.base import Classification
+from seqjax.tasks.base import Example
+from seqjax.tasks.scoring import Classification
 
 
 class CopyMemory(Classification):
@@ -19,6 +21,13 @@ class CopyMemory(Classification):
 
     Baseline: blanks are certain and each symbol has chance 1 / K, so that M ln K nats are spread over n steps:
     10 ln 8 / (delay + 20) for the published setting.
+
+    Example: 3 1 3 is asked for again after the delimiter (5); until then the answer is a blank (4).
+
+    >>> from seqjax import tasks
+    >>> print(tasks.CopyMemory(symbols=4, memory=3).as_text(10))
+    input   3 1 3 4 4 4 5 4 4 4
+    target  4 4 4 4 4 4 4 3 1 3
 
     Args:
         symbols: K.
@@ -37,21 +46,17 @@ class CopyMemory(Classification):
 
     @property
     def vocabulary(self) -> int:
-        """K + 2."""
         return self.symbols + 2
 
     @property
     def out_features(self) -> int:
-        """K + 1."""
         return self.symbols + 1
 
     @property
     def min_length(self) -> int:
-        """2 M + 1: a delay of 1."""
         return 2 * self.memory + 1
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         data = jax.random.randint(key, (self.memory,), 0, self.symbols, jnp.int32)
         t = jnp.arange(length)
         recall = n - self.memory
@@ -60,8 +65,7 @@ class CopyMemory(Classification):
         targets = jnp.where(t >= recall, data[jnp.clip(t - recall, 0, self.memory - 1)], self.symbols)
         return inputs, targets, t < n
 
-    def score(self, outputs: jax.Array, batch: Batch) -> jax.Array:
-        """The loss."""
+    def score(self, outputs: Float[Array, "B T V"], batch: Batch) -> Float[Array, ""]:
         return self.loss(outputs, batch)
 
     def baseline_for(self, n: int) -> float:
@@ -76,6 +80,13 @@ class SelectiveCopy(Classification):
     marker K + 1. The published setting: a vocabulary of 16, M = 16, length 4096.
 
     Baseline: each symbol has chance 1 / K whatever the step: accuracy 1 / K.
+
+    Example: 1, 3 and 0 stand among noise (4), and the markers (5) ask for them in order.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.SelectiveCopy(symbols=4, memory=3).as_text(10))
+    input   1 4 3 4 0 4 4 5 5 5
+    target  . . . . . . . 1 3 0
 
     Args:
         symbols: K.
@@ -92,21 +103,17 @@ class SelectiveCopy(Classification):
 
     @property
     def vocabulary(self) -> int:
-        """K + 2."""
         return self.symbols + 2
 
     @property
     def out_features(self) -> int:
-        """K."""
         return self.symbols
 
     @property
     def min_length(self) -> int:
-        """2 M: no noise."""
         return 2 * self.memory
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         draw, place = jax.random.split(key)
         data = jax.random.randint(draw, (self.memory,), 0, self.symbols, jnp.int32)
         t = jnp.arange(length)
@@ -129,6 +136,13 @@ class DelayedXor(Classification):
 
     Baseline: the exclusive or of two independent fair bits is fair: accuracy 1/2.
 
+    Example: the fifth answer is x[2] xor x[0], the sixth x[3] xor x[1], and so on.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.DelayedXor(delay=2).as_text(9))
+    input   1 1 1 1 0 0 1 1 1
+    target  . . . . 0 0 1 1 1
+
     Args:
         delay: d.
     """
@@ -144,11 +158,9 @@ class DelayedXor(Classification):
 
     @property
     def min_length(self) -> int:
-        """2 d + 1."""
         return 2 * self.delay + 1
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         bits = jax.random.randint(key, (length,), 0, 2, jnp.int32)
         targets = jnp.roll(bits, self.delay) ^ jnp.roll(bits, 2 * self.delay)
         return bits, targets, jnp.arange(length) >= 2 * self.delay

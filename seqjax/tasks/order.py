@@ -5,9 +5,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.types import Array, Int, Key
 from seqjax._internal.validation import check_counts
 from seqjax.errors import ArgumentError
-from seqjax.tasks.base import Classification
+from seqjax.tasks.base import Example
+from seqjax.tasks.scoring import Classification
 
 
 class TemporalOrder(Classification):
@@ -18,6 +20,13 @@ class TemporalOrder(Classification):
     The paper calls a model good with less than 1 % of sequences wrong.
 
     Baseline: the two symbols are independent and fair, so the classes are equally likely: accuracy 1/4.
+
+    Example: B (1) at step 2 comes before A (0) at step 11: class BA, 2.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.temporal_order.as_text(20, seed=2))
+    input   2 3 1 5 3 2 5 4 5 5 2 0 3 2 2 2 4 4 2 4
+    target  . . . . . . . . . . . . . . . . . . . 2
     """
 
     name = "temporal_order"
@@ -25,8 +34,7 @@ class TemporalOrder(Classification):
     out_features = 4
     min_length = 10
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         starts = jnp.array([n // 10, n // 2])
         return _order(key, n, length, starts, starts + n // 10)
 
@@ -43,17 +51,23 @@ class TemporalOrder1997(TemporalOrder):
     XY 1, YX 2, YY 3. Ids: X 0, Y 1, a ... d 2 ... 5, E 6, B 7.
 
     Baseline: accuracy 1/4, as above.
+
+    Example: Y (1) at step 2 comes before X (0) at step 12: class YX, 2; E (6) begins and B (7) asks.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.temporal_order_1997.as_text(20, seed=2))
+    input   6 3 1 5 3 2 5 4 5 5 2 5 0 2 2 2 4 4 2 7
+    target  . . . . . . . . . . . . . . . . . . . 2
     """
 
     name = "temporal_order_1997"
     vocabulary = 8
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         starts, lasts = jnp.array([n // 10, 5 * n // 10]), jnp.array([2 * n // 10, 6 * n // 10])
-        inputs, targets, mask = _order(key, n, length, starts, lasts + 1)
-        inputs = jnp.where(mask, 7, inputs).at[0].set(6)
-        return inputs, targets, mask
+        inputs, targets, weights = _order(key, n, length, starts, lasts + 1)
+        inputs = jnp.where(weights, 7, inputs).at[0].set(6)
+        return inputs, targets, weights
 
 
 class TwoSequence(Classification):
@@ -64,6 +78,13 @@ class TwoSequence(Classification):
     of variance 0.2 to the first N too: `TwoSequence(noise=0.2)`.
 
     Baseline: equally likely classes, accuracy 1/2.
+
+    Example: the first three numbers are +1, which is class 1; the rest is noise.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.two_sequence.as_text(8))
+    input   1 1 1 0.39 -0.39 0.15 0.42 -0.05
+    target  . . .    .     .    .    .     1
 
     Args:
         informative: N; the paper has 1 and 3.
@@ -89,11 +110,9 @@ class TwoSequence(Classification):
 
     @property
     def min_length(self) -> int:
-        """N + 1."""
         return self.informative + 1
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         choose, draw = jax.random.split(key)
         label = jax.random.randint(choose, (), 0, 2, jnp.int32)
         gauss = jax.random.normal(draw, (length,), jnp.float32)
@@ -107,8 +126,8 @@ class TwoSequence(Classification):
 
 
 def _order(
-    key: jax.Array, n: jax.Array, length: int, starts: jax.Array, ends: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+    key: Key[Array, ""], n: Int[Array, ""], length: int, starts: Int[Array, "2"], ends: Int[Array, "2"]
+) -> Example:
     """Distractors 2 ... 5, with 0 or 1 at a step of each of two ranges [start, end), and the class of the two."""
     keys = jax.random.split(key, 3)
     symbols = jax.random.randint(keys[0], (2,), 0, 2, jnp.int32)

@@ -1,15 +1,16 @@
 """Looking up what was seen: associative recall with many queries, and induction heads."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from seqjax._internal.types import Array, Int, Key
 from seqjax._internal.validation import check_counts
 from seqjax.errors import ArgumentError
-from seqjax.tasks.base import Classification
+from seqjax.tasks.base import Example, Steps
+from seqjax.tasks.scoring import Classification
 
 
 class AssociativeRecall(Classification):
@@ -22,6 +23,13 @@ class AssociativeRecall(Classification):
     are rounded down. Published settings (n, M): (64, 4), (128, 8), (256, 16), (512, 64).
 
     Baseline: a value is uniform among V - V // 2 tokens: accuracy 1 / (V - V // 2).
+
+    Example: the pairs are 2 12, 7 13 and 4 10; each key that stands there again is answered by its value.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.AssociativeRecall(tokens=16, pairs=3).as_text(14))
+    input   2 12 7 13 4 10  7 6  2 11 3 1  4 14
+    target  .  . .  . .  . 13 . 12  . . . 10  .
 
     Args:
         tokens: V.
@@ -48,25 +56,21 @@ class AssociativeRecall(Classification):
 
     @property
     def vocabulary(self) -> int:
-        """V."""
         return self.tokens
 
     @property
     def out_features(self) -> int:
-        """V."""
         return self.tokens
 
     @property
     def min_length(self) -> int:
-        """4 M: as many places as queries."""
         return 4 * self.pairs
 
-    def round_length(self, n: Any) -> Any:
+    def round_length(self, n: Steps) -> Steps:
         """Down to even."""
         return n // 2 * 2
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         draw = jax.random.split(key, 4)
         half = self.tokens // 2
         pools = jnp.array([half - 1, self.tokens - half])
@@ -96,6 +100,13 @@ class InductionHeads(Classification):
 
     Baseline: the token is uniform, accuracy 1 / K.
 
+    Example: the special token (15) was followed by 8 before, so 8 is the answer where it stands again.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.induction_heads.as_text(8))
+    input   6 2 15 8 14 0 5 15
+    target  . .  . .  . . .  8
+
     Args:
         symbols: K.
     """
@@ -110,16 +121,13 @@ class InductionHeads(Classification):
 
     @property
     def vocabulary(self) -> int:
-        """K + 1."""
         return self.symbols + 1
 
     @property
     def out_features(self) -> int:
-        """K."""
         return self.symbols
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         draw, place = jax.random.split(key)
         inputs = jax.random.randint(draw, (length,), 0, self.symbols, jnp.int32)
         first = jax.random.randint(place, (), 0, n - 2, jnp.int32)
@@ -131,7 +139,7 @@ class InductionHeads(Classification):
         return 1 / self.symbols
 
 
-def _distinct(key: jax.Array, pool: jax.Array, count: int) -> jax.Array:
+def _distinct(key: Key[Array, ""], pool: Int[Array, ""], count: int) -> Int[Array, " count"]:
     """`count` different numbers below `pool`, in random order: the first ones of a shuffle.
 
     The shuffle swaps place i with a place j >= i; only what was swapped is kept, so that memory does not grow with
@@ -143,7 +151,7 @@ def _distinct(key: jax.Array, pool: jax.Array, count: int) -> jax.Array:
     def step(carry: tuple[jax.Array, jax.Array], ij: tuple[jax.Array, jax.Array]) -> tuple[tuple, jax.Array]:
         places, numbers = carry
 
-        def at(place: jax.Array) -> jax.Array:
+        def at(place: Int[jax.Array, ""]) -> Int[jax.Array, ""]:
             when = jnp.max(jnp.where(places == place, i, -1))
             return jnp.where(when >= 0, numbers[when], place)
 

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqjax._internal.types import Array, Int, Key
 from seqjax._internal.validation import check_counts
+from seqjax.tasks.base import Example
 from seqjax.tasks.strings import StringTask
 
 
@@ -13,14 +15,20 @@ class Parity(StringTask):
 
     Ids: bits 0 and 1, empty token 2. Class 1 where it is odd.
     Baseline: the last bit alone makes it fair, accuracy 1/2.
+
+    Example: three of the five bits are 1, an odd number; 2 is the empty token that asks.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.parity.as_text(6, seed=2))
+    input   1 0 1 1 0 2
+    target  . . . . . 1
     """
 
     name = "parity"
     vocabulary = 3
     out_features = 2
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         bits = jax.random.randint(key, (length,), 0, 2, jnp.int32)
         t = jnp.arange(length)
         answer = jnp.sum(jnp.where(t < size, bits, 0)) % 2
@@ -36,6 +44,13 @@ class EvenPairs(StringTask):
     Each such pair changes the bit, so it is odd where the first bit is not the last. Ids: bits 0 and 1, empty token 2.
     Class 1 where it is odd.
     Baseline: two independent fair bits, accuracy 1/2.
+
+    Example: the bits 1 1 0 0 0 hold one pair of unequal neighbours, an odd number: class 1.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.even_pairs.as_text(6, seed=1))
+    input   1 1 0 0 0 2
+    target  . . . . . 1
     """
 
     name = "even_pairs"
@@ -43,8 +58,7 @@ class EvenPairs(StringTask):
     out_features = 2
     min_string_length = 2
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         bits = jax.random.randint(key, (length,), 0, 2, jnp.int32)
         return bits, jnp.broadcast_to(bits[0] ^ bits[size - 1], (length,)), jnp.arange(length) == 0
 
@@ -60,6 +74,13 @@ class CycleNavigation(StringTask):
     Baseline: the most likely place. As the characteristic function of one step is (1 + 2 cos w) / 3, place k has the
     chance (1 / m) sum_j ((1 + 2 cos(2 pi j / m)) / 3)^L cos(2 pi j k / m), which soon is 1 / m.
 
+    Example: the steps -1 +1 +1 0 0 0 end at place 1.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.cycle_navigation.as_text(7, seed=1))
+    input   0 2 2 1 1 1 3
+    target  . . . . . . 1
+
     Args:
         places: m; 5 in the paper.
     """
@@ -74,11 +95,9 @@ class CycleNavigation(StringTask):
 
     @property
     def out_features(self) -> int:
-        """m."""
         return self.places
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         steps = jax.random.randint(key, (length,), 0, 3, jnp.int32)
         t = jnp.arange(length)
         answer = jnp.sum(jnp.where(t < size, steps - 1, 0)) % self.places

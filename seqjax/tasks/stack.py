@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from seqjax._internal.types import Array, Int, Key
+from seqjax.tasks.base import Example
 from seqjax.tasks.strings import StringTask
 
 _POP, _PUSH = 2, 3  # PUSH 0 is 3, PUSH 1 is 4
@@ -22,6 +24,13 @@ class StackManipulation(StringTask):
     nothing that counts where S < p. The best blind answer hits sum_p max(P(S > p) / 2, P(S = p)) of E[S] + 1 steps.
     P(S) follows from one walk over the string: each start s has chance 1 / (L - 1), each instruction moves the size
     by +1 with chance 2/3, and by -1, not below 0, with chance 1/3.
+
+    Example: the stack 1 1 0, POP (2) takes the 0, PUSH 0 (3) brings one back: 0 1 1 from the top, then the end (2).
+
+    >>> from seqjax import tasks
+    >>> print(tasks.stack_manipulation.as_text(11, seed=0))
+    input   1 1 0 2 3 5 5 5 5 5 5
+    target  . . . . . 0 1 1 2 . .
     """
 
     name = "stack_manipulation"
@@ -31,8 +40,7 @@ class StackManipulation(StringTask):
     extra = 1
     min_string_length = 2
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         keys = jax.random.split(key, 3)
         bits = jax.random.randint(keys[0], (length,), 0, 2, jnp.int32)
         instructions = jax.random.randint(keys[1], (length,), _POP, _PUSH + 2, jnp.int32)
@@ -41,7 +49,7 @@ class StackManipulation(StringTask):
         tokens = jnp.where(t < start, bits, instructions)
         # A bit of the first stack is a PUSH of it.
         pushes = jnp.where(t < start, bits + _PUSH, instructions)
-        stack, height = _run(jnp.where(t < size, pushes, -1))
+        stack, height = _execute(jnp.where(t < size, pushes, -1))
         answer = jnp.where(t < height, stack[jnp.clip(height - 1 - t, 0, length - 1)], 2)
         return tokens, answer, t <= height
 
@@ -58,10 +66,12 @@ class StackManipulation(StringTask):
         return float(np.maximum(above / 2, chances).sum() / (1 + chances @ np.arange(size + 1)))
 
 
-def _run(instructions: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _execute(instructions: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The stack `[T]` from bottom to top, and its height; instructions below POP do nothing."""
 
-    def step(carry: tuple[jax.Array, jax.Array], instruction: jax.Array) -> tuple[tuple, None]:
+    def step(
+        carry: tuple[jax.Array, jax.Array], instruction: Int[jax.Array, ""]
+    ) -> tuple[tuple[jax.Array, jax.Array], None]:
         stack, height = carry
         push = instruction >= _PUSH
         stack = stack.at[height].set(jnp.where(push, instruction - _PUSH, stack[height]))

@@ -1,12 +1,14 @@
 """Strings to be written again: reverse, duplicate, odds first and the missing duplicate."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.types import Array, Int, Key
 from seqjax._internal.validation import check_counts
-from seqjax.tasks.base import Classification
+from seqjax.tasks.base import Example, Steps
+from seqjax.tasks.scoring import Classification
 
 
 class StringTask(Classification):
@@ -16,37 +18,49 @@ class StringTask(Classification):
     once and not fed back: n = L + |answer| steps, of which the last |answer| count. The length of a sequence is n, not
     L; it is rounded down where no L fits. The empty token has the greatest id, vocabulary - 1.
 
-    A subclass gives `string`, and |answer| = per_token * L + extra.
+    A subclass gives `string`, and |answer| = per_token * L + extra:
+
+    >>> import jax, jax.numpy as jnp
+    >>> class Last(StringTask):
+    ...     "Which bit came last?"
+    ...     name, vocabulary, out_features = "last", 3, 2
+    ...     def string(self, key, size, length):
+    ...         bits = jax.random.randint(key, (length,), 0, 2)
+    ...         return bits, jnp.broadcast_to(bits[size - 1], (length,)), jnp.arange(length) == 0
+    ...     def string_baseline(self, size):
+    ...         return 1 / 2
+    >>> print(Last().as_text(5))
+    input   1 1 1 1 2
+    target  . . . . 1
     """
 
-    per_token: ClassVar[Any] = 0
-    extra: ClassVar[Any] = 1
-    min_string_length: ClassVar[Any] = 1
+    per_token: ClassVar[int] = 0
+    extra: ClassVar[int] = 1
+    min_string_length: ClassVar[int] = 1
     """The least L that a string can have."""
 
     @property
     def min_length(self) -> int:
-        """L + |answer| for the shortest string."""
         return (1 + self.per_token) * self.min_string_length + self.extra
 
-    def round_length(self, n: Any) -> Any:
+    def round_length(self, n: Steps) -> Steps:
         """Down to L + |answer| for a whole L."""
         return (1 + self.per_token) * self.string_length(n) + self.extra
 
-    def string_length(self, n: Any) -> Any:
+    def string_length(self, n: Steps) -> Steps:
         """L, for a sequence of n steps."""
         return (n - self.extra) // (1 + self.per_token)
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         """A string of `size` = L tokens, its answer, and which tokens of the answer count: `[T]` each, from step 0.
 
         `size` is traced; what stands beyond the ends is free.
         """
         raise TypeError(f"{type(self).__name__} must define string(key, size, length)")
 
-    def example(self, key: jax.Array, n: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def example(self, key: Key[Array, ""], n: Int[Array, ""], length: int) -> Example:
         """The string, and its answer after it."""
-        size = self.string_length(n)
+        size = jnp.asarray(self.string_length(n))
         tokens, answer, counts = self.string(key, size, length)
         t = jnp.arange(length)
         later = jnp.clip(t - size, 0, length - 1)
@@ -66,6 +80,13 @@ class Reverse(StringTask):
     Symbols are independent and uniform, 0 ... K - 1; K is the empty token.
     Baseline: accuracy 1 / K at every step.
 
+    Example: 2 3 4 3 is written backwards where the empty token (5) stands.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.Reverse(symbols=5).as_text(8, seed=2))
+    input   2 3 4 3 5 5 5 5
+    target  . . . . 3 4 3 2
+
     Args:
         symbols: K; 2 in the paper.
     """
@@ -81,21 +102,18 @@ class Reverse(StringTask):
 
     @property
     def vocabulary(self) -> int:
-        """K + 1."""
         return self.symbols + 1
 
     @property
     def out_features(self) -> int:
-        """K."""
         return self.symbols
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         tokens = jax.random.randint(key, (length,), 0, self.symbols, jnp.int32)
         read = self._read(jnp.arange(length), size)
         return tokens, tokens[jnp.clip(read, 0, length - 1)], jnp.ones(length, bool)
 
-    def _read(self, t: jax.Array, size: jax.Array) -> jax.Array:
+    def _read(self, t: Int[Array, " T"], size: Int[Array, ""]) -> Int[Array, " T"]:
         """Which token of the string stands at step t of the answer."""
         return size - 1 - t
 
@@ -108,6 +126,13 @@ class Duplicate(Reverse):
 
     Symbols and baseline as in `Reverse`.
 
+    Example: 2 3 4 is written twice where the empty token (5) stands.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.Duplicate(symbols=5).as_text(9, seed=2))
+    input   2 3 4 5 5 5 5 5 5
+    target  . . . 2 3 4 2 3 4
+
     Args:
         symbols: K; 2 in the paper.
     """
@@ -115,7 +140,7 @@ class Duplicate(Reverse):
     name = "duplicate"
     per_token = 2
 
-    def _read(self, t: jax.Array, size: jax.Array) -> jax.Array:
+    def _read(self, t: Int[Array, " T"], size: Int[Array, ""]) -> Int[Array, " T"]:
         return t % size
 
 
@@ -125,13 +150,20 @@ class OddsFirst(Reverse):
     This is the paper's order; the code published with it puts s_2 s_4 s_6 ... first.
     Symbols and baseline as in `Reverse`.
 
+    Example: of 2 3 4 3 1 the first, third and fifth are written, then the second and fourth.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.OddsFirst(symbols=5).as_text(10, seed=2))
+    input   2 3 4 3 1 5 5 5 5 5
+    target  . . . . . 2 4 1 3 3
+
     Args:
         symbols: K; 2 in the paper.
     """
 
     name = "odds_first"
 
-    def _read(self, t: jax.Array, size: jax.Array) -> jax.Array:
+    def _read(self, t: Int[Array, " T"], size: Int[Array, ""]) -> Int[Array, " T"]:
         odds = (size + 1) // 2
         return jnp.where(t < odds, 2 * t, 2 * (t - odds) + 1)
 
@@ -142,6 +174,13 @@ class MissingDuplicate(StringTask):
     Ids: bits 0 and 1, the hidden place 2, a filler 3 at the end of the string where L is odd, empty token 4. Bit and
     place are uniform.
     Baseline: a fair bit, accuracy 1/2.
+
+    Example: 1 1 0 stands twice, and the place marked 2 is its third bit, 0.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.missing_duplicate.as_text(7, seed=0))
+    input   1 1 2 1 1 0 4
+    target  . . . . . . 0
     """
 
     name = "missing_duplicate"
@@ -149,8 +188,7 @@ class MissingDuplicate(StringTask):
     out_features = 2
     min_string_length = 2
 
-    def string(self, key: jax.Array, size: jax.Array, length: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The definition."""
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         draw, place = jax.random.split(key)
         half = size // 2
         bits = jax.random.randint(draw, (length,), 0, 2, jnp.int32)
