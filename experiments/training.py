@@ -29,9 +29,10 @@ def trained(
     Raises:
         Stopped: SIGTERM came; the checkpoint is written.
     """
+    inputs = source.batch(0).inputs
     if params is None:
-        params = started(model, source.batch(0).inputs, seed)
-    saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model)
+        params = started(model, inputs, seed)
+    saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model, in_features=in_features_of(inputs))
     begun = time.time() if saved.latest() is None else None
     result = train.fit(
         loss, params, optimizer or optax.adam(rate), source, steps=steps, key=jax.random.key(seed),
@@ -67,9 +68,13 @@ def cells_of(texts: Sequence[str]) -> list[sj.Cell]:
 
 
 def started(model: sj.Cell, inputs: Any, seed: int) -> Any:
-    """Fresh parameters for inputs: tokens, or features on the last axis."""
-    width = inputs.shape[-1] if jnp.issubdtype(inputs.dtype, jnp.floating) else 0
-    return jax.jit(model.init, static_argnums=1)(jax.random.key(seed), width)
+    """Fresh parameters for inputs."""
+    return jax.jit(model.init, static_argnums=1)(jax.random.key(seed), in_features_of(inputs))
+
+
+def in_features_of(inputs: Any) -> int:
+    """Features of one input: those on the last axis, 0 for tokens."""
+    return inputs.shape[-1] if jnp.issubdtype(inputs.dtype, jnp.floating) else 0
 
 
 def sizes(params: Any) -> int:

@@ -79,6 +79,23 @@ class Scaler:
         found = checked_columns(columns, len(self.mean))
         return Scaler(self.mean[found], self.scale[found])
 
+    def to_json(self) -> dict[str, list[float]]:
+        """The scaler as JSON values, for `from_json`."""
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, list[float]]) -> "Scaler":
+        """The scaler that `to_json` gave as JSON values."""
+        return cls(np.array(content["mean"], np.float64), np.array(content["scale"], np.float64))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Scaler):
+            return NotImplemented
+        return np.array_equal(self.mean, other.mean) and np.array_equal(self.scale, other.scale)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.mean.tolist()), tuple(self.scale.tolist())))
+
     def _for(self, x: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         x = x if hasattr(x, "dtype") else as_array("x", x)
         if np.ndim(x) < 1 or np.shape(x)[-1] != len(self.mean):

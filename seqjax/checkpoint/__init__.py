@@ -1,6 +1,6 @@
-"""Models and trainings on the disk: whole or not there, checked when read, without pickles."""
+"""Models and trainings on the disk: complete or not there, checked when read, without pickles."""
 
 from seqjax.checkpoint.checkpoints import Checkpoints
-from seqjax.checkpoint.model import load, save_model
+from seqjax.checkpoint.model import Model, load, save_model
 
-__all__ = ["Checkpoints", "load", "save_model"]
+__all__ = ["Checkpoints", "Model", "load", "save_model"]

@@ -1,106 +1,123 @@
-"""A model in a folder: the cell as the call that makes it, and its parameters; read back without code."""
+"""A model in a folder: the cell as the call that makes it, its parameters and assets; read back without code."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-
-from seqjax.checkpoint import _tree as trees
-from seqjax.checkpoint._cell import cell_of
-from seqjax.checkpoint._find import find
+from seqjax.checkpoint._arrays import read_arrays
+from seqjax.checkpoint._assets import read_assets
+from seqjax.checkpoint._cell import make_cell
+from seqjax.checkpoint._leaves import Leaf, describe
+from seqjax.checkpoint._lookup import find_newest
+from seqjax.checkpoint._parameters import choose_parameters, locate_parameters, make_structure
 from seqjax.checkpoint.checkpoints import Checkpoints
 from seqjax.core.cell import Cell, Params, check_cell_type
-from seqjax.errors import ArgumentError, DataError, SeqjaxError
-
-PLACES = (r"(?:\['params'\]|\.params)", r"(?:\['state'\]|\.state)(?:\['params'\]|\.params)")
+from seqjax.errors import ArgumentError, DataError
 
 
-def save_model(path: Path | str, cell: Cell, params: Params, meta: dict[str, Any] | None = None) -> None:
-    """Keep a cell and its parameters in a folder, for `load`; a model saved there before is replaced.
+class Model(NamedTuple):
+    """What `load` gives.
 
-    The same as `Checkpoints(path, keep=1, cell=cell).save(0, {"params": params}, meta)`.
+    cell, params: `seqjax.scan(model.cell, model.params, xs)` runs it.
+    in_features: number of features of one input, 0 for tokens.
+    assets: by name what was saved beside the parameters, such as a `Vocabulary`.
+    meta: the JSON values that were saved with it.
+
+    Examples:
+        >>> import jax, seqjax
+        >>> from seqjax.checkpoint import load, save_model
+        >>> from seqjax.text import Vocabulary
+        >>> cell, vocabulary = seqjax.stack(seqjax.Embed(3, 2), seqjax.GRU(4)), Vocabulary.characters("abc")
+        >>> save_model("model", cell, cell.init(jax.random.key(0), 0), assets={"vocabulary": vocabulary})
+        >>> model = load("model")
+        >>> ids = model.assets["vocabulary"].encode("cab")
+        >>> seqjax.scan(model.cell, model.params, ids)[1].shape
+        (3, 4)
+    """
+
+    cell: Cell
+    params: Params
+    in_features: int
+    assets: dict[str, Any]
+    meta: dict[str, Any]
+
+
+def save_model(
+    folder: Path | str,
+    cell: Cell,
+    params: Params,
+    *,
+    in_features: int = 0,
+    assets: Mapping[str, Any] | None = None,
+    meta: dict[str, Any] | None = None,
+) -> None:
+    """Save a cell, its parameters and what belongs to them, for `load`; a model saved there before is replaced.
+
+    Args:
+        folder: made if it is not there.
+        cell, params: a cell and what its `init` has made, trained or not.
+        in_features: number of features of one input, 0 for tokens; as it was given to `cell.init`.
+        assets: what the model needs beside its parameters, by name: `Vocabulary`, `Tokenizer`, `Scaler`, JSON values.
+        meta: JSON values to go with it.
 
     Raises:
         ArgumentError, ArgumentTypeError: parameters that `cell.init` does not make, or as `Checkpoints.save`.
         DataError: the folder cannot be written.
+
+    Examples:
+        >>> import jax, seqjax
+        >>> from seqjax.checkpoint import load, save_model
+        >>> cell = seqjax.LSTM(2)
+        >>> save_model("model", cell, cell.init(jax.random.key(0), 3), in_features=3, meta={"loss": 0.25})
+        >>> load("model").meta
+        {'loss': 0.25}
     """
     check_cell_type("save_model", cell)
-    folder = Checkpoints(path, keep=1, cell=cell)
-    _structure(cell, {leaf.path: leaf for leaf in trees.describe("params", params)}, "params")
-    folder.save(0, {"params": params}, meta)
+    checkpoints = Checkpoints(folder, keep=1, cell=cell, in_features=in_features, assets=assets)
+    checkpoints.save(0, {"params": params}, meta)
 
 
-def load(path: Path | str, cell: Cell | None = None) -> tuple[Cell, Params, dict[str, Any]]:
-    """Cell, parameters and meta from what `save_model` or `Checkpoints(..., cell=cell)` wrote.
+def load(folder: Path | str, cell: Cell | None = None, which: str = "returned") -> Model:
+    """The model from what `save_model`, or `fit` with `Checkpoints(..., cell=cell)`, has written.
 
-    `path` is the folder (the newest that can be read is taken) or a single checkpoint in it. The parameters are those
-    at `params` or `state.params` of the tree, keep their dtype, and are compared with those of `cell.init`. The cell
-    is parsed and no code is run: its text can call the package's cells, combinators and initialisers alone.
+    The parameters keep their dtype, and are compared with those of `cell.init`. The cell is parsed and no code is run:
+    its text can call the package's cells, combinators and initialisers alone.
 
     Args:
-        path: the folder.
-        cell: a cell that the text cannot make, such as one of your own, or that was not kept; it must print as the
+        folder: the newest checkpoint in it that can be read is taken; or a single checkpoint.
+        cell: a cell that the text cannot make, such as one of your own, or that was not saved; it must print as the
             text that was.
+        which: of a training, "best" (of the best evaluation), "average" (`ema`), "last", or "returned", those that
+            `fit` returned: the best where there was an evaluation, else the average where there is one, else the last.
 
     Raises:
-        ArgumentError, ArgumentTypeError: `cell` is not the one that was kept.
+        ArgumentError, ArgumentTypeError: `cell` is not the one that was saved, or there are no parameters of `which`.
         DataError: nothing there can be read, there is no cell in it, or its text or parameters are not a cell's.
+
+    Examples:
+        >>> import jax, seqjax
+        >>> from seqjax.checkpoint import load, save_model
+        >>> cell = seqjax.stack(seqjax.GRU(4), seqjax.Dense(1))
+        >>> save_model("model", cell, cell.init(jax.random.key(0), 3), in_features=3)
+        >>> model = load("model")
+        >>> model.cell, model.in_features, model.params["1"]["kernel"].shape
+        (stack(GRU(4), Dense(1)), 3, (4, 1))
+        >>> load("model", which="average")
+        Traceback (most recent call last):
+            ...
+        seqjax.errors.ArgumentError: which='average': ... holds no such parameters, as none was asked for (ema)...
     """
     if cell is not None:
         check_cell_type("load", cell)
-    where, header = find(Checkpoints(path).path)
-    cell = cell_of(where, header["cell"], cell)
-    found = _params([trees.Leaf(*row) for row in header["leaves"]])
+    where, header = find_newest(Checkpoints(folder).path)
+    cell = make_cell(where, header["cell"], cell)
+    found = locate_parameters([Leaf(*row) for row in header["leaves"]], header["meta"])
+    chosen = choose_parameters(where, found, which)
     try:
-        struct = _structure(cell, {name: leaf for name, (_, leaf) in found.items()}, f"{where}: params")
+        named = {path: leaf for path, (_, leaf) in chosen.items()}
+        struct = make_structure(cell, header["in_features"], named, f"{where}: params")
     except ArgumentError as error:
         raise DataError(str(error)) from error
-    order = [found[leaf.path] for leaf in trees.describe("params", struct, template=True)]
-    return cell, trees.read(where / "arrays", struct, order), header["meta"]
-
-
-def _params(leaves: list[trees.Leaf]) -> dict[str, tuple[int, trees.Leaf]]:
-    """The number and description of each parameter by its name in params."""
-    for place in PLACES:
-        matches = [re.fullmatch(place + r"((?:[\[.].*)?)", leaf.path, re.DOTALL) for leaf in leaves]
-        found = {m[1]: (i, leaves[i]._replace(path=m[1])) for i, m in enumerate(matches) if m}
-        if found:
-            return found
-    return {}
-
-
-def _structure(cell: Cell, found: dict[str, trees.Leaf], name: str) -> Any:
-    """The parameters that `cell.init` makes, with the dtypes found.
-
-    The number of input features is one of the sizes found, as every cell has it in a shape or does not depend on it.
-
-    Raises:
-        ArgumentError: no number of input features gives these names and shapes.
-    """
-    sizes = sorted({0, 1, *(size for leaf in found.values() for size in leaf.shape or ())})
-    tried = []
-    for size in sizes:
-        try:
-            struct = jax.eval_shape(lambda: cell.init(jax.random.key(0), size))
-        except (SeqjaxError, TypeError, ValueError, ArithmeticError):
-            continue
-        made = {leaf.path: leaf for leaf in trees.describe("params", struct, template=True)}
-        tried.append(made)
-        if {p: x.shape for p, x in made.items()} == {p: x.shape for p, x in found.items()}:
-            dtypes = iter([found[path].dtype for path in made])
-            return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, next(dtypes)), struct)
-    raise ArgumentError(f"{name} are not those of {cell!r}: {_difference(tried, found)}. Parameters of another cell?")
-
-
-def _difference(tried: list[dict[str, trees.Leaf]], found: dict[str, trees.Leaf]) -> str:
-    if not tried:
-        return "init makes none for any size found in them"
-
-    def odd(made: dict[str, trees.Leaf]) -> list[str]:
-        paths = sorted(made.keys() | found.keys())
-        return [p for p in paths if p not in made or p not in found or made[p].shape != found[p].shape]
-
-    made = min(tried, key=lambda m: len(odd(m)))
-    path = odd(made)[0]
-    return f"{path} is {found.get(path, 'missing')}, expected {made.get(path, 'nothing there')}"
+    order = [chosen[leaf.path] for leaf in describe("params", struct, template=True)]
+    params = read_arrays(where / "arrays", struct, order)
+    return Model(cell, params, header["in_features"], read_assets(where, header["assets"]), header["meta"])

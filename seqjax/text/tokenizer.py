@@ -1,5 +1,6 @@
 """Subword tokenisers of the package `tokenizers`, with the interface of `Vocabulary`."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,6 +95,21 @@ class Tokenizer:
     def end(self) -> int | None:
         """The id of the token for the end, or None."""
         return self._backend.token_to_id(self.end_name)
+
+    def to_json(self) -> dict[str, str]:
+        """The tokeniser as JSON values, for `from_json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, str]) -> "Tokenizer":
+        """The tokeniser that `to_json` gave as JSON values; the package reads it when it is first used.
+
+        Raises:
+            DataError: it is no tokeniser.
+        """
+        if not isinstance(content, dict) or content.keys() != {field.name for field in dataclasses.fields(cls)}:
+            raise DataError("no tokeniser: the names of its parts are others")
+        return cls(**content)
 
     def save(self, path: str | Path) -> None:
         """Write the JSON file of the package `tokenizers`, all at once.

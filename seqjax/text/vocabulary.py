@@ -213,36 +213,42 @@ class Vocabulary:
         """The id of "<eos>", or None."""
         return self._special("<eos>")
 
-    def save(self, path: str | Path) -> None:
-        """Write it as a JSON text, all at once.
-
-        Raises:
-            DataError: the file cannot be written.
-        """
-        fields = {"kind": self.kind, "specials": self.specials, "tokens": self.tokens}
-        write_text(path, json.dumps({"format": FORMAT, "version": VERSION} | fields, indent=1) + "\n")
+    def to_json(self) -> dict[str, Any]:
+        """The vocabulary as JSON values, for `from_json`."""
+        names = {"specials": list(self.specials), "tokens": list(self.tokens)}
+        return {"format": FORMAT, "version": VERSION, "kind": self.kind, **names}
 
     @classmethod
-    def load(cls, path: str | Path) -> "Vocabulary":
-        """Read what `save` wrote.
+    def from_json(cls, content: Any) -> "Vocabulary":
+        """The vocabulary that `to_json` gave as JSON values.
 
         Raises:
-            DataError: the file cannot be read, is no vocabulary or a damaged one, or is of another version.
+            DataError: it is no vocabulary or a damaged one, or is of another version.
         """
-        try:
-            content = json.loads(read_text(path))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path} is no JSON text: {error}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DataError(f'{path} is no vocabulary: it lacks "format": {FORMAT!r}. A tokeniser? Use load_tokenizer')
+            raise DataError(f'no vocabulary: it lacks "format": {FORMAT!r}. A tokeniser? Use load_tokenizer')
         if content.get("version") != VERSION:
-            raise DataError(f"{path} is of version {content.get('version')!r}, expected {VERSION}")
-        wrong = [key for key in ("specials", "tokens") if not isinstance(content.get(key), list)]
-        if wrong:
-            raise DataError(f"{path}: {wrong[0]} must be a list, found {type(content.get(wrong[0])).__name__}")
+            raise DataError(f"of version {content.get('version')!r}, expected {VERSION}")
+        for name in ("specials", "tokens"):
+            if not isinstance(content.get(name), list):
+                raise DataError(f"{name} must be a list, found {type(content.get(name)).__name__}")
         try:
             return cls(content.get("kind"), tuple(content["tokens"]), tuple(content["specials"]))  # type: ignore[arg-type]
         except (ArgumentError, ArgumentTypeError) as error:
+            raise DataError(str(error)) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write it as a JSON text, all at once; DataError where it cannot be written."""
+        write_text(path, json.dumps(self.to_json(), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Read what `save` wrote; DataError where it cannot be read or is none, as in `from_json`."""
+        try:
+            return cls.from_json(json.loads(read_text(path)))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path} is no JSON text: {error}") from None
+        except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
     def __len__(self) -> int:

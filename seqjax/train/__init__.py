@@ -10,8 +10,7 @@ except ImportError as error:
 
     raise DataError("the package optax is not installed: pip install 'seqjax[train]'") from error
 
-from seqjax.checkpoint.checkpoints import Checkpoints
-from seqjax.checkpoint.model import load, save_model
+from seqjax.checkpoint import Checkpoints, load, save_model
 from seqjax.train.curriculum import Curriculum, cut
 from seqjax.train.evaluation import evaluate
 from seqjax.train.fit import Result, fit

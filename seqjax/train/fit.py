@@ -91,8 +91,7 @@ def fit(
         log: a folder for `metrics.jsonl`; `tensorboard` adds TensorBoard's files (package tensorboardX).
         checkpoints: has `save(step, tree, meta)`, `latest()` and `restore(template)`, as `Checkpoints`. One is saved
             every `save_every` steps, or `evaluate_every` where None, and at the end. The tree is {"state": State}, and
-            with `evaluate` also "best": parameters. In meta stand "evaluation/loss" and the like, for
-            `Checkpoints(folder, best=("lower", "evaluation/loss"))`.
+            with `evaluate` also "best": parameters. In meta stand "evaluation/loss" and the like.
         mesh: a `jax.sharding.Mesh` along whose first axis the rows of a batch are divided. Parameters are on every
             device, or divided as `specs` say: a `PartitionSpec`, or a tree of them like the parameters.
         progress: show it.

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from seqjax import ArgumentTypeError, DataError
-from seqjax.checkpoint.checkpoints import Checkpoints
-from seqjax.checkpoint.model import load, save_model
+from seqjax.checkpoint import Checkpoints, load, save_model
 from tests.checkpoint.training import MODEL
 
 
@@ -68,9 +67,9 @@ def main(folder, port, process):
         Checkpoints(f"{folder}/nothing").restore(tree(mesh, 0))
     params = MODEL.init(jax.random.key(0), 0)
     save_model(f"{folder}/model", MODEL, params)
-    cell, loaded, _ = load(f"{folder}/model")
-    assert cell == MODEL
-    same(loaded, params)
+    model = load(f"{folder}/model")
+    assert model.cell == MODEL
+    same(model.params, params)
     print("done", flush=True)
 
 

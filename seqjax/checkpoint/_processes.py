@@ -1,7 +1,6 @@
-"""Several processes that do one thing: each learns what became of the others."""
+"""Several processes that save and read together: each learns what became of the others."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def from_first(value: list[int]) -> list[int]:
+def broadcast_from_first(value: list[int]) -> list[int]:
     """Whole numbers below 2**31 as the first process has them."""
     if jax.process_count() == 1:
         return value
@@ -23,18 +22,28 @@ def from_first(value: list[int]) -> list[int]:
     return [int(x) for x in np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(value, np.int32)))]
 
 
-def together(work: Callable[[], Any], first: bool = False) -> None:
-    """Do `work` on every process, or on the first alone, and go on when all are done.
+def run_on_first(work: Callable[[], object]) -> None:
+    """Do `work` on the first process; all go on when it is done.
+
+    Raises:
+        DataError: it failed there. On the first process its own error.
+    """
+    run_on_all(work if is_first() else lambda: None)
+
+
+def run_on_all(work: Callable[[], object]) -> None:
+    """Do `work` on every process, and go on when all are done.
+
+    An error is raised after all have met, as a process that left early would let the others wait for it forever.
 
     Raises:
         DataError: it failed on another process. Where it failed here, its own error.
     """
     error = None
-    if is_first() or not first:
-        try:
-            work()
-        except Exception as caught:
-            error = caught
+    try:
+        work()
+    except Exception as caught:
+        error = caught
     failed = [error is not None]
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils

@@ -1,0 +1,74 @@
+"""What a model needs beside its parameters: vocabularies, tokenisers, scalers, JSON values; a file of JSON each."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seqjax.batching.scaler import Scaler
+from seqjax.checkpoint._json import decode, encode
+from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
+from seqjax.text.tokenizer import Tokenizer
+from seqjax.text.vocabulary import Vocabulary
+
+KINDS = {kind.__name__: kind for kind in (Vocabulary, Tokenizer, Scaler)}
+PLAIN = "JSON"
+FOLDER = "assets"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # a name of a file on every system, in no other folder
+
+
+def list_kinds(assets: Mapping[str, object]) -> dict[str, str]:
+    """By name the class of each, "JSON" for what has none of ours."""
+    kinds = {name: type(value).__name__ for name, value in assets.items()}
+    return {name: kind if type(assets[name]) is KINDS.get(kind) else PLAIN for name, kind in kinds.items()}
+
+
+def encode_assets(assets: Mapping[str, object]) -> dict[str, str]:
+    """By name the text of the file of each.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: no dict, a name that is no plain file name, or a value that cannot come back.
+    """
+    if not isinstance(assets, Mapping):
+        raise ArgumentTypeError(f"assets must be a dict of name to value, found {type(assets).__name__} {assets!r}")
+    for name in assets:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ArgumentError(f"assets: the name {name!r} must be of letters, digits, _ and -, as it names a file")
+    kinds = list_kinds(assets)
+    return {name: _encode_asset(name, value, kinds[name]) for name, value in assets.items()}
+
+
+def _encode_asset(name: str, value: Any, kind: str) -> str:
+    content = value if kind == PLAIN else value.to_json()
+    try:
+        return encode(f"assets[{name!r}]", content)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error}. Or an instance of {', '.join(KINDS)}") from None
+
+
+def write_assets(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the texts of `encode_assets` in a new checkpoint."""
+    if texts:
+        (folder / FOLDER).mkdir()
+    for name, text in texts.items():
+        with open(folder / FOLDER / f"{name}.json", "x") as file:  # "x": names may differ in case alone
+            file.write(text + "\n")
+
+
+def read_assets(folder: Path, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """The values, equal to those that were saved; nothing but the classes in `KINDS` is made.
+
+    Raises:
+        DataError: a value cannot be made.
+    """
+    assets = {}
+    for name, kind in kinds.items():
+        path = folder / FOLDER / f"{name}.json"
+        if not NAME.fullmatch(name) or kind not in (PLAIN, *KINDS):
+            raise DataError(f"{folder}: the asset {name!r} of kind {kind!r} is not known. Written by another version?")
+        try:
+            content = decode(path.read_text())
+            assets[name] = content if kind == PLAIN else KINDS[kind].from_json(content)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path} holds no {kind}: {error}") from error
+    return assets
