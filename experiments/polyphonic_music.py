@@ -106,7 +106,7 @@ def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -
         seed=config.seed,
         rate=config.learning_rate,
         optimizer=optax.adam(rate),
-        params=jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), KEYS),
+        in_features=KEYS,
         clip=config.clip,
         ema=config.average or None,
         every=epoch,

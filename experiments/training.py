@@ -19,7 +19,7 @@ from seqjax import losses, train
 
 def trained(
     folder: Path, model: sj.Cell, loss: Callable[..., Any], source: Any, *, steps: int, seed: int, rate: float,
-    params: Any = None, optimizer: Any = None, **options: Any,
+    params: Any = None, in_features: int | None = None, optimizer: Any = None, **options: Any,
 ) -> tuple[train.Result, dict[str, Any]]:  # fmt: skip
     """Train in a unit's folder, from where it stopped; the result, and the columns that all trainings have.
 
@@ -29,10 +29,11 @@ def trained(
     Raises:
         Stopped: SIGTERM came; the checkpoint is written.
     """
-    inputs = source.batch(0).inputs
+    if in_features is None:
+        in_features = in_features_of(source.batch(0).inputs)
     if params is None:
-        params = started(model, inputs, seed)
-    saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model, in_features=in_features_of(inputs))
+        params = jax.jit(model.init, static_argnums=1)(jax.random.key(seed), in_features)
+    saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model, in_features=in_features)
     begun = time.time() if saved.latest() is None else None
     result = train.fit(
         loss, params, optimizer or optax.adam(rate), source, steps=steps, key=jax.random.key(seed),
@@ -65,11 +66,6 @@ def cells_of(texts: Sequence[str]) -> list[sj.Cell]:
         if cell.feature_axes != 1 or "key" in cell.asks:
             raise sj.ArgumentError(f"cell: {cell!r} must take vectors and draw no random numbers")
     return cells
-
-
-def started(model: sj.Cell, inputs: Any, seed: int) -> Any:
-    """Fresh parameters for inputs."""
-    return jax.jit(model.init, static_argnums=1)(jax.random.key(seed), in_features_of(inputs))
 
 
 def in_features_of(inputs: Any) -> int:
