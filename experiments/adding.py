@@ -84,9 +84,9 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
         rate=config.learning_rate,
         clip=config.clip,
         every=min(config.every, config.steps),
-        evaluate=lambda params: mse(params, valid, config.evaluation),
-        best="mse",
-        target=SOLVED - 1e-9,
+        evaluation=train.Evaluation(
+            lambda params: mse(params, valid, config.evaluation), metric="mse", target=SOLVED - 1e-9
+        ),
     )
     tested = mse(result.params, test, 5 * config.evaluation)
     reached = first_below(result.history, "mse", SOLVED)

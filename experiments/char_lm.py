@@ -104,9 +104,9 @@ def study(config: Config, cell: sj.Cell, ids: list[np.ndarray], size: int, folde
         clip=config.clip,
         carry=lambda params, key: model.initial_carry(params, (config.batch,)),
         every=min(100, config.every, config.steps),
-        evaluate=lambda params: bits(params, valid),
-        evaluate_every=min(config.every, config.steps),
-        best="bits",
+        evaluation=train.Evaluation(
+            lambda params: bits(params, valid), every=min(config.every, config.steps), metric="bits"
+        ),
     )
     baseline = entropy(ids[0], ids[2], size)
     return [{"cell": repr(cell)} | bits(result.params, test) | {"baseline": baseline} | columns]

@@ -97,9 +97,7 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
         rate=config.learning_rate,
         clip=config.clip,
         every=min(config.every, config.steps),
-        evaluate=lambda params: mean_nats(params, valid),
-        best="nats",
-        target=SHARE * baseline,
+        evaluation=train.Evaluation(lambda params: mean_nats(params, valid), metric="nats", target=SHARE * baseline),
     )
     found = {"delay": config.delay, "cell": repr(cell)} | mean_nats(result.params, test)
     found |= {"solved": columns["valid"] is not None and columns["valid"] <= SHARE * baseline}

@@ -90,8 +90,9 @@ def fit(model: sj.Cell, params: Any, windows: Windows, optimizer: Any, clip: flo
             return train.Mean.of(losses.cross_entropy(logits, targets))
         return train.Mean.of(losses.cross_entropy(logits[:, -1], last_target(targets)))
 
-    options: Any = {"clip": clip, "every": 1, "max_skips": windows.steps + 1, "progress": False}
-    return train.fit(loss, params, optimizer, windows, steps=windows.steps, key=jax.random.key(0), **options)
+    step = train.make_train_step(loss, optimizer, clip=clip, max_skips=windows.steps + 1)
+    state = step.init(params, jax.random.key(0))
+    return train.fit(step, state, windows, steps=windows.steps, every=1, progress=False)
 
 
 def powers(logs: np.ndarray) -> list[float | None]:

@@ -110,9 +110,11 @@ def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -
         clip=config.clip,
         ema=config.average or None,
         every=epoch,
-        evaluate=lambda params: {"nats": train.evaluate(score, params, valid)["loss"]},
-        best="nats",
-        patience=config.patience,
+        evaluation=train.Evaluation(
+            lambda params: {"nats": train.evaluate(score, params, valid)["loss"]},
+            metric="nats",
+            patience=config.patience,
+        ),
         **handed,
     )
     found = {"data": config.data, "cell": repr(cell), "nats": train.evaluate(score, result.params, test)["loss"]}

@@ -87,10 +87,9 @@ def study(config: Config, cell: sj.Cell, parts: Any, folder: Path) -> Rows:
         rate=config.learning_rate,
         clip=config.clip,
         every=min(epoch, 100),
-        evaluate=lambda params: train.evaluate(score, params, valid),
-        evaluate_every=epoch,
-        best="accuracy",
-        higher_is_better=True,
+        evaluation=train.Evaluation(
+            lambda params: train.evaluate(score, params, valid), every=epoch, metric="accuracy", higher_is_better=True
+        ),
     )
     found = {"data": config.data, "permuted": config.permuted, "cell": repr(cell)}
     found["accuracy"] = train.evaluate(score, result.params, test)["accuracy"]

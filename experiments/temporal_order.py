@@ -107,9 +107,7 @@ def study(config: Config, method: str, length: int, folder: Path) -> Rows:
         params=smart_tanh(config.units, config.seed),
         clip=None if method == "SGD" else config.clip,
         every=min(config.every, config.steps),
-        evaluate=evaluate,
-        best="wrong",
-        target=SOLVED - 1e-9,
+        evaluation=train.Evaluation(evaluate, metric="wrong", target=SOLVED - 1e-9),
     )
     norms = [row["norm"] for row in result.history if "norm" in row and "partial" not in row]
     solved = columns["valid"] is not None and columns["valid"] < SOLVED

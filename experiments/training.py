@@ -19,12 +19,13 @@ from seqjax import losses, train
 
 def trained(
     folder: Path, model: sj.Cell, loss: Callable[..., Any], source: Any, *, steps: int, seed: int, rate: float,
-    params: Any = None, in_features: int | None = None, optimizer: Any = None, **options: Any,
+    params: Any = None, in_features: int | None = None, optimizer: Any = None, every: int = 100,
+    evaluation: train.Evaluation | None = None, **options: Any,
 ) -> tuple[train.Result, dict[str, Any]]:  # fmt: skip
     """Train in a unit's folder, from where it stopped; the result, and the columns that all trainings have.
 
-    The optimiser is Adam with learning rate `rate` where none is given; options are those of `train.fit`. A training
-    that diverges goes on to its end, as that is a finding: its skipped steps are counted in the columns.
+    The optimiser is Adam with learning rate `rate` where none is given; options are those of `make_train_step`. A
+    training that diverges goes on to its end, as that is a finding: its skipped steps are counted in the columns.
 
     Raises:
         Stopped: SIGTERM came; the checkpoint is written.
@@ -35,16 +36,23 @@ def trained(
         params = jax.jit(model.init, static_argnums=1)(jax.random.key(seed), in_features)
     saved = train.Checkpoints(folder / "checkpoints", keep=1, cell=model, in_features=in_features)
     begun = time.time() if saved.latest() is None else None
+    step = train.make_train_step(loss, optimizer or optax.adam(rate), **{"max_skips": steps + 1} | options)
     result = train.fit(
-        loss, params, optimizer or optax.adam(rate), source, steps=steps, key=jax.random.key(seed),
-        log=folder, checkpoints=saved, **{"max_skips": steps + 1} | options,
-    )  # fmt: skip
+        step,
+        step.init(params, jax.random.key(seed)),
+        source,
+        steps=steps,
+        every=every,
+        evaluation=evaluation,
+        log=folder,
+        checkpoints=saved,
+    )
     if result.reason == "terminated":
         raise Stopped(f"{folder}: stopped and saved; the same command goes on")
-    best = result.best or {"value": None, "step": None}
+    best_step, best_value = result.best or (None, None)
     columns = {
-        "valid": best["value"],
-        "best at": best["step"],
+        "valid": best_value,
+        "best at": best_step,
         "parameters": sizes(params),
         "steps": int(result.state.step),
         "seconds": None if begun is None else round(time.time() - begun, 1),  # unknown where it was stopped

@@ -29,7 +29,7 @@ from experiments.collect import write
 from experiments.common import environment, table
 from seqjax.batching import Shuffled, prefetch, to_devices
 from seqjax.losses import cross_entropy
-from seqjax.train import Mean, fit, init_state, make_train_step
+from seqjax.train import Evaluation, Mean, TrainStep, fit, make_train_step
 
 SIZES = {  # model, rows, steps of a sequence, training steps of a turn
     "RNN(32), 8 x 20": (sj.RNN(32), 8, 20, 800),
@@ -45,10 +45,10 @@ def source_of(rows: int, length: int) -> Shuffled:
     return Shuffled(list(tokens), None, rows)
 
 
-def loops(step: Any, params: Any, source: Shuffled, steps: int) -> dict[str, Callable[[], None]]:
+def loops(step: TrainStep, params: Any, source: Shuffled, steps: int) -> dict[str, Callable[[], None]]:
     """A turn of each of the other programs."""
     program = jax.jit(step, donate_argnums=0)
-    states = {name: init_state(params, ADAM, KEY) for name in ("bare", "prefetched", "read")}
+    states = {name: step.init(params, KEY) for name in ("bare", "prefetched", "read")}
     resident = [to_devices(source.batch(i)) for i in range(8)]
     ahead = prefetch(source, 0, 10**9)
 
@@ -76,7 +76,8 @@ def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[
         _, logits = sj.scan(model, params, batch.inputs, lengths=batch.lengths)
         return Mean.of(cross_entropy(logits, batch.targets), batch.weights)
 
-    others = loops(make_train_step(loss, ADAM, clip=1.0), params, source, steps)
+    step = make_train_step(loss, ADAM, clip=1.0)
+    others = loops(step, params, source, steps)
     times: dict[str, list[float]] = {name: [] for name in (*others, "fit")}
     began = time.perf_counter()
 
@@ -92,8 +93,8 @@ def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[
         return {"loss": float(len(times["fit"]))}  # no better than before, so nothing is copied
 
     with tempfile.TemporaryDirectory() as folder:
-        options: dict[str, Any] = {"evaluate": evaluated, "evaluate_every": steps, "clip": 1.0, "log": folder}
-        fit(loss, params, ADAM, source, steps=steps * (turns + 1), key=KEY, progress=False, **options)
+        evaluation, state = Evaluation(evaluated, every=steps), step.init(params, KEY)
+        fit(step, state, source, steps=steps * (turns + 1), evaluation=evaluation, log=folder, progress=False)
     return {name: taken[1:] for name, taken in times.items()}
 
 

@@ -1,6 +1,7 @@
 """Training on top of optax: a pure step, a loop that can be stopped and resumed, exact evaluation, and sweeps.
 
-result = fit(loss, params, optax.adam(1e-3), source, steps=1000, key=jax.random.key(0), clip=1.0)
+step = make_train_step(loss, optax.adam(1e-3), clip=1.0)
+result = fit(step, step.init(params, jax.random.key(0)), source, steps=1000)
 """
 
 try:
@@ -12,26 +13,28 @@ except ImportError as error:
 
 from seqjax.checkpoint import Checkpoints, load, save_model
 from seqjax.train.curriculum import Curriculum, cut
-from seqjax.train.evaluation import evaluate
+from seqjax.train.evaluation import Evaluation, evaluate
 from seqjax.train.fit import Result, fit
-from seqjax.train.log import read_rows
+from seqjax.train.log import Log, read_rows
 from seqjax.train.mean import Mean
-from seqjax.train.state import Skipped, State, init_state
-from seqjax.train.step import make_train_step
+from seqjax.train.state import Skipped, State
+from seqjax.train.step import TrainStep, make_train_step
 from seqjax.train.sweep import Sweep, sweep
 
 __all__ = [
     "Checkpoints",
     "Curriculum",
+    "Evaluation",
+    "Log",
     "Mean",
     "Result",
     "Skipped",
     "State",
     "Sweep",
+    "TrainStep",
     "cut",
     "evaluate",
     "fit",
-    "init_state",
     "load",
     "make_train_step",
     "read_rows",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def clipped(grads: Any, clip: float | None) -> tuple[Any, jax.Array, jax.Array]:
+def clip_by_norm(grads: Any, clip: float | None) -> tuple[Any, jax.Array, jax.Array]:
     """g min(1, clip / |g|), with |g| the norm over all leaves (Pascanu et al. 2013).
 
     The norm is computed in float32, or wider where a leaf is, of gradients divided by a power of two near the largest
@@ -31,15 +31,15 @@ def clipped(grads: Any, clip: float | None) -> tuple[Any, jax.Array, jax.Array]:
     norm = scaled * scale
     if clip is not None:
         factor = clip / jnp.maximum(scaled, jnp.finfo(width).tiny)
-        short = [
+        shortened = [
             jnp.where(norm > clip, small * factor, leaf.astype(width)).astype(leaf.dtype)
             for small, leaf in zip(wide, leaves)
         ]
-        grads = jax.tree.unflatten(structure, short)
+        grads = jax.tree.unflatten(structure, shortened)
     return grads, norm, jnp.isfinite(largest)
 
 
-def finite(tree: Any) -> jax.Array:
+def finite_leaves(tree: Any) -> jax.Array:
     """Which leaves hold finite numbers alone: bool `[leaves]`."""
     return jnp.stack([jnp.isfinite(_largest(leaf)) for leaf in jax.tree.leaves(tree)])
 

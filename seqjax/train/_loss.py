@@ -37,21 +37,21 @@ def gradient_of(
 
     def total(params: Any, batch: Any, key: Any, before: Any, starts: Any) -> tuple[Any, Any]:
         # The next part of a carry is a constant: gradients reach back to the beginning of the batch.
-        params, batch = lowered(params, batch, precision)
+        params, batch = in_precision(params, batch, precision)
         if carry is None:
-            mean, metrics = unpacked(loss(params, batch, key), False)
+            mean, metrics = read_result(loss(params, batch, key), False)
             return mean.total, (mean, metrics, None)
         fresh = cast_like(carry(params, starts[1]), before)
         before = jax.tree.map(lambda new, old: jnp.where(starts[0], new, old), fresh, before)
-        mean, metrics, after = unpacked(loss(params, batch, key, before), True)
-        return mean.total, (mean, metrics, cast_like(like("carry", after, before), before))
+        mean, metrics, after = read_result(loss(params, batch, key, before), True)
+        return mean.total, (mean, metrics, cast_like(check_form("carry", after, before), before))
 
     def whole(*inputs: Any) -> tuple[Any, Any]:
         (_, rest), grads = jax.value_and_grad(total, has_aux=True)(*inputs)
         return grads, rest
 
     def parts(params: Any, batch: Any, key: Any, before: Any, starts: Any) -> tuple[Any, Any]:
-        rows, keys = split(batch, accumulate), jax.random.split(key, accumulate)
+        rows, keys = split_rows(batch, accumulate), jax.random.split(key, accumulate)
 
         def one(sums: Any, part: Any) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, sums, whole(params, *part, None, None)), None
@@ -69,12 +69,12 @@ def gradient_of(
     return outcome
 
 
-def starting(key: Any, step: Any, starts: Any) -> tuple[Any, Any]:
+def restart(key: Any, step: Any, starts: Any) -> tuple[Any, Any]:
     """What `gradient_of` needs to begin with a new carry: whether to, and the key of it."""
     return jnp.asarray(starts, bool), carry_key(key, step)
 
 
-def lowered(params: Any, batch: Any, precision: str | None) -> tuple[Any, Any]:
+def in_precision(params: Any, batch: Any, precision: str | None) -> tuple[Any, Any]:
     """Parameters and the inputs of a `Batch` in the precision of computation."""
     if precision is None:
         return params, batch
@@ -83,7 +83,7 @@ def lowered(params: Any, batch: Any, precision: str | None) -> tuple[Any, Any]:
     return cast_floats(params, precision), batch
 
 
-def unpacked(result: Any, has_carry: bool) -> tuple[Any, ...]:
+def read_result(result: Any, has_carry: bool) -> tuple[Any, ...]:
     """(loss, metrics) or (loss, metrics, carry), loss and metrics as means.
 
     Raises:
@@ -110,7 +110,7 @@ def unpacked(result: Any, has_carry: bool) -> tuple[Any, ...]:
     return (mean, named, values[1]) if has_carry else (mean, named)
 
 
-def like(name: str, found: Any, wanted: Any) -> Any:
+def check_form(name: str, found: Any, wanted: Any) -> Any:
     """`found`, a tree of the structure and shapes of `wanted`.
 
     Raises:
@@ -127,7 +127,7 @@ def like(name: str, found: Any, wanted: Any) -> Any:
     return found
 
 
-def split(batch: Any, count: int) -> Any:
+def split_rows(batch: Any, count: int) -> Any:
     """Leaves `[B, ...]` as `[count, B / count, ...]`, part i having the rows i, i + count, ...
 
     So taken, rows that are divided among devices stay where they are.

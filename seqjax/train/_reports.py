@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqjax._internal.progress import Bar
+from seqjax._internal.types import PyTree
 from seqjax.errors import ArgumentError
-from seqjax.train._progress import Progress
-from seqjax.train.log import Log
+from seqjax.train._writer import Writer
 from seqjax.train.mean import Mean
 from seqjax.train.state import State, names_of
 
@@ -21,13 +22,13 @@ class Window(NamedTuple):
     longest: Any
 
 
-def empty(metrics: Any, state: State) -> Window:
+def empty_window(metrics: PyTree, state: State) -> Window:
     """No steps yet. metrics: arrays, or their shapes and dtypes."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
     return Window(zeros, jnp.copy(state.skipped.longest))
 
 
-def added(window: Window, state: State, metrics: dict[str, Mean]) -> Window:
+def add_step(window: Window, state: State, metrics: dict[str, Mean]) -> Window:
     """The window with one more step."""
     both = {name: window.metrics[name] + mean for name, mean in metrics.items()}
     # The same dtypes turn by turn, so that there is one program.
@@ -35,16 +36,16 @@ def added(window: Window, state: State, metrics: dict[str, Mean]) -> Window:
     return Window(both, state.skipped.longest)
 
 
-def packed(window: Window) -> dict[str, list[str]]:
-    """The sums as text that holds every bit, for a checkpoint."""
-    return {name: [float(part).hex() for part in mean] for name, mean in jax.device_get(window.metrics).items()}
+def sums_of(window: Window) -> dict[str, list[float]]:
+    """Total and count of each metric, for a checkpoint: a float of Python holds every bit of them."""
+    return {name: [float(part) for part in mean] for name, mean in jax.device_get(window.metrics).items()}
 
 
-def unpacked(window: Window, text: dict[str, list[str]]) -> Window:
-    """An empty window filled from what `packed` gave; a metric that was not there before begins anew."""
+def with_sums(window: Window, sums: dict[str, list[float]]) -> Window:
+    """An empty window filled from what `sums_of` gave; a metric that was not there before begins anew."""
     metrics = {
-        name: Mean(*(jnp.asarray(float.fromhex(t), part.dtype) for t, part in zip(text[name], mean)))
-        if name in text
+        name: Mean(*(jnp.asarray(number, part.dtype) for number, part in zip(sums[name], mean)))
+        if name in sums
         else mean
         for name, mean in window.metrics.items()
     }
@@ -52,11 +53,11 @@ def unpacked(window: Window, text: dict[str, list[str]]) -> Window:
 
 
 class Reports:
-    """Rows for the log, the progress line and the history."""
+    """Rows for the log, the bar and the history."""
 
-    def __init__(self, log: Log | None, progress: Progress | None, max_skips: int | None) -> None:
-        self.history: list[dict[str, Any]] = list(log.rows) if log else []
-        self._log, self._progress, self._max_skips = log, progress, max_skips
+    def __init__(self, writer: Writer | None, bar: Bar, max_skips: int | None) -> None:
+        self.history: list[dict[str, Any]] = list(writer.rows) if writer else []
+        self._writer, self._bar, self._max_skips = writer, bar, max_skips
         self._waiting: tuple[int, Window, bool] | None = None
 
     def later(self, step: int, window: Window, partial: bool = False) -> None:
@@ -91,7 +92,7 @@ class Reports:
             return
         skipped = jax.device_get(state.skipped)
         wrong = [name for name, bad in zip(names_of(state.params), skipped.leaves) if bad]
-        where = f"the gradient or the new value of {_listed(wrong)}" if wrong else "the loss, though not its gradient,"
+        where = f"the gradient or the new value of {_list(wrong)}" if wrong else "the loss, though not its gradient,"
         raise ArgumentError(
             f"{int(longest)} steps in a row were skipped (max_skips is {self._max_skips}): in the latest, step "
             f"{skipped.step}, {where} was not finite. The parameters are those of before. A learning rate too high, "
@@ -100,10 +101,9 @@ class Reports:
 
     def _write(self, row: dict[str, Any]) -> None:
         self.history.append(row)
-        if self._log is not None:
-            self._log.write(row)
-        if self._progress is not None:
-            self._progress.show(row["step"], {k: v for k, v in row.items() if k != "time"})
+        if self._writer is not None:
+            self._writer.write(row)
+        self._bar.update(row["step"], {k: v for k, v in row.items() if k != "time"})
 
 
 def _mean(mean: Mean) -> Any:
@@ -113,6 +113,6 @@ def _mean(mean: Mean) -> Any:
     return float(value) if value.ndim == 0 else value
 
 
-def _listed(names: list[str]) -> str:
+def _list(names: list[str]) -> str:
     rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + rest

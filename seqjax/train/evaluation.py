@@ -1,27 +1,109 @@
-"""Scores over a whole data set, exact whatever the batches."""
+"""Scores over a whole data set, exact whatever the batches; and what a training does with them."""
 
 import contextlib
+import numbers
 from collections import deque
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from seqjax._internal.validation import whole_number
-from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax._internal.types import Array, Key, PyTree
+from seqjax._internal.validation import true_or_false, whole_number
+from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train._feed import AHEAD, check_mesh, feed
+from seqjax.train._protocols import Batches
 from seqjax.train.mean import Mean
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """How `fit` evaluates: the parameters of the best evaluation are the ones that it returns.
+
+    Args:
+        function: of the parameters (the average, where the step keeps one); it returns a dict of floats, such as
+            `lambda params: train.evaluate(score, params, validation)`. The parameters given to it may be gone
+            afterwards: they are not to be kept.
+        every: steps from evaluation to evaluation; those from report to report where None.
+        metric: the name of the value in that dict which decides what is best.
+        higher_is_better: which way it goes.
+        patience: stop after this many evaluations in a row without a better value.
+        target: stop at the first evaluation whose value is as good as this.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: an option that cannot be right.
+    """
+
+    function: Callable[[PyTree], dict[str, Any]]
+    _: KW_ONLY
+    every: int | None = None
+    metric: str = "loss"
+    higher_is_better: bool = False
+    patience: int | None = None
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ArgumentTypeError(
+                f"evaluation: function must be one of the parameters, found {type(self.function).__name__}. "
+                "Write Evaluation(lambda params: train.evaluate(score, params, validation))"
+            )
+        for name in ("every", "patience"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name), 1)
+        if not isinstance(self.metric, str):
+            raise ArgumentTypeError(f"metric must be the name of a value, found {self.metric!r}")
+        true_or_false("higher_is_better", self.higher_is_better)
+        if self.target is not None and not _is_number(self.target):
+            raise ArgumentTypeError(f"target must be a number, found {self.target!r}")
+
+    def measure(self, params: PyTree) -> dict[str, float]:
+        """The values of an evaluation.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: not a dict of numbers with the metric that decides.
+        """
+        values = self.function(params)
+        if not isinstance(values, dict):
+            raise ArgumentTypeError(f"evaluation must return a dict of floats by name, found {type(values).__name__}")
+        if self.metric not in values:
+            raise ArgumentError(
+                f"metric must name a value that the evaluation returns, found {self.metric!r}."
+                f"{closest(self.metric, values)}"
+            )
+        try:
+            return {name: float(value) for name, value in values.items()}
+        except (TypeError, ValueError):
+            raise ArgumentTypeError(f"evaluation must return a dict of floats by name, found {values!r}") from None
+
+    def is_better(self, value: float, best: float | None) -> bool:
+        """Whether a value is the best so far; NaN never is."""
+        if value != value or best is None:
+            return value == value
+        return value > best if self.higher_is_better else value < best
+
+    def reason_to_stop(self, best: float | None, waited: int) -> str:
+        """Why there is no need to go on after `waited` evaluations without a better one: "" where there is."""
+        if self.target is not None and best is not None and not self.is_better(self.target, best):
+            return "target"
+        return "patience" if self.patience is not None and waited >= self.patience else ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
+
+
 def evaluate(
-    score: Callable[..., Any],
-    params: Any,
-    source: Any,
+    score: Callable[..., PyTree],
+    params: PyTree,
+    source: Batches,
     steps: int | None = None,
     *,
-    carry: Callable[[Any, Any], Any] | None = None,
-    mesh: Any = None,
+    carry: Callable[[PyTree, Key[Array, ""]], PyTree] | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Means over one epoch of a source: each example counts once, however it was batched and padded.
 
@@ -44,12 +126,12 @@ def evaluate(
         ArgumentError, ArgumentTypeError: no `Mean` (means of batches of unequal size cannot be merged), or a mean of
             nothing.
     """
-    check_mesh(mesh, None)
+    check_mesh(mesh)
     if steps is None and not hasattr(source, "steps_per_epoch"):
         raise ArgumentError(f"steps must be given, as {type(source).__name__} has no steps_per_epoch")
     if carry is not None and not callable(getattr(source, "starts", None)):
         raise ArgumentTypeError(f"a carry needs a source with starts(step), as Stream; found {type(source).__name__}")
-    steps = whole_number("steps", source.steps_per_epoch if steps is None else steps, 1)
+    steps = whole_number("steps", getattr(source, "steps_per_epoch", None) if steps is None else steps, 1)
     sums: dict[str, Mean] = {}
     program, flying, hand = jax.jit(score), deque[Any](), None
     with contextlib.closing(feed(source, 0, steps, mesh)) as batches:
@@ -57,7 +139,7 @@ def evaluate(
             if carry is None:
                 flying.append(_named(program(params, batch, None)))
             else:
-                hand = carry(params, jax.random.key(0)) if source.starts(step) else hand
+                hand = carry(params, jax.random.key(0)) if source.starts(step) else hand  # type: ignore[attr-defined]
                 result = program(params, batch, None, hand)
                 hand = result[1] if isinstance(result, tuple) and len(result) > 1 else None
                 flying.append(_named((result[0], *result[2:])))

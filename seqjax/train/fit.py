@@ -1,186 +1,144 @@
 """The training loop."""
 
 import contextlib
-import numbers
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
+from seqjax._internal import progress as progress_bar
 from seqjax._internal.signals import sigterm
-from seqjax._internal.validation import whole_number
-from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax._internal.types import PyTree
+from seqjax._internal.validation import true_or_false, whole_number
+from seqjax.errors import ArgumentTypeError
 from seqjax.train._feed import check_mesh, feed
-from seqjax.train._progress import Progress
+from seqjax.train._protocols import Batches, Store
 from seqjax.train._reports import Reports
-from seqjax.train._run import Run
+from seqjax.train._run import Best, Run
+from seqjax.train._writer import Writer
+from seqjax.train.evaluation import Evaluation
 from seqjax.train.log import Log
-from seqjax.train.state import State, init_state
-from seqjax.train.step import make_train_step
+from seqjax.train.state import State
+from seqjax.train.step import TrainStep
 
 
 class Result(NamedTuple):
     """What `fit` gives.
 
     state: the last `State`.
-    params: those of the best evaluation; without `evaluate` the average if one is kept, else the last.
-    best: {"step": ..., "value": ...} of the best evaluation, or None.
+    params: those of the best evaluation; without one the average if one is kept, else the last.
+    best: step and value of the best evaluation, or None.
     history: the rows of `metrics.jsonl`, as dicts.
     reason: why it ended: "steps", "patience", "target" or "terminated".
     """
 
     state: State
-    params: Any
-    best: dict[str, Any] | None
+    params: PyTree
+    best: Best | None
     history: list[dict[str, Any]]
     reason: str
 
 
 def fit(
-    loss: Callable[..., Any],
-    params: Any,
-    optimizer: Any,
-    source: Any,
+    step: TrainStep,
+    state: State,
+    source: Batches,
     *,
     steps: int,
-    key: jax.Array,
-    clip: float | None = None,
-    accumulate: int = 1,
-    ema: float | None = None,
-    precision: str | None = None,
-    carry: Callable[[Any, Any], Any] | None = None,
-    max_skips: int = 10,
     every: int = 100,
-    evaluate: Callable[[Any], dict[str, float]] | None = None,
-    evaluate_every: int | None = None,
-    best: str = "loss",
-    higher_is_better: bool = False,
-    patience: int | None = None,
-    target: float | None = None,
-    log: Any = None,
-    tensorboard: bool = False,
-    checkpoints: Any = None,
-    save_every: int | None = None,
-    mesh: Any = None,
-    specs: Any = None,
+    evaluation: Evaluation | None = None,
+    log: Log | Path | str | None = None,
+    checkpoints: Store | None = None,
+    mesh: Mesh | None = None,
     progress: bool = True,
 ) -> Result:
     """Train for `steps` batches of a source, from the newest checkpoint if there is one.
 
-    Step s takes `source.batch(s)` and draws from a key made of `key` and s, so that a training that was stopped and
-    goes on ends as one that was not, bit for bit. Metrics stay on the device and are read once in `every` steps, while
-    the device works on the next step. SIGTERM ends the training after the current step (where several processes train
-    together: after the next step that `every` divides), with a checkpoint.
+    Step s takes `source.batch(s)` and draws from a key made of the state's and s, so that a training that was stopped
+    and goes on ends as one that was not, bit for bit. Metrics stay on the device and are read once in `every` steps,
+    while the device works on the next step. SIGTERM ends the training after the current step (where several processes
+    train together: after the next step that `every` divides), with a checkpoint.
 
     Args:
-        loss, optimizer, clip, accumulate, ema, precision, carry: as in `make_train_step`. With a carry the source
-            must have `starts(step)`, as `Stream`: there the carry begins anew, elsewhere it is handed on.
-        params: parameters to start from; they are not changed.
+        step: from `make_train_step`. One with a carry needs a source with `starts(step)`, as `Stream`: there the
+            carry begins anew, elsewhere it is handed on.
+        state: to start from, `step.init(params, key)`; it is not changed.
         source: has `batch(step)`; with several processes `batch(step, index, count)`, the rows of one of them.
         steps: to train for in all, those before the checkpoint too.
-        key: from `jax.random.key`.
-        max_skips: this many skipped steps in a row (see `make_train_step`) are an error; noticed at the next report.
         every: steps from report to report; a report is the mean over them.
-        evaluate: a function of the parameters (the average, where `ema` is given) that returns a dict of floats, such
-            as `lambda params: train.evaluate(score, params, validation)`. The parameters given to it may be gone
-            afterwards: they are not to be kept.
-        evaluate_every: steps from evaluation to evaluation; `every` where None.
-        best, higher_is_better: the name of the value in that dict which decides, and which way it goes.
-        patience: stop after this many evaluations in a row without a better value.
-        target: stop at the first evaluation whose value is as good as this.
-        log: a folder for `metrics.jsonl`; `tensorboard` adds TensorBoard's files (package tensorboardX).
+        evaluation: what is measured of the parameters, how often, and when that is reason to stop.
+        log: a folder for `metrics.jsonl`, or a `Log`.
         checkpoints: has `save(step, tree, meta)`, `latest()` and `restore(template)`, as `Checkpoints`. One is saved
-            every `save_every` steps, or `evaluate_every` where None, and at the end. The tree is {"state": State}, and
-            with `evaluate` also "best": parameters. In meta stand "evaluation/loss" and the like.
-        mesh: a `jax.sharding.Mesh` along whose first axis the rows of a batch are divided. Parameters are on every
-            device, or divided as `specs` say: a `PartitionSpec`, or a tree of them like the parameters.
+            every `checkpoints.every` steps (where that is None, when evaluating, else at each report), and at the
+            end. The tree is {"state": State}, and with an evaluation also "best": parameters.
+        mesh: a `jax.sharding.Mesh` along whose first axis the rows of a batch are divided. Parameters that the state
+            has divided over it stay so, and what the optimiser keeps for them; others are on every device.
         progress: show it.
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument that cannot be right; too many skipped steps.
         DataError: log or checkpoint cannot be read or written.
     """
-    step = make_train_step(loss, optimizer, clip=clip, accumulate=accumulate, ema=ema, precision=precision, carry=carry)
-    steps, every, max_skips = (
-        whole_number("steps", steps),
-        whole_number("every", every, 1),
-        whole_number("max_skips", max_skips, 1),
-    )
-    evaluate_every = every if evaluate_every is None else whole_number("evaluate_every", evaluate_every, 1)
-    save_every = evaluate_every if save_every is None else whole_number("save_every", save_every, 1)
-    _check(source, carry, evaluate, patience, target, log, tensorboard, checkpoints)
-    check_mesh(mesh, specs)
-    state = init_state(params, optimizer, key, carry=carry, ema=ema is not None)
-    run = Run(step, state, optimizer, mesh, specs, (best, higher_is_better) if evaluate else None, checkpoints)
+    steps, every = whole_number("steps", steps), whole_number("every", every, 1)
+    _check(step, state, source, evaluation, checkpoints)
+    check_mesh(mesh)
+    evaluate_every = every if evaluation is None or evaluation.every is None else evaluation.every
+    save_every = getattr(checkpoints, "every", None) or evaluate_every
+    starts = None if step.carry is None else source.starts  # type: ignore[attr-defined]
+    run = Run(step, state, mesh, evaluation, checkpoints)
     start = done = int(run.state.step)
+    reason = run.reason_to_stop(done, steps)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(sigterm())
-        told = _reports(stack, start, steps, log, tensorboard, checkpoints is not None, max_skips, progress)
+        writer = _writer(stack, log, start, not reason, checkpoints is not None)
+        shown = true_or_false("progress", progress) and jax.process_index() == 0
+        bar = stack.enter_context(progress_bar.bar(steps, start)) if shown else progress_bar.Bar()
+        reports = Reports(writer, bar, step.max_skips)
         batches = stack.enter_context(contextlib.closing(feed(source, start, max(start, steps), mesh)))
-        reason = run.settled(patience, target) or ("steps" if start >= steps else "")
         while not reason:
-            run.advance(next(batches), None if carry is None else source.starts(done))
+            run.advance(next(batches), None if starts is None else starts(done))
             done += 1
-            told.read(run.state)  # what waits, while the device works on this step
+            reports.read(run.state)  # what waits, while the device works on this step
             if done % every == 0:
-                told.later(done, run.take())
-            if evaluate is not None and done % evaluate_every == 0:
-                told.read(run.state)
-                told.evaluated(done, run.judged(evaluate, done))
-            reason = run.settled(patience, target) or ("steps" if done == steps else "")
+                reports.later(done, run.take_window())
+            if evaluation is not None and done % evaluate_every == 0:
+                reports.read(run.state)
+                reports.evaluated(done, run.evaluate(evaluation, done))
+            reason = run.reason_to_stop(done, steps)
             if not reason and stop(done % every == 0):
                 reason = "terminated"
+            if reason and done % every:
+                reports.later(done, run.window, partial=True)
             if checkpoints is not None and (reason or done % save_every == 0):
-                told.read(run.state)
-                told.check(run.longest, run.state)
-                run.save(done)
-        if done % every and done > start:
-            told.later(done, run.window, partial=True)
-        told.read(run.state)
-    return Result(run.state, run.chosen(), run.best_found(), told.history, reason)
+                reports.read(run.state)
+                reports.check(run.longest, run.state)
+                run.save(checkpoints, done)
+        reports.read(run.state)
+    return Result(run.state, run.params(), run.best, reports.history, reason)
 
 
-def _reports(
-    stack: contextlib.ExitStack,
-    start: int,
-    steps: int,
-    log: Any,
-    tensorboard: bool,
-    replace: bool,
-    max_skips: int,
-    progress: bool,
-) -> Reports:
-    """Log and progress line, closed with the stack; the first of several processes alone has them."""
-    first = jax.process_index() == 0
-    file = Log(log, start, replace, tensorboard) if log is not None and first else None
-    line = Progress(start, steps) if progress and first else None
-    if file is not None:
-        stack.callback(file.close)
-    if line is not None:
-        stack.callback(line.close)
-    return Reports(file, line, max_skips)
+def _writer(
+    stack: contextlib.ExitStack, log: Log | Path | str | None, start: int, going_on: bool, replace: bool
+) -> Writer | None:
+    """The log, closed with the stack; the first of several processes alone has one."""
+    if log is None or jax.process_index() != 0:
+        return None
+    log = log if isinstance(log, Log) else Log(log)
+    return stack.enter_context(contextlib.closing(Writer(log, start, going_on, replace)))
 
 
-def _check(
-    source: Any, carry: Any, evaluate: Any, patience: Any, target: Any, log: Any, tensorboard: Any, checkpoints: Any
-) -> None:
-    if carry is not None and not callable(getattr(source, "starts", None)):
+def _check(step: object, state: object, source: object, evaluation: object, checkpoints: object) -> None:
+    if not isinstance(step, TrainStep):
+        slip = " fit compiles it itself" if callable(step) else ""
+        raise ArgumentTypeError(f"step must be what make_train_step returns, found {type(step).__name__}.{slip}")
+    if not isinstance(state, State):
+        raise ArgumentTypeError(f"state must be a State, as step.init(params, key), found {type(state).__name__}")
+    if step.carry is not None and not callable(getattr(source, "starts", None)):
         raise ArgumentTypeError(f"a carry needs a source with starts(step), as Stream; found {type(source).__name__}")
-    if evaluate is not None and not callable(evaluate):
-        raise ArgumentTypeError(
-            f"evaluate must be a function of the parameters, found {type(evaluate).__name__}. "
-            "Write lambda params: train.evaluate(score, params, validation)"
-        )
-    if patience is not None and evaluate is None:
-        raise ArgumentError("patience waits for a better evaluation; pass evaluate= too")
-    if target is not None and evaluate is None:
-        raise ArgumentError("target is a value of an evaluation; pass evaluate= too")
-    if target is not None and (isinstance(target, bool) or not isinstance(target, numbers.Real) or target != target):
-        raise ArgumentTypeError(f"target must be a number, found {target!r}")
-    if patience is not None:
-        whole_number("patience", patience, 1)
-    if tensorboard and log is None:
-        raise ArgumentError("tensorboard needs a folder; pass log= too")
+    if evaluation is not None and not isinstance(evaluation, Evaluation):
+        slip = f" Write train.Evaluation({getattr(evaluation, '__name__', 'function')})" if callable(evaluation) else ""
+        raise ArgumentTypeError(f"evaluation must be an Evaluation or None, found {type(evaluation).__name__}.{slip}")
     for name in ("save", "latest", "restore") if checkpoints is not None else ():
         if not callable(getattr(checkpoints, name, None)):
             raise ArgumentTypeError(

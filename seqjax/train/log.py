@@ -1,96 +1,79 @@
-"""The record of a training: `metrics.jsonl`, one JSON object a line, and TensorBoard where asked."""
+"""The record of a training: `metrics.jsonl`, one JSON object a line."""
 
 import json
+import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqjax._internal.files import write_whole
-from seqjax.errors import ArgumentError, DataError
+from seqjax._internal.validation import true_or_false
+from seqjax.errors import ArgumentTypeError
+
+NAME = "metrics.jsonl"
+logger = logging.getLogger("seqjax")
 
 
+@dataclass(frozen=True)
 class Log:
-    """A folder with `metrics.jsonl`. A line is written at once and whole, so that a kill leaves all lines before it.
+    """Where `fit` keeps its record: a folder for `metrics.jsonl`.
 
-    A run that goes on from a checkpoint drops the lines beyond it. `rows` are those that were kept. Numbers that JSON
-    does not have are the strings "NaN", "Infinity" and "-Infinity", which `float` reads.
+    A line is written at once and whole, so that a kill leaves all lines before it. A run that goes on from a
+    checkpoint drops the lines beyond it.
+
+    Args:
+        folder: made if it is not there.
+        tensorboard: write TensorBoard's files there too (package tensorboardX).
 
     Raises:
-        ArgumentError: rows of an earlier run would be lost, as this one begins anew and has no checkpoints.
-        DataError: the folder cannot be written, or TensorBoard is asked for and tensorboardX not installed.
+        ArgumentTypeError: no path, or no flag.
     """
 
-    def __init__(self, folder: Any, start: int, replace: bool, tensorboard: bool) -> None:
-        self._path = Path(folder) / "metrics.jsonl"
-        self.rows = _kept(self._path, start)
-        if self._path.exists() and self._path.stat().st_size and not replace:
-            raise ArgumentError(
-                f"log: {self._path} holds an earlier run. Pass another folder, or its checkpoints to go on"
-            )
-        text = "".join(_line(row) for row in self.rows)
-        write_whole(self._path, lambda file: file.write(text.encode()))
-        self._file = self._path.open("a", buffering=1, encoding="utf-8")
-        self._board = _board(folder, start) if tensorboard else None
+    folder: Path | str
+    tensorboard: bool = False
 
-    def write(self, row: dict[str, Any]) -> None:
-        """Append a row, which has a "step".
+    def __post_init__(self) -> None:
+        if not isinstance(self.folder, (str, Path)) or not str(self.folder):
+            raise ArgumentTypeError(f"log must be a folder or a Log, found {self.folder!r}")
+        true_or_false("tensorboard", self.tensorboard)
 
-        Raises:
-            DataError: it cannot be written.
-        """
-        try:
-            self._file.write(_line(row))
-        except OSError as error:
-            raise DataError(f"{self._path} cannot be written: {error.strerror}. Is there room?") from error
-        if self._board is not None:
-            for name, value in row.items():
-                if isinstance(value, float) and name != "time":
-                    self._board.add_scalar(name, value, row["step"])
-
-    def close(self) -> None:
-        """Close the files."""
-        self._file.close()
-        if self._board is not None:
-            self._board.close()
+    @property
+    def path(self) -> Path:
+        """The file of the rows."""
+        return Path(self.folder) / NAME
 
 
-def read_rows(path: Any) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`, up to a line that a kill left unfinished. A number written as a string is read."""
-    rows = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+def read_rows(path: Path | str) -> list[dict[str, Any]]:
+    """The rows of a `metrics.jsonl`; null is NaN.
+
+    A line that a kill left unfinished at the end is left out; so is one that is damaged, and a warning of the logger
+    "seqjax" says how many are.
+    """
+    rows, damaged = [], 0
+    for line in Path(path).read_bytes().splitlines(keepends=True):
+        if not line.endswith(b"\n"):
             break
-        if not line.endswith("\n") or not isinstance(row, dict):
-            break
-        rows.append({name: _number(value) for name, value in row.items()})
+        row = _row(line)
+        if row is None:
+            damaged += 1
+        else:
+            rows.append(row)
+    if damaged:
+        logger.warning("%s: %d damaged %s left out", path, damaged, "line" if damaged == 1 else "lines")
     return rows
 
 
-def _kept(path: Path, start: int) -> list[dict[str, Any]]:
-    """Rows up to step `start`; a partial one is left out, as it will be part of a whole one."""
-    rows = read_rows(path) if path.exists() else []
-    return [row for row in rows if row["step"] <= start and not row.get("partial")]
+def line_of(row: dict[str, Any]) -> str:
+    """A row as strict JSON: what is not finite is null, as JSON has no other word for it."""
+    finite = {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in row.items()}
+    return json.dumps(finite, allow_nan=False) + "\n"
 
 
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps({name: _text(value) for name, value in row.items()}, allow_nan=False) + "\n"
-
-
-def _text(value: Any) -> Any:
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _number(value: Any) -> Any:
-    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
-
-
-def _board(folder: Any, start: int) -> Any:
+def _row(line: bytes) -> dict[str, Any] | None:
     try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise DataError("the package tensorboardX is not installed: pip install tensorboardX") from None
-    return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        row = json.loads(line)
+    except ValueError:  # no JSON, or no UTF-8
+        return None
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return None
+    return {name: math.nan if value is None else value for name, value in row.items()}

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from seqjax._internal.types import Array, Key, PyTree
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 _TRAINING, _CARRY = 2**31 - 1, 2**31 - 2  # no steps: keys apart from those of the steps and of jax.random.split
@@ -48,41 +50,34 @@ class State(NamedTuple):
     skipped: Skipped
 
 
-def init_state(
-    params: Any, optimizer: Any, key: jax.Array, *, carry: Callable[[Any, Any], Any] | None = None, ema: bool = False
+def new_state(
+    params: PyTree,
+    optimizer: optax.GradientTransformation,
+    key: Key[Array, ""],
+    carry: Callable[[PyTree, Key[Array, ""]], PyTree] | None,
+    ema: bool,
 ) -> State:
-    """The state before the first step. It shares no memory with `params`, so it can be donated.
+    """The state before the first step, see `TrainStep.init`."""
+    _check_params(params)
+    dtype = getattr(key, "dtype", None)
+    if not (dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ()):
+        raise ArgumentTypeError(f"key must be one key, as jax.random.key(0), found {key!r}")
+    key = jax.random.fold_in(key, _TRAINING)
+    zero = jnp.zeros((), jnp.int32)
+    skipped = Skipped(zero, zero, zero, zero - 1, jnp.zeros(len(jax.tree.leaves(params)), bool))
+    params = jax.tree.map(jnp.asarray, params)
+    first = None if carry is None else carry(params, carry_key(key, zero))
+    state = State(params, optimizer.init(params), zero, key, first, params if ema else None, skipped)
+    return jax.tree.map(lambda leaf: jnp.copy(jnp.asarray(leaf)), state)
 
-    Args:
-        params: a pytree of floating point arrays.
-        optimizer: an optax `GradientTransformation`.
-        key: from `jax.random.key`; it may be the one that made the parameters.
-        carry: the function given to `make_train_step`, if there is one.
-        ema: keep an average of the parameters, which begins as the parameters.
 
-    Raises:
-        ArgumentError, ArgumentTypeError: parameters that are no floating point arrays, or no key.
-    """
+def _check_params(params: PyTree) -> None:
     if not jax.tree.leaves(params):
         raise ArgumentError(f"params holds no array: {params!r}. Nothing to train")
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
             found = f"dtype {leaf.dtype}" if hasattr(leaf, "dtype") else repr(leaf)
             raise ArgumentTypeError(f"params{jax.tree_util.keystr(path)} must be floating point, found {found}")
-    dtype = getattr(key, "dtype", None)
-    if not (dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ()):
-        raise ArgumentTypeError(f"key must be one key, as jax.random.key(0), found {key!r}")
-    if not callable(getattr(optimizer, "init", None)) or not callable(getattr(optimizer, "update", None)):
-        raise ArgumentTypeError(f"optimizer must be of optax, as optax.adam(1e-3), found {optimizer!r}")
-    if carry is not None and not callable(carry):
-        raise ArgumentTypeError(f"carry must be a function of (params, key), found {type(carry).__name__}")
-    key = jax.random.fold_in(key, _TRAINING)
-    zero = jnp.zeros((), jnp.int32)
-    skipped = Skipped(zero, zero, zero, zero - 1, jnp.zeros(len(jax.tree.leaves(params)), bool))
-    params = jax.tree.map(jnp.asarray, params)
-    start = None if carry is None else carry(params, carry_key(key, zero))
-    state = State(params, optimizer.init(params), zero, key, start, params if ema else None, skipped)
-    return jax.tree.map(lambda leaf: jnp.copy(jnp.asarray(leaf)), state)
 
 
 def carry_key(key: jax.Array, step: Any) -> jax.Array:

@@ -1,36 +1,99 @@
 """One training step as a pure function."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from seqjax._internal.types import Array, Bool, Key, PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train._clipping import clipped, finite
-from seqjax.train._loss import check_precision, gradient_of, starting
+from seqjax.train._clipping import clip_by_norm, finite_leaves
+from seqjax.train._loss import check_precision, gradient_of, restart
 from seqjax.train.mean import Mean
-from seqjax.train.state import Skipped, State
+from seqjax.train.state import Skipped, State, new_state
 
-Step = Callable[..., tuple[State, dict[str, Mean]]]
+
+@dataclass(frozen=True, eq=False)
+class TrainStep:
+    """A training step as a value, made by `make_train_step`: pure, for `jit`, `vmap` and `shard_map`.
+
+    `state, metrics = step(state, batch)`, where metrics are a dict of `Mean`: "loss"; "norm", that of the gradient
+    before clipping; "skipped", 1 in a skipped step; and those of the loss. A step with a carry takes a third argument,
+    True where the batch begins a new sequence. The options are those of `make_train_step`.
+    """
+
+    loss: Callable[..., PyTree]
+    optimizer: optax.GradientTransformation
+    clip: float | None
+    accumulate: int
+    ema: float | None
+    precision: str | None
+    carry: Callable[[PyTree, Key[Array, ""]], PyTree] | None
+    max_skips: int
+
+    def init(self, params: PyTree, key: Key[Array, ""]) -> State:
+        """The state before the first step. It shares no memory with `params`, so it can be donated.
+
+        Args:
+            params: a pytree of floating point arrays.
+            key: from `jax.random.key`; it may be the one that made the parameters.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: parameters that are no floating point arrays, or no key.
+        """
+        return new_state(params, self.optimizer, key, self.carry, self.ema is not None)
+
+    def __call__(
+        self, state: State, batch: PyTree, starts: Bool[Array, ""] | bool = False
+    ) -> tuple[State, dict[str, Mean]]:
+        """The state after one more batch, and the metrics of it.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: a state of another step, or what the loss returned.
+        """
+        _check_state(state, self.ema, self.carry)
+        anew = None if self.carry is None else restart(state.key, state.step, starts)
+        gradient = gradient_of(self.loss, self.accumulate, self.precision, self.carry)
+        found = gradient(state.params, batch, jax.random.fold_in(state.key, state.step), state.carry, anew)
+        grads, norm, fine = clip_by_norm(found.grads, self.clip)
+        value = found.loss.total / found.loss.count
+        optimizer = optax.with_extra_args_support(self.optimizer)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, value=value)
+        params = optax.apply_updates(state.params, updates)
+        average = None if self.ema is None else _average(self.ema, state.ema, params)
+        fine = fine & finite_leaves(params)
+        ok = jnp.all(fine) & jnp.isfinite(value)
+        new = (params, opt_state, average, found.carry)
+        old = (state.params, state.opt_state, state.ema, state.carry)
+        params, opt_state, average, after = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, old)
+        metrics = {"loss": found.loss, "norm": Mean(norm, _one())} | found.metrics | _rate(opt_state)
+        metrics = jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.zeros_like(leaf)), metrics)
+        metrics["skipped"] = Mean(jnp.where(ok, 0.0, 1.0).astype(norm.dtype), _one())
+        skipped = _count_skips(state.skipped, ok, fine, state.step)
+        return State(params, opt_state, state.step + 1, state.key, after, average, skipped), metrics
 
 
 def make_train_step(
-    loss: Callable[..., Any],
-    optimizer: Any,
+    loss: Callable[..., PyTree],
+    optimizer: optax.GradientTransformation,
     *,
     clip: float | None = None,
     accumulate: int = 1,
     ema: float | None = None,
     precision: str | None = None,
-    carry: Callable[[Any, Any], Any] | None = None,
-) -> Step:
-    """A training step, `state, metrics = step(state, batch)`: pure, for `jit`, `vmap` and `shard_map`.
+    carry: Callable[[PyTree, Key[Array, ""]], PyTree] | None = None,
+    max_skips: int = 10,
+) -> TrainStep:
+    """A training step; `fit` runs it, or a loop of your own.
 
-        step = jax.jit(make_train_step(loss, optimizer), donate_argnums=0)
-        state = init_state(params, optimizer, key)
+        step = make_train_step(loss, optax.adam(1e-3), clip=1.0)
+        state = step.init(params, jax.random.key(0))
+        program = jax.jit(step, donate_argnums=0)
+        state, metrics = program(state, batch)
 
     A step whose gradient, loss or new parameters hold a NaN or inf is skipped: parameters, optimiser and average stay
     as they were, the step is counted in `state.skipped`, and its metrics are means of nothing.
@@ -51,48 +114,26 @@ def make_train_step(
             function of (params, batch, key, carry) and returns (loss, carry) or (loss, carry, metrics), and the step
             takes a third argument, True where the batch begins a new sequence. Gradients end where the batch begins,
             or, in a batch that begins one, in what the function makes of the parameters.
-
-    Returns:
-        A function of (state, batch) or (state, batch, starts), whose metrics are a dict of `Mean`: "loss"; "norm",
-        that of the gradient before clipping; "skipped", 1 in a skipped step; and those of the loss.
+        max_skips: so many skipped steps in a row are an error in `fit`, noticed at its next report.
 
     Raises:
-        ArgumentError, ArgumentTypeError: an option that cannot be right; in the step, what the loss returned.
+        ArgumentError, ArgumentTypeError: an option that cannot be right.
     """
     _check(loss, clip, accumulate, ema, carry)
+    _check_optimizer(optimizer)
     check_precision(precision)
-    optimizer = optax.with_extra_args_support(optimizer)
-    gradient = gradient_of(loss, accumulate, precision, carry)
+    return TrainStep(loss, optimizer, clip, accumulate, ema, precision, carry, whole_number("max_skips", max_skips, 1))
 
-    def step(state: State, batch: Any, starts: Any = False) -> tuple[State, dict[str, Mean]]:
-        _check_state(state, ema, carry)
-        begin = None if carry is None else starting(state.key, state.step, starts)
-        key = jax.random.fold_in(state.key, state.step)
-        found = gradient(state.params, batch, key, state.carry, begin)
-        grads, norm, fine = clipped(found.grads, clip)
-        value = found.loss.total / found.loss.count
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, value=value)
-        params = optax.apply_updates(state.params, updates)
-        fine = fine & finite(params)
-        ok = jnp.all(fine) & jnp.isfinite(value)
-        average = None if ema is None else jax.tree.map(lambda a, p: ema * a + (1 - ema) * p, state.ema, params)
-        new = (params, opt_state, average, found.carry)
-        old = (state.params, state.opt_state, state.ema, state.carry)
-        params, opt_state, average, after = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, old)
-        metrics = {"loss": found.loss, "norm": Mean(norm, _one())} | found.metrics | _rate(opt_state)
-        metrics = jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.zeros_like(leaf)), metrics)
-        metrics["skipped"] = Mean(jnp.where(ok, 0.0, 1.0).astype(norm.dtype), _one())
-        skipped = _skips(state.skipped, ok, fine, state.step)
-        return State(params, opt_state, state.step + 1, state.key, after, average, skipped), metrics
 
-    return step
+def _average(decay: float, average: PyTree, params: PyTree) -> PyTree:
+    return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
 
 
 def _one() -> jax.Array:
     return jnp.ones((), jnp.int32)
 
 
-def _skips(before: Skipped, ok: Any, fine: Any, step: Any) -> Skipped:
+def _count_skips(before: Skipped, ok: jax.Array, fine: jax.Array, step: jax.Array) -> Skipped:
     in_a_row = jnp.where(ok, 0, before.in_a_row + 1)
     return Skipped(
         in_a_row,
@@ -103,16 +144,17 @@ def _skips(before: Skipped, ok: Any, fine: Any, step: Any) -> Skipped:
     )
 
 
-def _rate(opt_state: Any) -> dict[str, Mean]:
+def _rate(opt_state: PyTree) -> dict[str, Mean]:
     """The learning rate of this step, where the optimiser's state holds a single one."""
     found = [value for _, value in optax.tree.get_all_with_path(opt_state, "learning_rate") if jnp.isscalar(value)]
     return {"learning_rate": Mean(jnp.asarray(found[0], jnp.float32), _one())} if len(found) == 1 else {}
 
 
-def _check(loss: Any, clip: Any, accumulate: Any, ema: Any, carry: Any) -> None:
-    for name, value in (("loss", loss), ("carry", carry)):
-        if not callable(value) and not (name == "carry" and value is None):
-            raise ArgumentTypeError(f"{name} must be a function, found {type(value).__name__}")
+def _check(loss: object, clip: object, accumulate: object, ema: object, carry: object) -> None:
+    if not callable(loss):
+        raise ArgumentTypeError(f"loss must be a function, found {type(loss).__name__}")
+    if carry is not None and not callable(carry):
+        raise ArgumentTypeError(f"carry must be a function of (params, key), found {type(carry).__name__}")
     if clip is not None and not (_number("clip", clip) > 0 and clip != float("inf")):
         raise ArgumentError(f"clip must be a norm above 0, or None for no clipping, found {clip}")
     if ema is not None and not 0 <= _number("ema", ema) < 1:
@@ -121,18 +163,30 @@ def _check(loss: Any, clip: Any, accumulate: Any, ema: Any, carry: Any) -> None:
         raise ArgumentError("accumulate and carry were both given; to save memory with a carry, take shorter batches")
 
 
-def _number(name: str, value: Any) -> Any:
+def _check_optimizer(optimizer: object) -> None:
+    if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
+        return
+    slip = ""
+    if isinstance(optimizer, (int, float)):
+        slip = f" A learning rate? Write optax.adam({optimizer!r})"
+    elif callable(optimizer):
+        name = getattr(optimizer, "__name__", "adam")
+        slip = f" Call it: optax.{name}(1e-3)"
+    raise ArgumentTypeError(f"optimizer must be one of optax, as optax.adam(1e-3), found {optimizer!r}.{slip}")
+
+
+def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ArgumentTypeError(f"{name} must be a number, found {value!r}")
     return value
 
 
-def _check_state(state: Any, ema: Any, carry: Any) -> None:
+def _check_state(state: object, ema: object, carry: object) -> None:
     if not isinstance(state, State):
-        raise ArgumentTypeError(f"state must be a State from init_state, found {type(state).__name__}")
-    if (ema is None) != (state.ema is None):
-        raise ArgumentError(
-            "state and step must agree on ema: init_state(..., ema=True) with make_train_step(..., ema=0.999)"
-        )
-    if (carry is None) != (state.carry is None):
-        raise ArgumentError("state and step must agree on carry: pass one function to init_state and make_train_step")
+        raise ArgumentTypeError(f"state must be a State from step.init, found {type(state).__name__}")
+    for name, option, kept in (("ema", ema, state.ema), ("carry", carry, state.carry)):
+        if (option is None) != (kept is None):
+            raise ArgumentError(
+                f"state and step must agree on {name}: the step has {name}={option!r}, the state "
+                f"{'none' if kept is None else 'one'}. Make the state by the init of this very step"
+            )

@@ -1,22 +1,26 @@
 """Many trainings as one program: seeds times learning rates."""
 
 import contextlib
+import functools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax._internal.validation import key_number, whole_number
+from seqjax._internal import progress as progress_bar
+from seqjax._internal.progress import Bar
+from seqjax._internal.types import Array, Key, PyTree
+from seqjax._internal.validation import key_number, true_or_false, whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train import _reports as reports
 from seqjax.train._feed import AHEAD, feed
-from seqjax.train._progress import Progress
-from seqjax.train._reports import Reports
-from seqjax.train.state import State, init_state
-from seqjax.train.step import make_train_step
+from seqjax.train._protocols import Batches
+from seqjax.train._reports import Reports, Window, add_step, empty_window
+from seqjax.train.mean import Mean
+from seqjax.train.state import State
+from seqjax.train.step import TrainStep
 
 
 class Sweep(NamedTuple):
@@ -32,31 +36,26 @@ class Sweep(NamedTuple):
 
 
 def sweep(
-    loss: Callable[..., Any],
-    init: Callable[[jax.Array], Any],
-    optimizer_of: Callable[[Any], Any],
-    source: Any,
+    make_step: Callable[[Any], TrainStep],
+    init: Callable[[Key[Array, ""]], PyTree],
+    source: Batches,
     *,
-    seeds: Sequence[int],
-    learning_rates: Sequence[float],
+    seeds: Iterable[int],
+    learning_rates: Iterable[float],
     steps: int,
-    clip: float | None = None,
-    accumulate: int = 1,
-    ema: float | None = None,
-    precision: str | None = None,
     every: int = 100,
     progress: bool = True,
 ) -> Sweep:
     """Train a model for each seed and learning rate, all on the same batches, as one program on one device.
 
-    Member [i, j] is what `fit` gives for the parameters `init(jax.random.key(seeds[i]))`, that same key, and
-    `optimizer_of(learning_rates[j])`, up to rounding: a program for many members may sum in another order. A member
-    whose steps are skipped stays where it is and disturbs no other.
+    Member [i, j] is what `fit` gives for the step `make_step(learning_rates[j])` and the state that this makes of
+    `init(jax.random.key(seeds[i]))` and that same key, up to rounding: a program for many members may sum in another
+    order. A member whose steps are skipped stays where it is and disturbs no other.
 
     Args:
-        loss, source, steps, clip, accumulate, ema, precision, every, progress: as in `fit`.
+        make_step: makes the step of a learning rate: `lambda rate: make_train_step(loss, optax.adam(rate), clip=1.0)`.
         init: makes parameters of a key, such as `lambda key: model.init(key, 0)`.
-        optimizer_of: makes the optimiser of a learning rate, such as `optax.adam`.
+        source, steps, every, progress: as in `fit`.
         seeds: whole numbers in [0, 2**32), as range(3).
         learning_rates: numbers.
 
@@ -64,55 +63,72 @@ def sweep(
         ArgumentError, ArgumentTypeError: an argument that cannot be right.
     """
     steps, every = whole_number("steps", steps, 1), whole_number("every", every, 1)
-    seeds = _listed("seeds", seeds, "range(3)")
-    learning_rates = _listed("learning_rates", learning_rates, "(1e-3, 3e-3)")
+    seeds = _list("seeds", seeds, "range(3)")
+    learning_rates = _list("learning_rates", learning_rates, "(1e-3, 3e-3)")
     keys, rates = _members(seeds, learning_rates)
-    each = len(learning_rates)
-    options: dict[str, Any] = {"clip": clip, "accumulate": accumulate, "ema": ema, "precision": precision}
-    for name, value in (("init", init), ("optimizer_of", optimizer_of)):
-        if not callable(value):
-            raise ArgumentTypeError(f"{name} must be a function, found {type(value).__name__}")
-
-    def begun(params: Any, key: Any, rate: Any) -> State:
-        return init_state(params, optimizer_of(rate), key, ema=ema is not None)
-
-    def member(rate: Any, state: State, batch: Any) -> Any:
-        return make_train_step(loss, optimizer_of(rate), **options)(state, batch)
-
-    def grid(state: State, window: Any, batch: Any) -> Any:
-        state, metrics = jax.vmap(member, in_axes=(0, 0, None))(rates, state, batch)
-        return state, reports.added(window, state, metrics)
-
+    _check(make_step, init, learning_rates[0])
     # Made as for a single run, not by vmap, so that members start from the same bits.
-    params = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), each, 0), *map(init, keys[::each]))
-    state, window, fresh = jax.jit(jax.vmap(begun))(params, keys, rates), None, None
-    program, flying = jax.jit(grid, donate_argnums=0), deque[Any]()
-    with contextlib.ExitStack() as stack:
-        line = stack.enter_context(contextlib.closing(Progress(0, steps))) if progress else None
-        batches = stack.enter_context(contextlib.closing(feed(source, 0, steps, None)))
-        told = Reports(None, line, None)
-        for done, batch in enumerate(batches, 1):
-            if window is None:
-                metrics = jax.eval_shape(jax.vmap(member, in_axes=(0, 0, None)), rates, state, batch)[1]
-                window = fresh = reports.empty(metrics, state)
-            state, window = program(state, window, batch)
-            told.read(state)
-            flying.append(window.longest)
-            if len(flying) > AHEAD:
-                flying.popleft().block_until_ready()
-            if done % every == 0 or done == steps:
-                told.later(done, window, partial=done % every != 0)
-                window = fresh
-        told.read(state)
+    made = [init(key) for key in keys[:: len(learning_rates)]]
+    params = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), len(learning_rates), 0), *made)
+    state = jax.jit(jax.vmap(lambda params, key, rate: make_step(rate).init(params, key)))(params, keys, rates)
+    shown = progress_bar.bar(steps) if true_or_false("progress", progress) else contextlib.nullcontext(Bar())
+    with shown as bar, contextlib.closing(feed(source, 0, steps, None)) as batches:
+        state, history = _train(make_step, rates, state, batches, steps, every, Reports(None, bar, None))
 
-    def shaped(leaf: Any) -> Any:
+    def to_grid(leaf: Any) -> Any:
         return leaf.reshape(len(seeds), len(learning_rates), *leaf.shape[1:]) if hasattr(leaf, "reshape") else leaf
 
-    history = [{name: shaped(value) for name, value in row.items()} for row in told.history]
-    return Sweep(jax.tree.map(shaped, state), history)
+    return Sweep(jax.tree.map(to_grid, state), [{name: to_grid(v) for name, v in row.items()} for row in history])
 
 
-def _listed(name: str, values: Any, example: str) -> list[Any]:
+def _train(
+    make_step: Callable[[Any], TrainStep],
+    rates: jax.Array,
+    state: State,
+    batches: Iterable[PyTree],
+    steps: int,
+    every: int,
+    reports: Reports,
+) -> tuple[State, list[dict[str, Any]]]:
+    """All members, whose axis comes first in the state: the last state, and the rows."""
+
+    @functools.partial(jax.vmap, in_axes=(0, 0, None))
+    def each(rate: jax.Array, state: State, batch: PyTree) -> tuple[State, dict[str, Mean]]:
+        return make_step(rate)(state, batch)
+
+    def advance(state: State, window: Window, batch: PyTree) -> tuple[State, Window]:
+        state, metrics = each(rates, state, batch)
+        return state, add_step(window, state, metrics)
+
+    program, in_flight, window, empty = jax.jit(advance, donate_argnums=0), deque[Any](), None, None
+    for done, batch in enumerate(batches, 1):
+        if window is None:
+            window = empty = empty_window(jax.eval_shape(each, rates, state, batch)[1], state)
+        state, window = program(state, window, batch)
+        reports.read(state)
+        in_flight.append(window.longest)
+        if len(in_flight) > AHEAD:
+            in_flight.popleft().block_until_ready()
+        if done % every == 0 or done == steps:
+            reports.later(done, window, partial=done % every != 0)
+            window = empty
+    reports.read(state)
+    return state, reports.history
+
+
+def _check(make_step: object, init: object, rate: float) -> None:
+    for name, value in (("make_step", make_step), ("init", init)):
+        if not callable(value) or isinstance(value, TrainStep):
+            slip = " Write lambda rate: make_train_step(loss, optax.adam(rate))" if name == "make_step" else ""
+            raise ArgumentTypeError(f"{name} must be a function, found {type(value).__name__}.{slip}")
+    step = make_step(rate)  # type: ignore[operator]
+    if not isinstance(step, TrainStep):
+        raise ArgumentTypeError(f"make_step must return what make_train_step does, found {type(step).__name__}")
+    if step.carry is not None:
+        raise ArgumentError("make_step made a step with a carry; a sweep hands none on. Train its members one by one")
+
+
+def _list(name: str, values: Any, example: str) -> list[Any]:
     try:
         if not isinstance(values, (str, bytes)):
             return list(values)

@@ -10,7 +10,7 @@ pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installe
 
 from seqjax import ArgumentError, Dense, scan
 from seqjax.checkpoint import Checkpoints, load
-from seqjax.train import Mean, fit
+from seqjax.train import Evaluation, Mean, fit, make_train_step
 
 CELL = Dense(1)
 
@@ -30,21 +30,20 @@ def loss(params, batch, key):
 def train_it(folder, ema=None, **options):
     params = CELL.init(jax.random.key(0), 2)
     checkpoints = Checkpoints(folder, cell=CELL, in_features=2)
-    return fit(
-        loss, params, optax.sgd(0.1), Source(), steps=4, key=jax.random.key(1), ema=ema, every=1,
-        progress=False, checkpoints=checkpoints, **options,
-    )  # fmt: skip
+    step = make_train_step(loss, optax.sgd(0.1), ema=ema)
+    state = step.init(params, jax.random.key(1))
+    return fit(step, state, Source(), steps=4, every=1, progress=False, checkpoints=checkpoints, **options)
 
 
 def worse_each_time():
     """An evaluation whose first value is the best."""
     values = iter(range(100))
-    return lambda params: {"loss": float(next(values))}
+    return Evaluation(lambda params: {"loss": float(next(values))})
 
 
 def test_load_gave_the_last_parameters_where_fit_returned_the_best(tmp_path):
-    result = train_it(tmp_path, evaluate=worse_each_time())
-    assert result.best["step"] == 1
+    result = train_it(tmp_path, evaluation=worse_each_time())
+    assert result.best.step == 1
     chex.assert_trees_all_equal(load(tmp_path).params, load(tmp_path, which="best").params, result.params)
     chex.assert_trees_all_equal(load(tmp_path, which="last").params, result.state.params)
     assert not np.array_equal(result.params["kernel"], result.state.params["kernel"])

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 
@@ -19,9 +19,9 @@ from seqjax import RNN, Dense, scan, stack
 from seqjax.batching import Shuffled, Stream
 from seqjax.errors import ArgumentError
 from seqjax.losses import squared_error
-from seqjax.train import Mean, evaluate, fit
+from seqjax.train import Mean, evaluate
 from tests.test_style import ROOT
-from tests.train.test_fit import Memory, compiled_programs
+from tests.train.test_fit import Memory, compiled_programs, quiet
 from tests.train.test_step import close, drawn
 
 KEY, ADAM = jax.random.key(3), optax.adam(0.03)
@@ -42,9 +42,9 @@ def loss(params, batch, key):
     return Mean.of(squared_error(ys, batch.targets), batch.weights)
 
 
-def trained(mesh=None, steps=5, **options):
-    options = dict(steps=steps, key=KEY, clip=0.1, ema=0.9, every=3, progress=False) | options
-    return fit(loss, drawn(MODEL, 1), ADAM, SOURCE, mesh=mesh, **options)
+def trained(mesh=None, steps=5, params=None, **options):
+    options = dict(steps=steps, clip=0.1, ema=0.9, every=3) | options
+    return quiet(loss, drawn(MODEL, 1) if params is None else params, ADAM, SOURCE, mesh=mesh, **options)
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +69,21 @@ def test_eight_devices_train_as_one(alone, kind, caplog):
 
 
 def test_parameters_divided_as_asked_stay_so(alone):
-    specs = jax.tree.map(lambda leaf: PartitionSpec(), drawn(MODEL, 1))
-    specs["0"]["mix"]["kernel"] = PartitionSpec(None, "data")
+    mesh, params = mesh_of(AxisType.Auto), drawn(MODEL, 1)
+    divided = NamedSharding(mesh, PartitionSpec(None, "data"))
+    params["0"]["mix"]["kernel"] = jax.device_put(params["0"]["mix"]["kernel"], divided)
     checkpoints = Memory()
-    trained(mesh_of(AxisType.Auto), 3, specs=specs, checkpoints=checkpoints)
+    trained(mesh, 3, params, checkpoints=checkpoints)
     assert checkpoints.latest() == 3
-    result = trained(mesh_of(AxisType.Auto), specs=specs)
+    result = trained(mesh, params=params)
     close(result.state.params, alone.state.params, **NEAR)
     state = result.state
     for tree in (state.params, state.ema, optax.tree.get(state.opt_state, "mu")):
         assert tree["0"]["mix"]["kernel"].sharding.spec == PartitionSpec(None, "data")
         assert tree["1"]["kernel"].sharding.is_fully_replicated
-    for wrong in (PartitionSpec("data", "data"), PartitionSpec("model"), PartitionSpec("data"), {"0": PartitionSpec()}):
-        with pytest.raises(ArgumentError, match="specs must be"):
-            trained(mesh_of(AxisType.Auto), specs=wrong)
+    another = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    with pytest.raises(ArgumentError, match=r"params\['0'\]\['mix'\]\['kernel'\] is divided over .* but mesh is"):
+        trained(another, params=params)
 
 
 def test_a_carry_is_divided_as_the_batch_is():
@@ -95,9 +96,9 @@ def test_a_carry_is_divided_as_the_batch_is():
         carry, ys = scan(MODEL, params, batch.inputs, carry)
         return Mean.of(squared_error(ys, batch.targets), batch.weights), carry
 
-    options = dict(steps=6, key=KEY, carry=begin, progress=False)
+    options = dict(steps=6, carry=begin)
     one, eight = (
-        fit(streamed, drawn(MODEL, 1), ADAM, stream, mesh=mesh, **options) for mesh in (None, mesh_of(AxisType.Auto))
+        quiet(streamed, drawn(MODEL, 1), ADAM, stream, mesh=mesh, **options) for mesh in (None, mesh_of(AxisType.Auto))
     )
     close(eight.state.params, one.state.params, **NEAR)
     (carry,) = jax.tree.leaves(eight.state.carry)
@@ -110,15 +111,15 @@ jax.distributed.initialize(f"127.0.0.1:{sys.argv[1]}", num_processes=2, process_
 import os, signal
 import numpy as np
 from tests.train import test_devices as part
-from seqjax.train import evaluate
+from seqjax.train import Evaluation, evaluate
 mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
 score = lambda params: evaluate(part.loss, params, part.SOURCE, mesh=mesh)
-result = part.trained(mesh, log=sys.argv[3], evaluate=score, evaluate_every=3)
+result = part.trained(mesh, log=sys.argv[3], evaluation=Evaluation(score, every=3))
 def stopped(params):
     if jax.process_index() == 1:
         os.kill(os.getpid(), signal.SIGTERM)
     return {"loss": 0.0}
-ended = part.trained(mesh, 40, evaluate=stopped, evaluate_every=4, every=6)
+ended = part.trained(mesh, 40, evaluation=Evaluation(stopped, every=4), every=6)
 leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(result.state.params)]
 print(ended.reason, int(ended.state.step), " ".join(float(x).hex() for x in np.concatenate(leaves)))
 """

@@ -1,6 +1,5 @@
 """The training loop: it adds nothing to the step, forgets nothing, and stops when it should."""
 
-import io
 import json
 import os
 import signal
@@ -17,10 +16,20 @@ import optax
 
 from seqjax.batching import Shuffled, Stream
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
-from seqjax.train import Checkpoints, Curriculum, Mean, cut, evaluate, fit, init_state, make_train_step, read_rows
-from seqjax.train._progress import Progress, line_of
-from seqjax.train.log import Log
-from tests.train.test_step import close, same
+from seqjax.train import (
+    Checkpoints,
+    Curriculum,
+    Evaluation,
+    Log,
+    Mean,
+    cut,
+    evaluate,
+    fit,
+    make_train_step,
+    read_rows,
+)
+from seqjax.train._writer import Writer
+from tests.train.test_step import close, init_state, same
 
 KEY = jax.random.key(3)
 ADAM = optax.adam(0.1)
@@ -50,8 +59,8 @@ def checked(params):
 class Memory:
     """Checkpoints in memory, through bytes, so that nothing is shared with the training."""
 
-    def __init__(self):
-        self.saved = {}
+    def __init__(self, every=None):
+        self.saved, self.every = {}, every
 
     def save(self, step, tree, meta=None):
         leaves = [jax.random.key_data(a) if is_key(a) else a for a in jax.tree.leaves(tree)]
@@ -75,8 +84,13 @@ def timeless(rows):
     return [{name: value for name, value in row.items() if name != "time"} for row in rows]
 
 
-def quiet(*args, **options):
-    return fit(*args, **({"key": KEY, "progress": False} | options))
+STEP_OPTIONS = ("clip", "accumulate", "ema", "precision", "carry", "max_skips")
+
+
+def quiet(loss, params, optimizer, source, key=KEY, progress=False, **options):
+    """A training from the beginning, without a bar."""
+    step = make_train_step(loss, optimizer, **{name: options.pop(name) for name in STEP_OPTIONS if name in options})
+    return fit(step, step.init(params, key), source, progress=progress, **options)
 
 
 # The loop -------------------------------------------------------------------------------------------------------------
@@ -104,7 +118,7 @@ def test_fit_is_a_bare_loop_of_the_step_and_reports_exact_means(tmp_path):
 
 def test_one_compilation_whatever_is_reported_and_evaluated(caplog):
     mine = lambda params, batch, key: score(params, batch, key)
-    options = dict(steps=20, every=3, evaluate=lambda p: evaluate(mine, p, source()), evaluate_every=5, ema=0.5)
+    options = dict(steps=20, every=3, evaluation=Evaluation(lambda p: evaluate(mine, p, source()), every=5), ema=0.5)
     names = compiled_programs(caplog, lambda: quiet(loss, PARAMS, ADAM, source(), **options))
     assert names.count("run") == 1 and names.count("<lambda>") == 1
 
@@ -166,10 +180,10 @@ def test_what_a_curriculum_cuts():
 
 @pytest.mark.parametrize("save_every", [3, None])
 def test_stopping_and_going_on_changes_no_bit(tmp_path, save_every):
-    options = dict(every=4, evaluate=checked, evaluate_every=2, clip=1.0, ema=0.9, save_every=save_every)
+    options = dict(every=4, evaluation=Evaluation(checked, every=2), clip=1.0, ema=0.9)
     steps = 13
     whole = quiet(loss, PARAMS, ADAM, source(), steps=steps, log=tmp_path / "whole", **options)
-    checkpoints = Memory()
+    checkpoints = Memory(save_every)
     for stop in (5, 5, 6, steps):  # one of them has nothing left to do
         options |= dict(checkpoints=checkpoints, log=tmp_path / "parts")
         part = quiet(loss, PARAMS, ADAM, source(), steps=stop, **options)
@@ -184,24 +198,23 @@ def test_stopping_and_going_on_changes_no_bit(tmp_path, save_every):
 
 def test_checkpoints_on_disk(tmp_path):
     pytest.importorskip("orbax.checkpoint", reason="orbax is not installed (extra: train)")
-    options = dict(evaluate=checked, evaluate_every=2, every=3, ema=0.9)
+    options = dict(evaluation=Evaluation(checked, every=2), every=3, ema=0.9)
     whole = quiet(loss, PARAMS, ADAM, source(), steps=5, **options)
     for stop in (3, 5):
-        checkpoints = Checkpoints(tmp_path)
-        part = quiet(loss, PARAMS, ADAM, source(), steps=stop, checkpoints=checkpoints, **options)
+        part = quiet(loss, PARAMS, ADAM, source(), steps=stop, checkpoints=Checkpoints(tmp_path), **options)
     same((part.state, part.params), (whole.state, whole.params))
     assert part.best == whole.best
 
 
 def test_sigterm_saves_and_ends(tmp_path):
-    before, checkpoints = signal.getsignal(signal.SIGTERM), Memory()
+    before, checkpoints = signal.getsignal(signal.SIGTERM), Memory(every=50)
 
     def evaluated(params):
         if len(checkpoints.saved) == 0:
             os.kill(os.getpid(), signal.SIGTERM)
         return {"loss": 0.0}
 
-    options = dict(steps=50, every=20, evaluate=evaluated, evaluate_every=7, save_every=50, checkpoints=checkpoints)
+    options = dict(steps=50, every=20, evaluation=Evaluation(evaluated, every=7), checkpoints=checkpoints)
     result = quiet(loss, PARAMS, ADAM, source(), **options)
     assert result.reason == "terminated" and int(result.state.step) == 7
     assert checkpoints.latest() == 7
@@ -232,7 +245,7 @@ def test_too_many_skipped_steps_are_an_error_that_names_the_leaf():
         def batch(self, step):
             return np.zeros(1, np.float32), np.array([step], np.float32)
 
-    checkpoints = Memory()
+    checkpoints = Memory(every=3)
     with pytest.raises(ArgumentError, match=r"3 steps in a row.*step 6, .*params\['bad'\] was not finite") as caught:
         quiet(
             fails_at(4, 7),
@@ -242,7 +255,6 @@ def test_too_many_skipped_steps_are_an_error_that_names_the_leaf():
             steps=30,
             every=9,
             max_skips=3,
-            save_every=3,
             checkpoints=checkpoints,
         )
     assert "'w'" not in str(caught.value)
@@ -304,19 +316,20 @@ def test_early_stopping_keeps_the_best_parameters():
         return {"loss": 9.0, "error": next(values)}
 
     result = quiet(
-        loss, PARAMS, ADAM, source(), steps=60, evaluate=scripted, evaluate_every=2, patience=3, best="error"
+        loss, PARAMS, ADAM, source(), steps=60, evaluation=Evaluation(scripted, every=2, patience=3, metric="error")
     )
-    assert (result.reason, result.best, int(result.state.step)) == ("patience", {"step": 4, "value": 1.0}, 10)
+    assert (result.reason, result.best, int(result.state.step)) == ("patience", (4, 1.0), 10)
     same(result.params, jax.tree.map(jnp.asarray, seen[1]))
     assert [r["evaluation/error"] for r in result.history if "evaluation/error" in r][:2] == [3.0, 1.0]
     values = iter([3.0, 1.0, 5.0, 2.0, 1.0, 0.0])
-    options = dict(evaluate=scripted, evaluate_every=2, best="error", higher_is_better=True)
-    assert quiet(loss, PARAMS, ADAM, source(), steps=12, **options).best == {"step": 6, "value": 5.0}
+    options = dict(evaluation=Evaluation(scripted, every=2, metric="error", higher_is_better=True))
+    assert quiet(loss, PARAMS, ADAM, source(), steps=12, **options).best == (6, 5.0)
 
 
 def test_patience_that_has_run_out_is_remembered():
     checkpoints, calls = Memory(), []
-    options = dict(steps=60, evaluate=lambda p: calls.append(1) or {"loss": 1.0}, evaluate_every=2, patience=2)
+    evaluation = Evaluation(lambda p: calls.append(1) or {"loss": 1.0}, every=2, patience=2)
+    options = dict(steps=60, evaluation=evaluation)
     for _ in range(2):
         result = quiet(loss, PARAMS, ADAM, source(), checkpoints=checkpoints, **options)
         assert (result.reason, int(result.state.step), len(calls)) == ("patience", 6, 3)
@@ -325,30 +338,30 @@ def test_patience_that_has_run_out_is_remembered():
 @pytest.mark.parametrize("higher, values, steps", [(False, [3.0, 1.5, 1.0, 0.5], 6), (True, [0.5, 0.2, 1.0], 6)])
 def test_a_target_ends_the_training(higher, values, steps):
     checkpoints, left = Memory(), iter(values)
-    options = dict(evaluate=lambda p: {"loss": next(left)}, evaluate_every=2, target=1.0, higher_is_better=higher)
+    options = dict(evaluation=Evaluation(lambda p: {"loss": next(left)}, every=2, target=1.0, higher_is_better=higher))
     for _ in range(2):  # called again it has nothing to do
         result = quiet(loss, PARAMS, ADAM, source(), steps=60, checkpoints=checkpoints, **options)
-        assert (result.reason, int(result.state.step), result.best["value"]) == ("target", steps, 1.0)
+        assert (result.reason, int(result.state.step), result.best.value) == ("target", steps, 1.0)
 
 
 # Log and progress -----------------------------------------------------------------------------------------------------
 
 
 def test_a_log_is_cut_back_to_where_the_run_goes_on(tmp_path):
-    log = Log(tmp_path, 0, False, False)
+    log = Writer(Log(tmp_path), 0, True, False)
     for step in (2, 4, 6):
         log.write({"step": step, "loss": float("nan"), "norm": float("inf"), "low": -float("inf")})
     log.close()
     path = tmp_path / "metrics.jsonl"
     strict = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
-    assert strict[0] == {"step": 2, "loss": "NaN", "norm": "Infinity", "low": "-Infinity"}
-    assert np.isnan(read_rows(path)[0]["loss"]) and read_rows(path)[0]["low"] == -np.inf
+    assert strict[0] == {"step": 2, "loss": None, "norm": None, "low": None}
+    assert np.isnan([read_rows(path)[0][name] for name in ("loss", "norm", "low")]).all()
     with path.open("a") as file:
         file.write('{"step": 8, "lo')  # killed
     assert [row["step"] for row in read_rows(path)] == [2, 4, 6]
     with pytest.raises(ArgumentError, match="holds an earlier run"):
-        Log(tmp_path, 0, False, False)
-    again = Log(tmp_path, 5, True, False)
+        Writer(Log(tmp_path), 0, True, False)
+    again = Writer(Log(tmp_path), 5, True, True)
     assert [row["step"] for row in again.rows] == [2, 4]
     again.write({"step": 6, "loss": 1.0})
     assert [row["step"] for row in read_rows(path)] == [2, 4, 6]  # before it is closed
@@ -364,37 +377,18 @@ def test_an_unwritable_log(tmp_path):
 
 def test_tensorboard(tmp_path):
     pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
-    quiet(loss, PARAMS, ADAM, source(), steps=4, every=2, log=tmp_path, tensorboard=True)
+    quiet(loss, PARAMS, ADAM, source(), steps=4, every=2, log=Log(tmp_path, tensorboard=True))
     (events,) = tmp_path.glob("events.*")
     content = events.read_bytes()
     assert b"loss" in content and b"norm" in content and b"time" not in content
 
 
-def test_the_progress_line():
-    assert line_of(300, 1000, {"loss": 1.23456, "norm": 0.5}, 2.0) == (
-        "step 300/1000  loss 1.235  norm 0.5  2.0 steps/s  eta 0:05:50"
-    )
-    moving = io.StringIO()
-    bar = Progress(0, 10, moving, moving=True)
-    bar.show(5, {"loss": 1.0, "step": 5})
-    bar.show(10, {"loss": 0.25})  # too soon to be drawn, until the end
-    bar.close()
-    first, second = moving.getvalue().split("\r")[1:]
-    assert first.startswith("step 5/10  loss 1 ") and second.startswith("step 10/10  loss 0.25 ")
-    assert "steps/s" in first and "eta" in second and second.endswith("\n") and "\n" not in first
-    plain = io.StringIO()
-    bar = Progress(0, 100, plain, moving=False)
-    for step in range(1, 101):
-        bar.show(step, {"loss": 1.0})
-    bar.close()
-    lines = plain.getvalue().splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["step 1/100", "step 100/100"]
-
-
 def test_fit_shows_progress_where_there_is_no_terminal(capsys):
-    fit(loss, PARAMS, ADAM, source(), steps=4, every=2, key=KEY)
+    pytest.importorskip("tqdm", reason="tqdm is not installed (extra: train)")
+    quiet(loss, PARAMS, ADAM, source(), steps=4, every=2, progress=True)
     err = capsys.readouterr().err
-    assert err.startswith("step 2/4  loss") and "\nstep 4/4  loss" in err and "\r" not in err
+    last = err.splitlines()[-1]
+    assert "4/4" in last and "loss" in last and "steps/s" in last and "\r" not in err
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------
@@ -406,20 +400,13 @@ def test_fit_shows_progress_where_there_is_no_terminal(capsys):
         ({"steps": 1.5}, ArgumentTypeError, "steps must be a whole number"),
         ({"every": 0}, ArgumentError, "every"),
         ({"max_skips": 0}, ArgumentError, "max_skips"),
-        ({"evaluate_every": 0}, ArgumentError, "evaluate_every"),
-        ({"save_every": -1}, ArgumentError, "save_every"),
-        ({"patience": 3}, ArgumentError, "pass evaluate="),
-        ({"target": 3.0}, ArgumentError, "pass evaluate="),
-        ({"target": "low", "evaluate": checked}, ArgumentTypeError, "target must be a number"),
-        ({"patience": 0, "evaluate": checked}, ArgumentError, "patience"),
-        ({"evaluate": source()}, ArgumentTypeError, "train.evaluate"),
-        ({"evaluate": lambda p: 1.0}, ArgumentTypeError, "evaluate must return a dict"),
-        ({"evaluate": lambda p: {"loss": "low"}}, ArgumentTypeError, "evaluate must return a dict of floats"),
-        ({"evaluate": checked, "best": "lsos"}, ArgumentError, "Perhaps you meant 'loss'"),
-        ({"tensorboard": True}, ArgumentError, "pass log="),
+        ({"evaluation": checked}, ArgumentTypeError, r"Write train.Evaluation\(checked\)"),
+        ({"evaluation": Evaluation(lambda p: 1.0)}, ArgumentTypeError, "evaluation must return a dict"),
+        ({"evaluation": Evaluation(lambda p: {"loss": "low"})}, ArgumentTypeError, "must return a dict of floats"),
+        ({"evaluation": Evaluation(checked, metric="lsos")}, ArgumentError, "Perhaps you meant 'loss'"),
+        ({"log": 3}, ArgumentTypeError, "log must be a folder"),
         ({"checkpoints": "folder"}, ArgumentTypeError, "Checkpoints"),
         ({"mesh": 8}, ArgumentTypeError, "mesh must be"),
-        ({"specs": jax.sharding.PartitionSpec("data")}, ArgumentError, "pass mesh="),
         ({"carry": lambda p, k: jnp.zeros(4)}, ArgumentTypeError, r"starts\(step\)"),
         ({"source": [1, 2]}, ArgumentTypeError, r"source must have a method batch"),
         ({"key": 0}, ArgumentTypeError, "key must be one key"),
@@ -430,6 +417,40 @@ def test_bad_arguments(options, error, words):
     given = {"loss": loss, "params": PARAMS, "optimizer": ADAM, "source": source(), "steps": 2, "every": 1} | options
     with pytest.raises(error, match=words):
         quiet(**given)
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"every": 0}, ArgumentError, "every"),
+        ({"target": "low"}, ArgumentTypeError, "target must be a number"),
+        ({"target": float("nan")}, ArgumentTypeError, "target must be a number"),
+        ({"patience": 0}, ArgumentError, "patience"),
+        ({"function": source()}, ArgumentTypeError, "train.evaluate"),
+        ({"metric": None}, ArgumentTypeError, "metric must be the name"),
+        ({"higher_is_better": 1}, ArgumentTypeError, "higher_is_better must be True or False"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_right(options, error, words):
+    with pytest.raises(error, match=words):
+        Evaluation(**({"function": checked} | options))
+
+
+def test_what_is_given_to_fit_is_checked():
+    step = make_train_step(loss, ADAM)
+    state = step.init(PARAMS, KEY)
+    with pytest.raises(ArgumentTypeError, match="make_train_step returns, found .* fit compiles it itself"):
+        fit(jax.jit(step), state, source(), steps=1)
+    with pytest.raises(ArgumentTypeError, match=r"as step.init\(params, key\), found dict"):
+        fit(step, PARAMS, source(), steps=1)
+
+
+def test_the_state_that_is_given_is_still_there():
+    step = make_train_step(loss, ADAM, ema=0.5)
+    state = step.init(PARAMS, KEY)
+    first, second = (fit(step, state, source(), steps=3, progress=False) for _ in range(2))
+    same(first.state, second.state)
+    same(state, step.init(PARAMS, KEY))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from seqjax import LSTM, RNN, Dense, scan, stack
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.losses import squared_error
-from seqjax.train import Mean, State, init_state, make_train_step
-from seqjax.train._clipping import clipped
+from seqjax.train import Mean, State, make_train_step
+from seqjax.train._clipping import clip_by_norm
 
 KEY = jax.random.key(3)
 PARAMS = {"b": np.zeros((), np.float32), "w": np.array([0.5, -1.0, 2.0], np.float32)}
@@ -40,6 +40,11 @@ def mean_error(params, batch, key):
 
 def masked_error(params, batch, key):
     return Mean.of(errors(params, batch), batch[2])
+
+
+def init_state(params, optimizer, key, *, carry=None, ema=False):
+    """The state for a step with these options."""
+    return make_train_step(mean_error, optimizer, carry=carry, ema=0.5 if ema else None).init(params, key)
 
 
 def run(step, state, batches):
@@ -199,7 +204,7 @@ def test_norm_and_clipping_at_any_scale(scales, clip, seed):
     rng = np.random.default_rng(seed)
     grads = [(rng.uniform(-1, 1, size=3) * scale).astype(np.float32) for scale in scales]
     exact = np.sqrt(sum(np.sum(np.square(g.astype(np.float64))) for g in grads))
-    found, norm, fine = clipped([jnp.asarray(g) for g in grads], clip)
+    found, norm, fine = clip_by_norm([jnp.asarray(g) for g in grads], clip)
     assert fine.all()
     np.testing.assert_allclose(norm, exact, rtol=1e-6)
     for g, a in zip(grads, found):
@@ -207,14 +212,14 @@ def test_norm_and_clipping_at_any_scale(scales, clip, seed):
 
 
 def test_clipping_at_the_edges():
-    zero, norm, fine = clipped({"a": jnp.zeros(3), "none": jnp.zeros((0, 2))}, 1.0)
+    zero, norm, fine = clip_by_norm({"a": jnp.zeros(3), "none": jnp.zeros((0, 2))}, 1.0)
     assert norm == 0 and fine.all() and not zero["a"].any()
-    beyond, norm, fine = clipped({"a": jnp.full(4, 3e38)}, 1.0)  # a norm of 6e38 is no float32
+    beyond, norm, fine = clip_by_norm({"a": jnp.full(4, 3e38)}, 1.0)  # a norm of 6e38 is no float32
     assert np.isinf(norm) and fine.all()
     np.testing.assert_allclose(beyond["a"], 0.5, rtol=1e-6)
-    _, norm, fine = clipped({"a": jnp.array([1.0, np.nan]), "b": jnp.ones(2), "c": jnp.array([-np.inf])}, 1.0)
+    _, norm, fine = clip_by_norm({"a": jnp.array([1.0, np.nan]), "b": jnp.ones(2), "c": jnp.array([-np.inf])}, 1.0)
     assert fine.tolist() == [False, True, False] and not np.isfinite(norm)
-    narrow, norm, _ = clipped({"a": jnp.full(4, 2.0, jnp.bfloat16)}, 2.0)
+    narrow, norm, _ = clip_by_norm({"a": jnp.full(4, 2.0, jnp.bfloat16)}, 2.0)
     assert norm == 4 and norm.dtype == jnp.float32 and narrow["a"].dtype == jnp.bfloat16
     assert narrow["a"].tolist() == [1.0] * 4
 
@@ -445,7 +450,7 @@ def test_bad_losses(loss, error, words):
             r"params\['a'\] must be floating point, found dtype int32",
         ),
         ({"a": "w"}, SGD, KEY, ArgumentTypeError, r"params\['a'\]"),
-        (PARAMS, optax.sgd, KEY, ArgumentTypeError, "optimizer must be of optax"),
+        (PARAMS, optax.sgd, KEY, ArgumentTypeError, "optimizer must be one of optax"),
         (PARAMS, SGD, 0, ArgumentTypeError, "key must be one key"),
         (PARAMS, SGD, jax.random.split(KEY), ArgumentTypeError, "key must be one key"),
     ],
@@ -461,7 +466,7 @@ def test_state_and_step_must_agree():
         step(state, data())
     with pytest.raises(ArgumentError, match="carry"):
         make_train_step(mean_error, SGD, carry=lambda p, k: ())(init_state(PARAMS, SGD, KEY), data())
-    with pytest.raises(ArgumentTypeError, match="State from init_state"):
+    with pytest.raises(ArgumentTypeError, match="State from step.init"):
         step(PARAMS, data())
     with pytest.raises(ArgumentError, match=r"batch\[0\] has shape \(8, 3\).*accumulate is 3"):
         make_train_step(mean_error, SGD, accumulate=3)(init_state(PARAMS, SGD, KEY), data())

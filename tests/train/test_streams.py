@@ -14,9 +14,9 @@ from seqjax.batching import Stream
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.losses import cross_entropy, squared_error
-from seqjax.train import Mean, fit, init_state, make_train_step, sweep
-from tests.train.test_fit import ADAM, PARAMS, Memory, loss, source
-from tests.train.test_step import close, drawn, same
+from seqjax.train import Mean, make_train_step, sweep
+from tests.train.test_fit import ADAM, PARAMS, Memory, loss, quiet, source
+from tests.train.test_step import close, drawn, init_state, same
 
 KEY, SGD = jax.random.key(3), optax.sgd(0.1)
 LEARNED = stack(RNN(4, learned_carry=True), Dense(2))
@@ -93,7 +93,7 @@ def test_a_stream_begins_anew_each_epoch_and_can_be_stopped_anywhere():
     stream = Stream(TEXT, 2, 5)
     assert [stream.starts(step) for step in range(6)] == [True, False, False, False, True, False]
     options = dict(key=KEY, carry=noisy, progress=False, every=3)
-    whole = fit(noisy_loss, PARAMS, SGD, stream, steps=6, **options)
+    whole = quiet(noisy_loss, PARAMS, SGD, stream, steps=6, **options)
     step = jax.jit(make_train_step(noisy_loss, SGD, carry=noisy))
     state, keys = init_state(PARAMS, SGD, KEY, carry=noisy), []
     for i in range(6):
@@ -103,7 +103,7 @@ def test_a_stream_begins_anew_each_epoch_and_can_be_stopped_anywhere():
     assert keys[0] == keys[3] and keys[3] != keys[4] == keys[5]  # each epoch draws its own
     checkpoints = Memory()
     for stop in (2, 6):
-        part = fit(noisy_loss, PARAMS, SGD, stream, steps=stop, checkpoints=checkpoints, **options)
+        part = quiet(noisy_loss, PARAMS, SGD, stream, steps=stop, checkpoints=checkpoints, **options)
     same(part.state, whole.state)
 
 
@@ -115,7 +115,9 @@ def test_dropout_keeps_its_key_in_the_carry():
         carry, logits = scan(model, params, batch.inputs, carry)
         return Mean.of(cross_entropy(logits, batch.targets), batch.weights), carry
 
-    result = fit(language_loss, drawn(model, 0), SGD, Stream(TEXT, 2, 5), steps=3, key=KEY, carry=begin, progress=False)
+    result = quiet(
+        language_loss, drawn(model, 0), SGD, Stream(TEXT, 2, 5), steps=3, key=KEY, carry=begin, progress=False
+    )
     assert result.state.carry[1].draws.tolist() == [15, 15]
 
 
@@ -130,19 +132,23 @@ def test_a_skipped_step_leaves_the_carry():
 # Sweeps ---------------------------------------------------------------------------------------------------------------
 
 
+def adam(rate, **options):
+    return make_train_step(loss, optax.adam(rate), **options)
+
+
 def begun(key):
     return {"w": jax.random.normal(key, (2,))}
 
 
 def test_each_member_of_a_sweep_is_its_single_run():
     seeds, rates = (0, 7), (0.1, 1e30)
-    options = dict(steps=7, clip=1.0, every=3, progress=False)
-    found = sweep(loss, begun, optax.adam, source(), seeds=seeds, learning_rates=rates, **options)
+    options = dict(steps=7, every=3, progress=False)
+    found = sweep(lambda rate: adam(rate, clip=1.0), begun, source(), seeds=seeds, learning_rates=rates, **options)
     assert [row["step"] for row in found.history] == [3, 6, 7]
     for i, seed in enumerate(seeds):
         for j, rate in enumerate(rates):
             key = jax.random.key(seed)
-            one = fit(loss, begun(key), optax.adam(rate), source(), key=key, **options)
+            one = quiet(loss, begun(key), optax.adam(rate), source(), key=key, clip=1.0, **options)
             mine = jax.tree.map(lambda leaf: leaf[i, j], found.state)
             # Vectorised over members XLA may fuse otherwise: a few roundings of float32 in 7 steps.
             close((mine.params, mine.opt_state), (one.state.params, one.state.opt_state), rtol=3e-6, atol=1e-7)
@@ -155,10 +161,9 @@ def test_each_member_of_a_sweep_is_its_single_run():
 def test_a_member_that_diverges_disturbs_no_other():
     rates = (0.1, 1e38)  # the second makes inf of the parameters at once
     far = lambda key: {"w": 100 + begun(key)["w"]}
-    both = sweep(loss, far, optax.sgd, source(), seeds=(0,), learning_rates=rates, steps=4, every=2, progress=False)
-    alone = sweep(
-        loss, far, optax.sgd, source(), seeds=(0,), learning_rates=rates[:1], steps=4, every=2, progress=False
-    )
+    sgd = lambda rate: make_train_step(loss, optax.sgd(rate))
+    both = sweep(sgd, far, source(), seeds=(0,), learning_rates=rates, steps=4, every=2, progress=False)
+    alone = sweep(sgd, far, source(), seeds=(0,), learning_rates=rates[:1], steps=4, every=2, progress=False)
     assert int(both.state.skipped.in_all[0, 1]) == 4 and not both.state.skipped.in_all[0, 0]
     close(both.state.params["w"][:, 0], alone.state.params["w"][:, 0], rtol=1e-6)
     assert np.isfinite(both.state.params["w"]).all() and np.isnan(both.history[0]["loss"][0, 1])
@@ -167,7 +172,7 @@ def test_a_member_that_diverges_disturbs_no_other():
 def test_large_seeds_of_a_sweep_are_those_of_keys():
     seeds = (1, 2**31, 2**32 - 1)
     given = (seed for seed in seeds)  # read once
-    found = sweep(loss, begun, optax.adam, source(), seeds=given, learning_rates=[0.1], steps=1, progress=False)
+    found = sweep(adam, begun, source(), seeds=given, learning_rates=[0.1], steps=1, progress=False)
     for i, seed in enumerate(seeds):
         key = jax.random.key(seed)
         same(found.state.key[i, 0], init_state(begun(key), optax.adam(0.1), key).key)
@@ -185,11 +190,14 @@ def test_large_seeds_of_a_sweep_are_those_of_keys():
         ({"learning_rates": (float("nan"),)}, ArgumentError, "learning_rates"),
         ({"learning_rates": ("0.1",)}, ArgumentError, "learning_rates"),
         ({"init": PARAMS}, ArgumentTypeError, "init must be a function"),
-        ({"optimizer_of": ADAM}, ArgumentTypeError, "optimizer_of must be a function"),
+        ({"make_step": ADAM}, ArgumentTypeError, "make_step must be a function"),
+        ({"make_step": adam(0.1)}, ArgumentTypeError, "make_step must be a function, .* Write lambda rate"),
+        ({"make_step": optax.adam}, ArgumentTypeError, "make_step must return what make_train_step does"),
+        ({"make_step": lambda r: adam(r, carry=noisy)}, ArgumentError, "one by one"),
         ({"steps": 0}, ArgumentError, "steps"),
     ],
 )
 def test_bad_sweeps(options, error, words):
-    given = {"loss": loss, "init": begun, "optimizer_of": optax.adam, "source": source(), "steps": 1}
+    given = {"make_step": adam, "init": begun, "source": source(), "steps": 1}
     with pytest.raises(error, match=words):
         sweep(**(given | {"seeds": (0,), "learning_rates": (0.1,)} | options))

@@ -1,0 +1,27 @@
+"""What a training asks of the objects that are given to it; any that have these methods will do."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from seqjax._internal.types import PyTree
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A source of batches, as those of `seqjax.batching`."""
+
+    def batch(self, step: int) -> PyTree:
+        """Batch number `step`, the same whenever it is asked for."""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where checkpoints are kept, as `seqjax.train.Checkpoints`."""
+
+    def save(self, step: int, tree: PyTree, meta: dict[str, Any] | None = None) -> None:
+        """Keep a tree and a dict of JSON values."""
+
+    def latest(self) -> int | None:
+        """The newest step that was kept."""
+
+    def restore(self, template: PyTree) -> tuple[int, PyTree, dict[str, Any]]:
+        """Step, tree and dict of the newest."""

@@ -1,0 +1,69 @@
+"""Writing the record of a training, row by row."""
+
+from pathlib import Path
+from typing import Any
+
+from seqjax._internal.files import write_whole
+from seqjax.errors import ArgumentError, DataError
+from seqjax.train.log import Log, line_of, read_rows
+
+
+class Writer:
+    """An open `Log`. `rows` are those of an earlier part of the run that were kept.
+
+    Args:
+        log: where to.
+        start: the step that the run goes on from; rows beyond it are dropped.
+        going_on: whether steps follow; a row of a part of a window is then dropped, as it will be part of a whole one.
+        replace: whether an earlier run may be there.
+
+    Raises:
+        ArgumentError: rows of an earlier run would be lost, as this one begins anew and has no checkpoints.
+        DataError: the folder cannot be written, or TensorBoard is asked for and tensorboardX not installed.
+    """
+
+    def __init__(self, log: Log, start: int, going_on: bool, replace: bool) -> None:
+        self._path = log.path
+        if self._path.exists() and self._path.stat().st_size and not replace:
+            raise ArgumentError(
+                f"log: {self._path} holds an earlier run. Pass another folder, or its checkpoints to go on"
+            )
+        self.rows = _rows_to_keep(self._path, start, going_on)
+        text = "".join(line_of(row) for row in self.rows)
+        write_whole(self._path, lambda file: file.write(text.encode()))
+        self._file = self._path.open("a", buffering=1, encoding="utf-8")
+        self._board = _board(log.folder, start) if log.tensorboard else None
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row, which has a "step".
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        try:
+            self._file.write(line_of(row))
+        except OSError as error:
+            raise DataError(f"{self._path} cannot be written: {error.strerror}. Is there room?") from error
+        if self._board is not None:
+            for name, value in row.items():
+                if isinstance(value, float) and name != "time":
+                    self._board.add_scalar(name, value, row["step"])
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _rows_to_keep(path: Path, start: int, going_on: bool) -> list[dict[str, Any]]:
+    rows = read_rows(path) if path.exists() else []
+    return [row for row in rows if row["step"] <= start and not (going_on and row.get("partial"))]
+
+
+def _board(folder: Path | str, start: int) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise DataError("the package tensorboardX is not installed: pip install tensorboardX") from None
+    return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
