@@ -2,8 +2,11 @@
 
 import ast
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, dataclass_transform
+
+import numpy as np
 
 from seqjax.errors import ArgumentError, closest
 
@@ -15,6 +18,15 @@ class Spelled:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, repr=False, eq=False)(cls)
+        with_any_values = cls.__init__
+
+        # Around the constructor, as what a subclass checks in `__post_init__` is to see Python's values already.
+        @functools.wraps(with_any_values)
+        def __init__(self: Any, *args: Any, **options: Any) -> None:
+            values = {name: _from_numpy(value) for name, value in options.items()}
+            with_any_values(self, *map(_from_numpy, args), **values)
+
+        cls.__init__ = __init__  # type: ignore[method-assign]
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -37,6 +49,16 @@ class Spelled:
                 continue
             words.append(repr(value) if required else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(words)})"
+
+
+def _from_numpy(value: Any) -> Any:
+    """Python's number for a scalar of NumPy, also in tuples: LSTM(np.int64(64)) is LSTM(64), in print and compared."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        items = map(_from_numpy, value)
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return value
 
 
 def _typed(value: Any) -> Any:

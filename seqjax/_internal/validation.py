@@ -59,12 +59,11 @@ def true_or_false(name: str, value: Any) -> bool:
 
 
 def check_positive(cell: Any, *names: str) -> None:
-    """Refuse options that are not whole numbers above zero; NumPy's become Python's."""
+    """Refuse options that are not whole numbers above zero."""
     for name in names:
         value = getattr(cell, name)
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ArgumentError(f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}")
-        object.__setattr__(cell, name, int(value))
 
 
 def check_counts(task: Any, **least: int) -> None:

@@ -5,6 +5,7 @@ import logging
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installed (extra train)")
@@ -46,6 +47,24 @@ def test_a_model_comes_back_without_code(tmp_path, cell, features, dtype):
         model = load(tmp_path / path)
         assert (model.cell, model.in_features, model.assets, model.meta) == (cell, features, {}, {"loss": 0.5})
         assert_same_bits(model.params, params)
+
+
+class Window(LSTM):
+    """A cell with numbers in a tuple."""
+
+    sizes: tuple = ()
+
+
+def test_numpy_scalars_in_cells_broke_load(tmp_path):
+    for cell, plain in (
+        (LSTM(np.int64(3), learned_carry=np.bool_(True)), LSTM(3, learned_carry=True)),
+        (Dropout(np.float32(0.25), per=np.str_("sequence")), Dropout(0.25, per="sequence")),
+        (stack(GRU(np.uint8(3)), Dense(np.int16(2))), stack(GRU(3), Dense(2))),
+        (Window(2, sizes=(np.int64(1), (np.float64(0.5),))), Window(2, sizes=(1, (0.5,)))),
+    ):
+        assert cell == plain and hash(cell) == hash(plain) and repr(cell) == repr(plain)
+        save_model(tmp_path, cell, cell.init(jax.random.key(0), 2), in_features=np.int64(2))
+        assert load(tmp_path, cell if isinstance(cell, Window) else None).cell == plain
 
 
 def test_a_model_is_replaced_whole(tmp_path):
