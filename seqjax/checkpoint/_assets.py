@@ -34,12 +34,13 @@ def encode_assets(assets: Mapping[str, object]) -> dict[str, str]:
     for name in assets:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ArgumentError(f"assets: the name {name!r} must be of letters, digits, _ and -, as it names a file")
-    kinds = list_kinds(assets)
-    return {name: _encode_asset(name, value, kinds[name]) for name, value in assets.items()}
+    return {name: _encode_asset(name, value) for name, value in assets.items()}
 
 
-def _encode_asset(name: str, value: Any, kind: str) -> str:
-    content = value if kind == PLAIN else value.to_json()
+def _encode_asset(name: str, value: object) -> str:
+    content = value
+    if isinstance(value, Vocabulary | Tokenizer | Scaler) and type(value) in KINDS.values():  # not one of a subclass
+        content = value.to_json()
     try:
         return encode(f"assets[{name!r}]", content)
     except ArgumentTypeError as error:

@@ -9,14 +9,14 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 FLOAT = "$float"  # JSON has no nan and no infinity: they are kept as {"$float": "nan"}
 
 
-def encode(name: str, value: Any) -> str:
+def encode(name: str, value: object) -> str:
     """The text of a value made of dicts with text keys, lists, text, bool, int, float and None.
 
     Raises:
         ArgumentError, ArgumentTypeError: anything else, as it would come back as something else; `name` and the
             place in it are named.
     """
-    return json.dumps(_plain(name, value), allow_nan=False)
+    return json.dumps(_to_plain(name, value), allow_nan=False)
 
 
 def decode(text: str | bytes) -> Any:
@@ -24,13 +24,13 @@ def decode(text: str | bytes) -> Any:
     return json.loads(text, object_hook=lambda d: float(d[FLOAT]) if d.keys() == {FLOAT} else d)
 
 
-def _plain(name: str, value: Any) -> Any:
+def _to_plain(name: str, value: object) -> object:
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {FLOAT: repr(value)}
     if type(value) is list:
-        return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
+        return [_to_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
     if type(value) is not dict:
         raise ArgumentTypeError(
             f"{name} must be a dict, list, text, bool, int, float or None, found {type(value).__name__} {value!r}. "
@@ -41,4 +41,4 @@ def _plain(name: str, value: Any) -> Any:
             raise ArgumentTypeError(f"{name} has the key {key!r}, expected text. Write str(key)")
     if FLOAT in value:
         raise ArgumentError(f"{name} has the key {FLOAT!r}, which stands for nan and infinity. Another name?")
-    return {key: _plain(f"{name}[{key!r}]", v) for key, v in value.items()}
+    return {key: _to_plain(f"{name}[{key!r}]", v) for key, v in value.items()}

@@ -53,7 +53,7 @@ def find_problem(path: Path, content: bool = True) -> str | None:
     return f"{HEADER} names no format" if damage is None and found is None else damage
 
 
-def _read_format(path: Path) -> Any:
+def _read_format(path: Path) -> object:
     try:
         measure_file(path.resolve(), HEADER)
         return decode((path / HEADER).read_bytes())["format"]
