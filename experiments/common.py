@@ -26,7 +26,7 @@ import jax
 
 import seqjax as sj
 from experiments import records
-from seqjax._internal.files import write_whole
+from seqjax._internal.files import write_atomically
 from seqjax._internal.signals import sigterm
 
 RUNS = Path("runs")
@@ -146,11 +146,11 @@ class Run:
             raise failed[0]
 
     def _status(self, word: str) -> None:
-        write_whole(self.folder / "STATUS", lambda file: file.write(word.encode() + b"\n"))
+        write_atomically(self.folder / "STATUS", lambda file: file.write(word.encode() + b"\n"))
 
     def _write(self, name: str, value: Any) -> None:
         text = json.dumps(value, indent=1, default=str) + "\n"
-        write_whole(self.folder / name, lambda file: file.write(text.encode()))
+        write_atomically(self.folder / name, lambda file: file.write(text.encode()))
 
 
 def folder_of(name: str, config: Any, root: Path = RUNS) -> Path:

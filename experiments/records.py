@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqjax._internal.files import write_whole
+from seqjax._internal.files import write_atomically
 from seqjax.errors import ArgumentError, DataError
 from seqjax.train import read_rows
 
@@ -102,7 +102,7 @@ def drop_unfinished(path: Path) -> None:
     lines = _lines(path)
     while lines and not json.loads(lines[-1]).get("done"):
         lines.pop()
-    write_whole(path, lambda file: file.write("".join(line + "\n" for line in lines).encode()))
+    write_atomically(path, lambda file: file.write("".join(line + "\n" for line in lines).encode()))
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,7 +4,6 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from seqjax import cells, combinators, initializers, layers
 from seqjax._internal.spelling import parse
@@ -12,8 +11,10 @@ from seqjax.core.cell import Cell
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 CELLS: dict[str, type[Cell]] = {type(cell).__name__: type(cell) for cell in (*cells.EXAMPLES, *layers.EXAMPLES)}
-COMBINATORS = {name: getattr(combinators, name) for name in combinators.__all__ if name.islower()}
-INITIALIZERS = {
+COMBINATORS: dict[str, Callable[..., Cell]] = {
+    name: getattr(combinators, name) for name in combinators.__all__ if name.islower()
+}
+INITIALIZERS: dict[str, type] = {
     name: value
     for name, value in vars(initializers).items()
     if isinstance(value, type) and value.__module__ == initializers.__name__ and name.islower()
@@ -21,17 +22,34 @@ INITIALIZERS = {
 
 
 def cell_from_text(text: str) -> Cell:
-    """The cell that `text` spells: what `repr(cell)` prints, or `"my_cells.py:MGU(64)"` for a cell of one's own.
+    r"""The cell that `text` spells: what `repr(cell)` prints, or `"my_cells.py:MGU(64)"` for a cell of one's own.
 
     Nothing but the package's cells, combinators and initialisers (and, with a file, the cells in it) is called.
 
     Raises:
         ArgumentError: the text spells no cell, or the file cannot be used.
+
+    Examples:
+        >>> import seqjax
+        >>> model = seqjax.cell_from_text("stack(Embed(256, 64), LSTM(128), Dense(256))")
+        >>> model == seqjax.stack(seqjax.Embed(256, 64), seqjax.LSTM(128), seqjax.Dense(256))
+        True
+        >>> seqjax.cell_from_text("LSTN(128)")
+        Traceback (most recent call last):
+            ...
+        seqjax.errors.ArgumentError: 'LSTN(128)': 'LSTN' is not known. Perhaps you meant 'LSTM'? Known: ...
+
+        A cell of one's own, in a file:
+
+        >>> from pathlib import Path
+        >>> _ = Path("my_cells.py").write_text("import seqjax\nclass Wide(seqjax.RNN): pass")
+        >>> seqjax.cell_from_text("my_cells.py:Wide(512)")
+        Wide(512)
     """
-    names: dict[str, Callable[..., Any]] = {**CELLS, **COMBINATORS, **INITIALIZERS}
+    names: dict[str, Callable[..., object]] = {**CELLS, **COMBINATORS, **INITIALIZERS}
     path, colon, call = text.partition(".py:")
     if colon:
-        module = _load(Path(path + ".py"))
+        module = _load_module(Path(path + ".py"))
         own = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Cell)}
         names, text = names | own, call
     cell = parse(text, names)
@@ -40,7 +58,7 @@ def cell_from_text(text: str) -> Cell:
     return cell
 
 
-def _load(path: Path) -> ModuleType:
+def _load_module(path: Path) -> ModuleType:
     if not path.is_file():
         raise ArgumentError(f"{str(path)!r}: there is no such file to take a cell from")
     spec = importlib.util.spec_from_file_location(path.stem, path)

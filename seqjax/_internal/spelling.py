@@ -22,7 +22,7 @@ class Spelled:
 
         # Around the constructor, as what a subclass checks in `__post_init__` is to see Python's values already.
         @functools.wraps(with_any_values)
-        def __init__(self: Any, *args: Any, **options: Any) -> None:
+        def __init__(self: Any, *args: object, **options: object) -> None:
             values = {name: _from_numpy(value) for name, value in options.items()}
             with_any_values(self, *map(_from_numpy, args), **values)
 
@@ -31,14 +31,14 @@ class Spelled:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self._typed() == other._typed()
+        return self._options() == other._options()
 
     def __hash__(self) -> int:
-        return hash((type(self), self._typed()))
+        return hash((type(self), self._options()))
 
-    def _typed(self) -> tuple[Any, ...]:
+    def _options(self) -> tuple[object, ...]:
         """The options with their types: 1, 1.0 and True are three, and so are 0.0 and -0.0 two, as a step may tell."""
-        return tuple(_typed(getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        return tuple(_with_type(getattr(self, field.name)) for field in dataclasses.fields(self))  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         words = []
@@ -51,23 +51,23 @@ class Spelled:
         return f"{type(self).__name__}({', '.join(words)})"
 
 
-def _from_numpy(value: Any) -> Any:
+def _from_numpy(value: object) -> object:
     """Python's number for a scalar of NumPy, also in tuples: LSTM(np.int64(64)) is LSTM(64), in print and compared."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple):
-        items = map(_from_numpy, value)
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        items = [_from_numpy(item) for item in value]
+        return value._make(items) if hasattr(value, "_make") else tuple(items)
     return value
 
 
-def _typed(value: Any) -> Any:
+def _with_type(value: object) -> object:
     if isinstance(value, tuple):
-        return (type(value), *map(_typed, value))
+        return (type(value), *map(_with_type, value))
     return (float, value.hex()) if type(value) is float else (type(value), value)
 
 
-def parse(text: str, names: Mapping[str, Callable[..., Any]]) -> Any:
+def parse(text: str, names: Mapping[str, Callable[..., object]]) -> object:
     """The value that `text` spells, `"stack(LSTM(64), GRU(32))"`, calling nothing but `names`.
 
     Literals, calls of the given names and keyword arguments are understood; nothing else is evaluated.
@@ -75,27 +75,28 @@ def parse(text: str, names: Mapping[str, Callable[..., Any]]) -> Any:
     Raises:
         ArgumentError: not such a call, an unknown name or option, or the callee refused its arguments.
     """
-
-    def value(node: ast.AST) -> Any:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            name = node.func.id
-            if name not in names:
-                raise ArgumentError(f"{text!r}: {name!r} is not known.{closest(name, names)}")
-            args = [value(arg) for arg in node.args]
-            options = {k.arg: value(k.value) for k in node.keywords if k.arg is not None}
-            try:
-                return names[name](*args, **options)
-            except TypeError as error:
-                raise ArgumentError(f"{text!r}: {name} refused its arguments: {error}") from error
-        try:
-            return ast.literal_eval(node)
-        except ValueError:
-            raise ArgumentError(
-                f"{text!r}: {ast.unparse(node)!r} is neither a literal nor a call such as LSTM(64)"
-            ) from None
-
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
         raise ArgumentError(f"{text!r} cannot be read: {error.msg}. Write LSTM(64)") from None
-    return value(tree.body)
+    return _evaluate(tree.body, text, names)
+
+
+def _evaluate(node: ast.AST, text: str, names: Mapping[str, Callable[..., object]]) -> object:
+    """The value of a part of `text`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        name = node.func.id
+        if name not in names:
+            raise ArgumentError(f"{text!r}: {name!r} is not known.{closest(name, names)}")
+        args = [_evaluate(arg, text, names) for arg in node.args]
+        options = {k.arg: _evaluate(k.value, text, names) for k in node.keywords if k.arg is not None}
+        try:
+            return names[name](*args, **options)
+        except TypeError as error:
+            raise ArgumentError(f"{text!r}: {name} refused its arguments: {error}") from error
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ArgumentError(
+            f"{text!r}: {ast.unparse(node)!r} is neither a literal nor a call such as LSTM(64)"
+        ) from None

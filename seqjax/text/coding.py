@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqjax._internal.files import write_whole
+from seqjax._internal.files import write_atomically
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
 
 SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
@@ -105,7 +105,7 @@ def write_text(path: str | Path, content: str) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    write_whole(Path(path), lambda file: file.write(content.encode()))
+    write_atomically(Path(path), lambda file: file.write(content.encode()))
 
 
 def read_text(path: str | Path) -> str:

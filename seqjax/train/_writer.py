@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from seqjax._internal.files import write_whole
+from seqjax._internal.files import write_atomically
 from seqjax.errors import ArgumentError, DataError
 from seqjax.train.log import Log, line_of, read_rows
 
@@ -30,7 +30,7 @@ class Writer:
             )
         self.rows = _rows_to_keep(self._path, start, going_on)
         text = "".join(line_of(row) for row in self.rows)
-        write_whole(self._path, lambda file: file.write(text.encode()))
+        write_atomically(self._path, lambda file: file.write(text.encode()))
         self._file = self._path.open("a", buffering=1, encoding="utf-8")
         self._board = _board(log.folder, start) if log.tensorboard else None
 

@@ -219,7 +219,7 @@ def test_a_kept_copy_needs_no_writing(tiny, monkeypatch):
     def forbidden(*args, **kwargs):
         raise AssertionError("the cache was written")
 
-    for name in ("write_whole", "check_writable"):
+    for name in ("write_atomically", "check_writable"):
         monkeypatch.setattr(store, name, forbidden)
     assert texts(datasets.load("tiny")) == GOOD
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqjax._internal.files import write_whole
+from seqjax._internal.files import write_atomically
 from seqjax.errors import DataError
 
 ELSEWHERE = "Set SEQJAX_CACHE to a folder that can be written"
@@ -77,9 +77,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Keep arrays as a compressed npz.
 
     Raises:
-        DataError: as `write_whole`.
+        DataError: as `write_atomically`.
     """
-    write_whole(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays), ELSEWHERE)
+    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays), ELSEWHERE)
 
 
 def read_arrays(path: Path, expected: str, limit: int) -> dict[str, np.ndarray]:
