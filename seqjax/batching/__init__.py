@@ -7,6 +7,7 @@ order, in any process. To resume, go on with the next number.
 from seqjax.batching.buckets import Buckets
 from seqjax.batching.devices import shard, to_devices
 from seqjax.batching.examples import Shuffled
+from seqjax.batching.grain import grain_source
 from seqjax.batching.order import permutation
 from seqjax.batching.prefetching import prefetch
 from seqjax.batching.scaler import Scaler
@@ -14,7 +15,6 @@ from seqjax.batching.source import Source
 from seqjax.batching.stream import RandomWindows, Stream
 from seqjax.batching.synthetic import Synthetic
 from seqjax.batching.windows import Windows
-from seqjax.batching.with_grain import grain_source
 
 __all__ = [
     "Buckets",

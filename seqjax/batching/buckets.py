@@ -8,8 +8,8 @@ import numpy as np
 
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.examples import Examples
-from seqjax.batching.order import BATCHES, permutation, shuffled
-from seqjax.batching.source import Rows, rows_at, steps_of
+from seqjax.batching.order import BATCHES, permutation, shuffle
+from seqjax.batching.source import Rows, count_batches, take_rows
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
@@ -50,13 +50,13 @@ class Buckets(Examples):
     _table: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self._take()
+        self._check()
         true_or_false("shuffle", self.shuffle)
         boundaries = _boundaries(self.buckets, self.lengths)
         bucket = np.searchsorted(boundaries, self.lengths)
         object.__setattr__(self, "_bucket", bucket)
         object.__setattr__(self, "_table", self._batches(bucket, boundaries))
-        self._some()
+        self._check_not_empty()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -70,7 +70,7 @@ class Buckets(Examples):
             mine = bucket == i
             end = first + int(mine.sum())
             longest = int(self.target_lengths[mine].max(initial=0)) if self.pairs else length
-            for batch in range(steps_of(end - first, self.batch_size, self.remainder)):
+            for batch in range(count_batches(end - first, self.batch_size, self.remainder)):
                 lines.append((first + batch * self.batch_size, end, length, longest))
             first = end
         return np.array(lines, np.int64).reshape(-1, 4)
@@ -80,12 +80,12 @@ class Buckets(Examples):
         n, steps = len(self.inputs), self.steps_per_epoch
         order = permutation(self.seed, epoch, n) if self.shuffle else np.arange(n)
         by_bucket = order[np.argsort(self._bucket[order], kind="stable")]
-        return by_bucket, shuffled(self.seed, epoch, steps, BATCHES) if self.shuffle else np.arange(steps)
+        return by_bucket, shuffle(self.seed, epoch, steps, BATCHES) if self.shuffle else np.arange(steps)
 
     def _rows(self, epoch: int, place: int) -> Rows:
         examples, batches = self._order(epoch)
         first, end, length, target_length = self._table[batches[place]].tolist()
-        return Rows(rows_at(examples[:end], first, self.batch_size), length, target_length)
+        return Rows(take_rows(examples[:end], first, self.batch_size), length, target_length)
 
 
 def _boundaries(given: Any, lengths: np.ndarray) -> np.ndarray:

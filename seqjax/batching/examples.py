@@ -9,8 +9,8 @@ from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.batch import Batch
 from seqjax.batching.order import permutation
 from seqjax.batching.ragged import Ragged
-from seqjax.batching.rows import as_array, cut, real, sequences
-from seqjax.batching.source import Ordered, Rows, rows_at, steps_of
+from seqjax.batching.rows import as_array, cut, length_mask, sequences
+from seqjax.batching.source import Ordered, Rows, count_batches, take_rows
 from seqjax.errors import ArgumentError
 
 
@@ -36,7 +36,7 @@ class Examples(Ordered):
             steps += self.batch_size * rows.length
         return 1 - real_steps / steps if steps else 0.0
 
-    def _take(self) -> None:
+    def _check(self) -> None:
         """Bring inputs and targets into one form, and check what all sources of examples have."""
         true_or_false("pairs", self.pairs)
         inputs = sequences("inputs", self.inputs)
@@ -61,7 +61,7 @@ class Examples(Ordered):
         for name, value in found.items():
             object.__setattr__(self, name, value)
 
-    def _some(self) -> None:
+    def _check_not_empty(self) -> None:
         if self.steps_per_epoch == 0:
             raise ArgumentError(
                 f"{len(self.inputs)} examples do not fill one batch of {self.batch_size}, and remainder is "
@@ -75,11 +75,11 @@ class Examples(Ordered):
         inputs, lengths = cut(self.inputs.values, starts, counts, rows.length), counts.astype(np.int32)
         if self.targets is None:
             targets = cut(self.inputs.values, starts + 1, counts, rows.length)
-            return Batch(inputs, targets, real(counts, rows.length), lengths)
+            return Batch(inputs, targets, length_mask(counts, rows.length), lengths)
         if isinstance(self.targets, Ragged):
             counts = np.where(there, self.target_lengths[rows.ids], 0)
             targets = cut(self.targets.values, self.targets.offsets[rows.ids], counts, rows.target_length)
-            return Batch(inputs, targets, real(counts, rows.target_length), lengths)
+            return Batch(inputs, targets, length_mask(counts, rows.target_length), lengths)
         targets = np.where(there, self.targets[rows.ids], 0).astype(self.targets.dtype)
         return Batch(inputs, targets, there, lengths)
 
@@ -136,7 +136,7 @@ class Shuffled(Examples):
     _padded: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._take()
+        self._check()
         true_or_false("shuffle", self.shuffle)
         if self.multiple is not None:
             whole_number("multiple", self.multiple, 1)
@@ -147,24 +147,24 @@ class Shuffled(Examples):
         length = _bound("length", self.length, self.lengths)
         own = _bound("target_length", self.target_length, self.target_lengths) if self.pairs else length
         object.__setattr__(self, "_padded", (length, own))
-        self._some()
+        self._check_not_empty()
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return steps_of(len(self.inputs), self.batch_size, self.remainder)
+        return count_batches(len(self.inputs), self.batch_size, self.remainder)
 
     def _new_order(self, epoch: int) -> np.ndarray:
         n = len(self.inputs)
         return permutation(self.seed, epoch, n) if self.shuffle else np.arange(n)
 
     def _rows(self, epoch: int, place: int) -> Rows:
-        ids = rows_at(self._order(epoch), place * self.batch_size, self.batch_size)
+        ids = take_rows(self._order(epoch), place * self.batch_size, self.batch_size)
         if self.multiple is None:
             return Rows(ids, *self._padded)
         there = ids[ids >= 0]
         longest, longest_target = int(self.lengths[there].max()), int(self.target_lengths[there].max())
-        return Rows(ids, _up(longest, self.multiple), _up(longest_target, self.multiple))
+        return Rows(ids, _round_up(longest, self.multiple), _round_up(longest_target, self.multiple))
 
 
 def _bound(name: str, given: int | None, lengths: np.ndarray) -> int:
@@ -179,5 +179,5 @@ def _bound(name: str, given: int | None, lengths: np.ndarray) -> int:
     return given
 
 
-def _up(length: int, multiple: int) -> int:
+def _round_up(length: int, multiple: int) -> int:
     return max(-(-length // multiple), 1) * multiple

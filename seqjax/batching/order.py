@@ -17,15 +17,15 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     Raises:
         ArgumentError, ArgumentTypeError: an argument is no whole number in [0, 2**63).
     """
-    return shuffled(seed, epoch, n, EXAMPLES)
+    return shuffle(seed, epoch, n, EXAMPLES)
 
 
-def shuffled(seed: int, epoch: int, n: int, use: int) -> np.ndarray:
+def shuffle(seed: int, epoch: int, n: int, use: int) -> np.ndarray:
     """`permutation`, independent for each use."""
     return np.argsort(_words(seed, epoch, n, use), kind="stable")
 
 
-def below(limit: int, seed: int, step: int, n: int) -> np.ndarray:
+def draw_below(limit: int, seed: int, step: int, n: int) -> np.ndarray:
     """n numbers drawn from 0 ... limit - 1, int64 `[n]`; the bias of the remainder is under limit / 2**64."""
     return (_words(seed, step, n, POSITIONS) % np.uint64(limit)).astype(np.int64)
 

@@ -13,7 +13,7 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 
 def prefetch(
     source: Any, start: int, stop: int, *, depth: int = 2, transfer: Callable[[Any], Any] | None = None
-) -> "Ahead":
+) -> "Prefetcher":
     """`source.batch(step)` for the steps from `start` to `stop`, in order, made by a thread ahead of their use.
 
     The thread begins with the first batch that is asked for. It ends with the loop, however that ends; where the
@@ -36,11 +36,11 @@ def prefetch(
         raise ArgumentTypeError(f"transfer must be a function of a batch, found {type(transfer).__name__}")
     if not callable(getattr(source, "batch", None)):
         raise ArgumentTypeError(f"source must have a method batch(step), found {type(source).__name__}")
-    make = source.batch if transfer is None else _then(source.batch, transfer)
-    return Ahead(make, iter(range(start, stop)), depth)
+    make = source.batch if transfer is None else _compose(source.batch, transfer)
+    return Prefetcher(make, iter(range(start, stop)), depth)
 
 
-def _then(batch: Callable[[int], Any], transfer: Callable[[Any], Any]) -> Callable[[int], Any]:
+def _compose(batch: Callable[[int], Any], transfer: Callable[[Any], Any]) -> Callable[[int], Any]:
     import jax
 
     wide = jax.dtypes.canonicalize_dtype(float) == "float64"  # it may hold for this thread alone
@@ -52,7 +52,7 @@ def _then(batch: Callable[[int], Any], transfer: Callable[[Any], Any]) -> Callab
     return make
 
 
-class Ahead:
+class Prefetcher:
     """An iterator over batches that a thread makes; what `prefetch` gives."""
 
     def __init__(self, make: Callable[[int], Any], steps: Iterator[int], depth: int) -> None:
@@ -61,7 +61,7 @@ class Ahead:
         self._waiting: deque[Future[Any]] = deque()
         self._end = weakref.finalize(self, _end, self._pool, self._waiting)  # called once: by hand, unused, or at exit
 
-    def __iter__(self) -> "Ahead":
+    def __iter__(self) -> "Prefetcher":
         return self
 
     def __next__(self) -> Any:

@@ -29,7 +29,7 @@ def sequences(name: str, given: Any) -> Ragged:
         found = _from_list(name, given)
     if len(found) == 0:
         raise ArgumentError(f"{name} holds no sequence, expected at least one")
-    _numbers(name, found.values)
+    _check_numbers(name, found.values)
     return found
 
 
@@ -59,11 +59,11 @@ def as_array(name: str, given: Any) -> np.ndarray:
         array = np.asarray(given)
     except ValueError as error:
         raise ArgumentTypeError(f"{name} must be one array, and this is none: {error}") from None
-    _numbers(name, array)
+    _check_numbers(name, array)
     return array
 
 
-def _numbers(name: str, values: np.ndarray) -> None:
+def _check_numbers(name: str, values: np.ndarray) -> None:
     if values.dtype.kind in "OSUMm":
         hint = ". Text? Encode it with seqjax.text" if values.dtype.kind in "OSU" else ""
         raise ArgumentTypeError(f"{name} must hold numbers, found dtype {values.dtype}{hint}")
@@ -85,6 +85,6 @@ def cut(values: np.ndarray, starts: np.ndarray, counts: np.ndarray, length: int)
     return out
 
 
-def real(counts: np.ndarray, length: int) -> np.ndarray:
+def length_mask(counts: np.ndarray, length: int) -> np.ndarray:
     """The mask of rows with so many real steps, bool `[B, length]`."""
     return np.arange(length)[None, :] < counts[:, None]

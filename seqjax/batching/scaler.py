@@ -76,7 +76,7 @@ class Scaler:
         Raises:
             ArgumentError, ArgumentTypeError: there is no such column.
         """
-        found = checked_columns(columns, len(self.mean))
+        found = check_columns(columns, len(self.mean))
         return Scaler(self.mean[found], self.scale[found])
 
     def to_json(self) -> dict[str, list[float]]:
@@ -108,7 +108,7 @@ class Scaler:
         return x, self.mean.reshape(shape).astype(x.dtype), self.scale.reshape(shape).astype(x.dtype)
 
 
-def checked_columns(columns: Any, count: int) -> list[int]:
+def check_columns(columns: Any, count: int) -> list[int]:
     """Numbers of columns, each below `count`.
 
     Raises:

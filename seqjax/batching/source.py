@@ -97,7 +97,7 @@ def share(size: int, index: int, count: int) -> slice:
     return slice(index * each, (index + 1) * each)
 
 
-def steps_of(count: int, batch_size: int, remainder: str) -> int:
+def count_batches(count: int, batch_size: int, remainder: str) -> int:
     """Batches that `count` examples make.
 
     Raises:
@@ -108,7 +108,7 @@ def steps_of(count: int, batch_size: int, remainder: str) -> int:
     return count // batch_size if remainder == "drop" else -(-count // batch_size)
 
 
-def rows_at(order: np.ndarray, start: int, size: int) -> np.ndarray:
+def take_rows(order: np.ndarray, start: int, size: int) -> np.ndarray:
     """`order[start : start + size]`, filled up with -1."""
     ids = np.full(size, -1, np.int64)
     found = order[start : start + size]

@@ -7,7 +7,7 @@ import numpy as np
 
 from seqjax._internal.validation import whole_number
 from seqjax.batching.batch import Batch
-from seqjax.batching.order import below
+from seqjax.batching.order import draw_below
 from seqjax.batching.ragged import Ragged
 from seqjax.batching.rows import as_array, cut
 from seqjax.batching.source import Rows, Source
@@ -43,7 +43,7 @@ class Stream(Source):
     length: int
 
     def __post_init__(self) -> None:
-        _take(self)
+        _check_ids(self)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -89,7 +89,7 @@ class RandomWindows(Source):
 
     def __post_init__(self) -> None:
         whole_number("seed", self.seed)
-        _take(self, rows=1)
+        _check_ids(self, rows=1)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -98,14 +98,14 @@ class RandomWindows(Source):
 
     def _rows(self, epoch: int, place: int) -> Rows:
         step = epoch * self.steps_per_epoch + place
-        places = below(len(self.ids) - self.length, self.seed, step, self.batch_size)
+        places = draw_below(len(self.ids) - self.length, self.seed, step, self.batch_size)
         return Rows(places, self.length, self.length)
 
     def _fill(self, rows: Rows) -> Batch:
         return _windows(self.ids, rows)
 
 
-def _take(source: Any, rows: int | None = None) -> None:
+def _check_ids(source: Any, rows: int | None = None) -> None:
     """Check the fields; `rows` parts must fit side by side."""
     whole_number("batch_size", source.batch_size, 1)
     whole_number("length", source.length, 1)

@@ -10,9 +10,9 @@ from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.batch import Batch
 from seqjax.batching.order import permutation
 from seqjax.batching.ragged import Ragged
-from seqjax.batching.rows import as_array, cut, real, sequences
-from seqjax.batching.scaler import checked_columns
-from seqjax.batching.source import Ordered, Rows, rows_at, steps_of
+from seqjax.batching.rows import as_array, cut, length_mask, sequences
+from seqjax.batching.scaler import check_columns
+from seqjax.batching.source import Ordered, Rows, count_batches, take_rows
 from seqjax.errors import ArgumentError
 
 
@@ -66,7 +66,7 @@ class Windows(Ordered):
             raise ArgumentError(f'gaps must be "error" or "skip", found {self.gaps!r}')
         series = _series(self.series)
         if self.columns is not None:
-            checked_columns(self.columns, series.values.shape[1])
+            check_columns(self.columns, series.values.shape[1])
         object.__setattr__(self, "series", series)
         object.__setattr__(self, "places", self._starts(series))
         if self.steps_per_epoch == 0:
@@ -78,7 +78,7 @@ class Windows(Ordered):
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return steps_of(len(self.places), self.batch_size, self.remainder)
+        return count_batches(len(self.places), self.batch_size, self.remainder)
 
     def _starts(self, series: Ragged) -> np.ndarray:
         """First steps of all windows: within a series, and free of missing values."""
@@ -95,7 +95,7 @@ class Windows(Ordered):
         return self.places[permutation(self.seed, epoch, len(self.places))] if self.shuffle else self.places
 
     def _rows(self, epoch: int, place: int) -> Rows:
-        starts = rows_at(self._order(epoch), place * self.batch_size, self.batch_size)
+        starts = take_rows(self._order(epoch), place * self.batch_size, self.batch_size)
         return Rows(starts, self.context, self.horizon)
 
     def _fill(self, rows: Rows) -> Batch:
@@ -104,7 +104,7 @@ class Windows(Ordered):
         targets = cut(self.series.values, rows.ids + self.context, ahead, rows.target_length)
         if self.columns is not None:
             targets = targets[..., list(self.columns)]
-        return Batch(inputs, targets, real(ahead, rows.target_length), lengths.astype(np.int32))
+        return Batch(inputs, targets, length_mask(ahead, rows.target_length), lengths.astype(np.int32))
 
 
 def _series(given: Any) -> Ragged:

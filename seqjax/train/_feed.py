@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from seqjax._internal.types import PyTree
 from seqjax.batching import prefetch, to_devices
-from seqjax.batching.prefetching import Ahead
+from seqjax.batching.prefetching import Prefetcher
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._protocols import Batches
 from seqjax.train.state import State
@@ -17,7 +17,7 @@ from seqjax.train.state import State
 AHEAD = 16  # steps that the host may be ahead of the device, so that batches do not pile up
 
 
-def feed(source: Batches, start: int, stop: int, mesh: Mesh | None) -> Ahead:
+def feed(source: Batches, start: int, stop: int, mesh: Mesh | None) -> Prefetcher:
     """The batches of the steps from `start` to `stop`, made ahead; on the mesh, if there is one, from all processes.
 
     Without a mesh they stay as the source makes them: a compiled step takes NumPy arrays in 20 us, where `device_put`
