@@ -64,7 +64,7 @@ def sources() -> dict[str, Any]:
     shuffled = Shuffled(examples(), None, BATCH, length=LENGTH)
     return {
         "Shuffled": shuffled,
-        "Shuffled, labels": Shuffled(shuffled.inputs, np.arange(len(shuffled.inputs)), BATCH),
+        "Shuffled, labels": Shuffled(shuffled.inputs, np.arange(len(shuffled.lengths)), BATCH),
         "Buckets(8)": Buckets(shuffled.inputs, None, BATCH),
         "Stream": Stream(text, BATCH, LENGTH),
         "RandomWindows": RandomWindows(text, BATCH, LENGTH),
@@ -80,7 +80,7 @@ def grain_batches(threads: int) -> Iterator[Any]:
         inputs, targets = np.zeros((2, LENGTH), np.int32)
         n = len(ids) - 1
         inputs[:n], targets[:n] = ids[:-1], ids[1:]
-        return Batch(inputs, targets, np.arange(LENGTH) < n, np.int32(n))
+        return Batch(inputs, targets, np.arange(LENGTH) < n, np.array(n, np.int32))
 
     data = grain.MapDataset.source(examples()).shuffle(seed=0).map(cut).repeat().batch(BATCH)
     return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=16 * bool(threads))))

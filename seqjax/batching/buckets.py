@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.examples import Examples
 from seqjax.batching.order import BATCHES, permutation, shuffle
+from seqjax.batching.ragged import Ragged
 from seqjax.batching.source import Rows, count_batches, take_rows
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
@@ -21,6 +22,12 @@ class Buckets(Examples):
     examples of a bucket come in the order of `permutation(seed, epoch, n)`, and the batches of all buckets in a random
     order. Inputs, targets and batches are those of `Shuffled`; with pairs=True targets are padded to the longest of
     the bucket. `padding_share()` tells what is left to save.
+
+    >>> source = Buckets([[1], [2, 2], [3, 3], [4, 4, 4, 4, 4]], [0, 1, 0, 1], batch_size=2, buckets=(2, 5))
+    >>> [source.batch(step).inputs.shape for step in range(source.steps_per_epoch)]
+    [(2, 5), (2, 2), (2, 2)]
+    >>> f"{source.padding_share():.2f}"  # 10 real steps of 2 x 2 + 2 x 2 + 2 x 5
+    '0.44'
 
     Args:
         inputs: a `Ragged`, an array `[n, T, ...]`, or a list of arrays `[T, ...]`.
@@ -38,8 +45,8 @@ class Buckets(Examples):
         ArgumentError, ArgumentTypeError: as `Shuffled`; boundaries that do not rise, or an example beyond the last.
     """
 
-    inputs: Any
-    targets: Any
+    inputs: Ragged | ArrayLike
+    targets: Ragged | ArrayLike | None
     batch_size: int
     seed: int = 0
     pairs: bool = field(default=False, kw_only=True)
@@ -77,7 +84,7 @@ class Buckets(Examples):
 
     def _new_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """All examples bucket by bucket, and the lines of the batches in order."""
-        n, steps = len(self.inputs), self.steps_per_epoch
+        n, steps = len(self.lengths), self.steps_per_epoch
         order = permutation(self.seed, epoch, n) if self.shuffle else np.arange(n)
         by_bucket = order[np.argsort(self._bucket[order], kind="stable")]
         return by_bucket, shuffle(self.seed, epoch, steps, BATCHES) if self.shuffle else np.arange(steps)
@@ -88,10 +95,10 @@ class Buckets(Examples):
         return Rows(take_rows(examples[:end], first, self.batch_size), length, target_length)
 
 
-def _boundaries(given: Any, lengths: np.ndarray) -> np.ndarray:
-    if isinstance(given, str) or (not hasattr(given, "__len__") and not isinstance(given, (int, np.integer))):
+def _boundaries(given: int | Sequence[int] | np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    if isinstance(given, str) or not isinstance(given, (int, np.integer, Sequence, np.ndarray)):
         raise ArgumentTypeError(f"buckets must be a number of buckets or their boundaries, found {given!r}")
-    if not hasattr(given, "__len__"):
+    if isinstance(given, (int, np.integer)):
         count = whole_number("buckets", given, 1)
         shares = np.arange(1, count + 1) / count
         return np.unique(np.quantile(np.maximum(lengths, 1), shares, method="inverted_cdf")).astype(np.int64)

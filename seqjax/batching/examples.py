@@ -1,9 +1,10 @@
 """Batches of whole examples, padded to one length."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.batch import Batch
@@ -20,15 +21,19 @@ class Examples(Ordered):
     lengths, target_lengths: int64 `[n]`, steps of inputs and targets; for labels both are those of the inputs.
     """
 
-    inputs: Any
-    targets: Any
+    inputs: Ragged | ArrayLike
+    targets: Ragged | ArrayLike | None
     lengths: np.ndarray
     target_lengths: np.ndarray
     seed: int
     pairs: bool
 
     def padding_share(self, epoch: int = 0) -> float:
-        """The part of all input steps of an epoch that is padding, in [0, 1)."""
+        """The part of all input steps of an epoch that is padding, in [0, 1).
+
+        >>> f"{Shuffled([[1, 2, 3], [4]], [0, 1], batch_size=2).padding_share():.2f}"  # 4 real steps of 2 x 3
+        '0.33'
+        """
         real_steps = steps = 0
         for place in range(self.steps_per_epoch):
             rows = self._rows(whole_number("epoch", epoch), place)
@@ -64,27 +69,28 @@ class Examples(Ordered):
     def _check_not_empty(self) -> None:
         if self.steps_per_epoch == 0:
             raise ArgumentError(
-                f"{len(self.inputs)} examples do not fill one batch of {self.batch_size}, and remainder is "
+                f"{len(self.lengths)} examples do not fill one batch of {self.batch_size}, and remainder is "
                 '"drop": take a smaller batch_size, or remainder="pad"'
             )
 
     def _fill(self, rows: Rows) -> Batch:
-        there = rows.ids >= 0
+        there, found = rows.ids >= 0, cast(Ragged, self.inputs)
         counts = np.where(there, self.lengths[rows.ids], 0)
-        starts = self.inputs.offsets[rows.ids]
-        inputs, lengths = cut(self.inputs.values, starts, counts, rows.length), counts.astype(np.int32)
+        starts = found.offsets[rows.ids]
+        inputs, lengths = cut(found.values, starts, counts, rows.length), counts.astype(np.int32)
         if self.targets is None:
-            targets = cut(self.inputs.values, starts + 1, counts, rows.length)
+            targets = cut(found.values, starts + 1, counts, rows.length)
             return Batch(inputs, targets, length_mask(counts, rows.length), lengths)
         if isinstance(self.targets, Ragged):
             counts = np.where(there, self.target_lengths[rows.ids], 0)
             targets = cut(self.targets.values, self.targets.offsets[rows.ids], counts, rows.target_length)
             return Batch(inputs, targets, length_mask(counts, rows.target_length), lengths)
-        targets = np.where(there, self.targets[rows.ids], 0).astype(self.targets.dtype)
+        labels = cast(np.ndarray, self.targets)
+        targets = np.where(there, labels[rows.ids], 0).astype(labels.dtype)
         return Batch(inputs, targets, there, lengths)
 
 
-def _targets(given: Any) -> Ragged | np.ndarray:
+def _targets(given: Ragged | ArrayLike) -> Ragged | np.ndarray:
     """Labels `[n]`, or sequences."""
     listed = isinstance(given, (list, tuple)) and len(given) > 0 and all(np.ndim(label) == 0 for label in given)
     if listed or getattr(given, "ndim", 0) == 1:
@@ -105,6 +111,15 @@ class Shuffled(Examples):
     * None: the next step. Inputs are x[:-1], targets x[1:], so a sequence of n steps has length n - 1 (and one of 0 or
       1 step has length 0).
 
+    >>> source = Shuffled([[1, 2, 3], [4, 5], [6]], [0, 1, 0], batch_size=2, seed=0)
+    >>> source
+    <Shuffled: 2 batches of 2 in an epoch>
+    >>> for step in range(source.steps_per_epoch):
+    ...     batch = source.batch(step)
+    ...     print(batch.inputs.tolist(), batch.targets, batch.weights, batch.lengths)
+    [[1, 2, 3], [6, 0, 0]] [0 0] [ True  True] [3 1]
+    [[4, 5, 0], [0, 0, 0]] [1 0] [ True False] [2 0]
+
     Args:
         inputs: a `Ragged`, an array `[n, T, ...]`, or a list of arrays `[T, ...]`.
         targets: as many labels, as many sequences in one of these forms, or None.
@@ -123,8 +138,8 @@ class Shuffled(Examples):
             steps, an example longer than `length`, or an option that cannot be right.
     """
 
-    inputs: Any
-    targets: Any
+    inputs: Ragged | ArrayLike
+    targets: Ragged | ArrayLike | None
     batch_size: int
     seed: int = 0
     pairs: bool = field(default=False, kw_only=True)
@@ -152,10 +167,10 @@ class Shuffled(Examples):
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return count_batches(len(self.inputs), self.batch_size, self.remainder)
+        return count_batches(len(self.lengths), self.batch_size, self.remainder)
 
     def _new_order(self, epoch: int) -> np.ndarray:
-        n = len(self.inputs)
+        n = len(self.lengths)
         return permutation(self.seed, epoch, n) if self.shuffle else np.arange(n)
 
     def _rows(self, epoch: int, place: int) -> Rows:

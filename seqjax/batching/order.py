@@ -14,6 +14,9 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     with the key (seed, epoch). NumPy promises that these words stay as they are from version to version, which it
     does not of `Generator.permutation`.
 
+    >>> permutation(seed=0, epoch=0, n=6).tolist(), permutation(seed=0, epoch=1, n=6).tolist()
+    ([0, 2, 1, 5, 4, 3], [5, 3, 2, 4, 1, 0])
+
     Raises:
         ArgumentError, ArgumentTypeError: an argument is no whole number in [0, 2**63).
     """
@@ -21,7 +24,7 @@ def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
 
 
 def shuffle(seed: int, epoch: int, n: int, use: int) -> np.ndarray:
-    """`permutation`, independent for each use."""
+    """`permutation` for each of the uses, which share no random numbers."""
     return np.argsort(_words(seed, epoch, n, use), kind="stable")
 
 

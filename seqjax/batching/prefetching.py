@@ -5,19 +5,28 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
 
+from seqjax._internal.types import PyTree
 from seqjax._internal.validation import whole_number
+from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
 def prefetch(
-    source: Any, start: int, stop: int, *, depth: int = 2, transfer: Callable[[Any], Any] | None = None
+    source: Batches, start: int, stop: int, *, depth: int = 2, transfer: Callable[[PyTree], PyTree] | None = None
 ) -> "Prefetcher":
     """`source.batch(step)` for the steps from `start` to `stop`, in order, made by a thread ahead of their use.
 
     The thread begins with the first batch that is asked for. It ends with the loop, however that ends; where the
     iterator outlives its loop, `.close()` ends it.
+
+    >>> from seqjax.batching import Stream
+    >>> source = Stream(range(100), batch_size=2, length=5)
+    >>> for batch in prefetch(source, start=0, stop=3):
+    ...     print(batch.inputs[0])
+    [0 1 2 3 4]
+    [5 6 7 8 9]
+    [10 11 12 13 14]
 
     Args:
         source: a `Source`, or anything else with `batch(step)`.
@@ -40,12 +49,12 @@ def prefetch(
     return Prefetcher(make, iter(range(start, stop)), depth)
 
 
-def _compose(batch: Callable[[int], Any], transfer: Callable[[Any], Any]) -> Callable[[int], Any]:
+def _compose(batch: Callable[[int], PyTree], transfer: Callable[[PyTree], PyTree]) -> Callable[[int], PyTree]:
     import jax
 
     wide = jax.dtypes.canonicalize_dtype(float) == "float64"  # it may hold for this thread alone
 
-    def make(step: int) -> Any:
+    def make(step: int) -> PyTree:
         with jax.enable_x64(wide):
             return transfer(batch(step))
 
@@ -55,16 +64,16 @@ def _compose(batch: Callable[[int], Any], transfer: Callable[[Any], Any]) -> Cal
 class Prefetcher:
     """An iterator over batches that a thread makes; what `prefetch` gives."""
 
-    def __init__(self, make: Callable[[int], Any], steps: Iterator[int], depth: int) -> None:
+    def __init__(self, make: Callable[[int], PyTree], steps: Iterator[int], depth: int) -> None:
         self._make, self._steps, self._depth = make, steps, depth
         self._pool = ThreadPoolExecutor(1, "seqjax-prefetch")
-        self._waiting: deque[Future[Any]] = deque()
+        self._waiting: deque[Future[PyTree]] = deque()
         self._end = weakref.finalize(self, _end, self._pool, self._waiting)  # called once: by hand, unused, or at exit
 
     def __iter__(self) -> "Prefetcher":
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> PyTree:
         self._ask()
         if not self._waiting:
             self.close()
@@ -86,6 +95,6 @@ class Prefetcher:
         self._waiting.extend(self._pool.submit(self._make, step) for step in islice(self._steps, missing))
 
 
-def _end(pool: ThreadPoolExecutor, waiting: "deque[Future[Any]]") -> None:
+def _end(pool: ThreadPoolExecutor, waiting: "deque[Future[PyTree]]") -> None:
     waiting.clear()
     pool.shutdown(cancel_futures=True)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
@@ -15,6 +16,12 @@ class Ragged:
 
     values: `[N, ...]`, all steps of all sequences.
     offsets: int64 `[n + 1]`, from 0 to N, never falling.
+
+    >>> words = Ragged.of(["to be", "or", "not"])
+    >>> words
+    <Ragged: 3 sequences, 10 steps, uint8[T]>
+    >>> words.lengths.tolist(), words[1].tolist(), words[1:].texts()
+    ([5, 2, 3], [111, 114], ['or', 'not'])
 
     Raises:
         ArgumentError: the offsets do not divide the values.
@@ -35,7 +42,7 @@ class Ragged:
             )
 
     @classmethod
-    def of(cls, sequences: Iterable[Any]) -> "Ragged":
+    def of(cls, sequences: Iterable[ArrayLike]) -> "Ragged":
         """From arrays `[T_i, ...]` of one dtype and one feature shape; strings become their UTF-8 bytes."""
         arrays = [_as_array(s) for s in sequences]
         if any(a.ndim == 0 for a in arrays):
@@ -57,7 +64,13 @@ class Ragged:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice | np.ndarray | list[int]) -> "Ragged": ...
+
+    def __getitem__(self, index: int | slice | np.ndarray | list[int]) -> "np.ndarray | Ragged":
         """One sequence (a view) for a number; a `Ragged` for a slice or an array of numbers."""
         if isinstance(index, (int, np.integer)):
             i = range(len(self))[int(index)]
@@ -84,7 +97,7 @@ class Ragged:
         return f"<Ragged: {len(self)} sequences, {len(self.values)} steps, {self.values.dtype}[T{shape}]>"
 
 
-def _as_array(sequence: Any) -> np.ndarray:
+def _as_array(sequence: ArrayLike) -> np.ndarray:
     if isinstance(sequence, str):
         sequence = sequence.encode()
     return np.frombuffer(sequence, np.uint8) if isinstance(sequence, bytes) else np.asarray(sequence)

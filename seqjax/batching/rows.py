@@ -1,8 +1,7 @@
 """Data as sequences end to end, and the cutting of padded rows from them."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError, ArgumentTypeError
@@ -10,7 +9,7 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 INT32 = np.iinfo(np.int32)
 
 
-def sequences(name: str, given: Any) -> Ragged:
+def sequences(name: str, given: Ragged | ArrayLike) -> Ragged:
     """Sequences as `Ragged`: from a `Ragged`, an array `[n, T, ...]`, or anything with `len` and `[i]` of arrays.
 
     Raises:
@@ -33,7 +32,7 @@ def sequences(name: str, given: Any) -> Ragged:
     return found
 
 
-def _from_list(name: str, given: Any) -> Ragged:
+def _from_list(name: str, given: object) -> Ragged:
     if isinstance(given, (str, bytes)) or not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
         raise ArgumentTypeError(f"{name} must be sequences (a Ragged, an array, a list), found {type(given).__name__}")
     arrays = [as_array(f"{name}[{i}]", given[i]) for i in range(len(given))]
@@ -47,7 +46,7 @@ def _from_list(name: str, given: Any) -> Ragged:
     return Ragged.of([array if array.size else empty for array in arrays])
 
 
-def as_array(name: str, given: Any) -> np.ndarray:
+def as_array(name: str, given: Ragged | ArrayLike) -> np.ndarray:
     """One array of numbers.
 
     Raises:

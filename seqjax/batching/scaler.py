@@ -1,11 +1,13 @@
 """The scaling of the columns of a series."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from seqjax._internal.types import Array
 from seqjax._internal.validation import whole_number
 from seqjax.batching.ragged import Ragged
 from seqjax.batching.rows import as_array
@@ -20,13 +22,21 @@ class Scaler:
 
     Works on NumPy and JAX arrays `[..., D]` and on a `Ragged` of them.
     Floats keep their dtype, whole numbers become float32, NaN stays NaN.
+
+    >>> import numpy as np
+    >>> train = np.array([[1.0, 10.0], [3.0, 30.0]])
+    >>> scaler = Scaler.fit(train)
+    >>> scaler(np.array([[2.0, 40.0]])).tolist()
+    [[0.0, 2.0]]
+    >>> scaler.columns([1]).inverse(np.array([[2.0]])).tolist()  # a forecast of the second column alone
+    [[40.0]]
     """
 
     mean: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, train: Any) -> "Scaler":
+    def fit(cls, train: Ragged | ArrayLike) -> "Scaler":
         """The scaler of the columns of `[..., N, D]` or of a `Ragged` of `[N, D]`; pass the training part only.
 
         Missing values (NaN) are left out. A constant column has scale 1, so that it becomes 0.
@@ -48,27 +58,33 @@ class Scaler:
         mean = np.where(constant, np.nanmax(values, 0), np.nanmean(values, 0))
         return cls(mean, np.where(constant, 1.0, np.nanstd(values, 0)))
 
-    def __call__(self, x: Any) -> Any:
+    @overload
+    def __call__(self, x: Ragged) -> Ragged: ...
+
+    @overload
+    def __call__(self, x: ArrayLike) -> Array: ...
+
+    def __call__(self, x: Ragged | ArrayLike) -> Ragged | Array:
         """Scale `[..., D]`.
 
         Raises:
             ArgumentError: another number of columns.
         """
-        if isinstance(x, Ragged):
-            return Ragged(self(x.values), x.offsets)
-        x, mean, scale = self._for(x)
-        return (x - mean) / scale
+        return self._apply(lambda x, mean, scale: (x - mean) / scale, x)
 
-    def inverse(self, x: Any) -> Any:
+    @overload
+    def inverse(self, x: Ragged) -> Ragged: ...
+
+    @overload
+    def inverse(self, x: ArrayLike) -> Array: ...
+
+    def inverse(self, x: Ragged | ArrayLike) -> Ragged | Array:
         """Undo the scaling of `[..., D]`.
 
         Raises:
             ArgumentError: another number of columns.
         """
-        if isinstance(x, Ragged):
-            return Ragged(self.inverse(x.values), x.offsets)
-        x, mean, scale = self._for(x)
-        return x * scale + mean
+        return self._apply(lambda x, mean, scale: x * scale + mean, x)
 
     def columns(self, columns: Sequence[int]) -> "Scaler":
         """The scaler of some of the columns, such as those that are forecast.
@@ -96,19 +112,21 @@ class Scaler:
     def __hash__(self) -> int:
         return hash((tuple(self.mean.tolist()), tuple(self.scale.tolist())))
 
-    def _for(self, x: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-        x = x if hasattr(x, "dtype") else as_array("x", x)
-        if np.ndim(x) < 1 or np.shape(x)[-1] != len(self.mean):
+    def _apply(self, change: Callable[[Array, Array, Array], Array], x: Ragged | ArrayLike) -> Ragged | Array:
+        if isinstance(x, Ragged):
+            return Ragged(np.asarray(self._apply(change, x.values)), x.offsets)
+        array = x if isinstance(x, Array) else as_array("x", x)
+        if array.ndim < 1 or array.shape[-1] != len(self.mean):
             raise ArgumentError(
-                f"x has shape {np.shape(x)}, expected {len(self.mean)} columns last. "
+                f"x has shape {array.shape}, expected {len(self.mean)} columns last. "
                 "Some of the columns? Take scaler.columns(...)"
             )
-        x = x.astype(np.float32) if x.dtype.kind in "iub" else x
-        shape = (1,) * (np.ndim(x) - 1) + (-1,)
-        return x, self.mean.reshape(shape).astype(x.dtype), self.scale.reshape(shape).astype(x.dtype)
+        array = array.astype(np.float32) if array.dtype.kind in "iub" else array
+        shape = (1,) * (array.ndim - 1) + (-1,)
+        return change(array, *(part.reshape(shape).astype(array.dtype) for part in (self.mean, self.scale)))
 
 
-def check_columns(columns: Any, count: int) -> list[int]:
+def check_columns(columns: object, count: int) -> list[int]:
     """Numbers of columns, each below `count`.
 
     Raises:

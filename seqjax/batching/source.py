@@ -1,10 +1,11 @@
 """A source of batches: a value that gives batch `step` for any step."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from seqjax._internal.types import PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError
@@ -22,8 +23,24 @@ class Rows(NamedTuple):
     target_length: int
 
 
+@runtime_checkable
+class Batches(Protocol):
+    """What gives a batch for a number: a `Source`, a `Synthetic`, or a class of one's own."""
+
+    def batch(self, step: int) -> PyTree:
+        """Batch number `step`."""
+        ...
+
+
 class Source(abc.ABC):
     """Batches by number, epoch after epoch: step `s` is batch `s % steps_per_epoch` of epoch `s // steps_per_epoch`.
+
+    >>> from seqjax.batching import Stream
+    >>> source = Stream(range(50), batch_size=2, length=6)
+    >>> source
+    <Stream: 4 batches of 2 in an epoch>
+    >>> source.batch(5).inputs.tolist() == source.batch(1).inputs.tolist()  # the second epoch of a stream is the first
+    True
 
     A source is frozen, holds its data and can be pickled. A new kind says which rows a batch has (`_rows`) and fills
     them (`_fill`); rows are filled one by one, so that a process fills only its own.

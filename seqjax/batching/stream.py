@@ -1,9 +1,10 @@
 """Batches from one long sequence: streams that go on from batch to batch, and random windows."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax._internal.validation import whole_number
 from seqjax.batching.batch import Batch
@@ -27,6 +28,13 @@ class Stream(Source):
         carry = None if stream.starts(step) else carry
         carry, logits = scan(model, params, batch.inputs, carry)
 
+    >>> stream = Stream(range(13), batch_size=2, length=3)
+    >>> for step in range(stream.steps_per_epoch):
+    ...     batch = stream.batch(step)
+    ...     print(stream.starts(step), batch.inputs.tolist(), batch.targets.tolist())
+    True [[0, 1, 2], [6, 7, 8]] [[1, 2, 3], [7, 8, 9]]
+    False [[3, 4, 5], [9, 10, 11]] [[4, 5, 6], [10, 11, 12]]
+
     Batch: inputs and targets `[B, T]` (int32), weights all True, lengths all `length`.
 
     Args:
@@ -38,7 +46,7 @@ class Stream(Source):
         ArgumentError, ArgumentTypeError: fewer than `batch_size * length + 1` tokens, or no numbers.
     """
 
-    ids: Any
+    ids: Ragged | ArrayLike
     batch_size: int
     length: int
 
@@ -48,7 +56,7 @@ class Stream(Source):
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return (len(self.ids) - 1) // (self.batch_size * self.length)
+        return (len(_tokens(self)) - 1) // (self.batch_size * self.length)
 
     def starts(self, step: int) -> bool:
         """Whether an epoch begins with this step, so that no carry goes into it."""
@@ -60,7 +68,7 @@ class Stream(Source):
         return Rows(places, self.length, self.length)
 
     def _fill(self, rows: Rows) -> Batch:
-        return _windows(self.ids, rows)
+        return _windows(_tokens(self), rows)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +77,10 @@ class RandomWindows(Source):
 
     Batch `step` is drawn anew from (seed, step), so places may repeat. An epoch is as many batches as read about as
     many tokens as there are, at least one. Targets are the next tokens.
+
+    >>> batch = RandomWindows(range(100), batch_size=2, length=4).batch(0)
+    >>> print(batch.inputs.tolist(), batch.targets.tolist())
+    [[92, 93, 94, 95], [52, 53, 54, 55]] [[93, 94, 95, 96], [53, 54, 55, 56]]
 
     Batch: inputs and targets `[B, T]` (int32), weights all True, lengths all `length`.
 
@@ -82,7 +94,7 @@ class RandomWindows(Source):
         ArgumentError, ArgumentTypeError: fewer than `length + 1` tokens, or no numbers.
     """
 
-    ids: Any
+    ids: Ragged | ArrayLike
     batch_size: int
     length: int
     seed: int = 0
@@ -94,18 +106,18 @@ class RandomWindows(Source):
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return max((len(self.ids) - 1) // (self.batch_size * self.length), 1)
+        return max((len(_tokens(self)) - 1) // (self.batch_size * self.length), 1)
 
     def _rows(self, epoch: int, place: int) -> Rows:
         step = epoch * self.steps_per_epoch + place
-        places = draw_below(len(self.ids) - self.length, self.seed, step, self.batch_size)
+        places = draw_below(len(_tokens(self)) - self.length, self.seed, step, self.batch_size)
         return Rows(places, self.length, self.length)
 
     def _fill(self, rows: Rows) -> Batch:
-        return _windows(self.ids, rows)
+        return _windows(_tokens(self), rows)
 
 
-def _check_ids(source: Any, rows: int | None = None) -> None:
+def _check_ids(source: "Stream | RandomWindows", rows: int | None = None) -> None:
     """Check the fields; `rows` parts must fit side by side."""
     whole_number("batch_size", source.batch_size, 1)
     whole_number("length", source.length, 1)
@@ -117,6 +129,11 @@ def _check_ids(source: Any, rows: int | None = None) -> None:
         each = "batch_size * length + 1" if rows is None else "length + 1"
         raise ArgumentError(f"ids has {len(ids)} steps (shape {ids.shape}), expected at least {each} = {needed}")
     object.__setattr__(source, "ids", ids)
+
+
+def _tokens(source: "Stream | RandomWindows") -> np.ndarray:
+    """What `_check_ids` left in `ids`."""
+    return cast(np.ndarray, source.ids)
 
 
 def _windows(ids: np.ndarray, rows: Rows) -> Batch:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
 import numpy as np
 
+from seqjax._internal.types import PyTree
 from seqjax._internal.validation import key_number
 from seqjax.batching.devices import shard
 from seqjax.errors import ArgumentTypeError
@@ -16,7 +16,10 @@ from seqjax.errors import ArgumentTypeError
 class Synthetic:
     """Batch `step` is `draw(key)`, with a key made of (seed, step): endless fresh data.
 
-        source = Synthetic(lambda key: tasks.adding.sample(key, 32, 200), seed=0)
+    >>> from seqjax import tasks
+    >>> source = Synthetic(lambda key: tasks.parity.sample(key, 4, 6), seed=0)
+    >>> source.batch(7).inputs.shape
+    (4, 6)
 
     Args:
         draw: a pure function of a key, which is compiled; it gives a `Batch`.
@@ -26,9 +29,9 @@ class Synthetic:
         ArgumentError, ArgumentTypeError: no function, or a seed that is no whole number in [0, 2**32).
     """
 
-    draw: Callable[[jax.Array], Any]
+    draw: Callable[[jax.Array], PyTree]
     seed: int = 0
-    _program: Any = field(init=False, repr=False)
+    _program: Callable[[np.uint32], PyTree] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not callable(self.draw):
@@ -37,7 +40,7 @@ class Synthetic:
         made = jax.jit(lambda step: draw(jax.random.fold_in(jax.random.key(seed), step)))
         object.__setattr__(self, "_program", made)
 
-    def batch(self, step: int, index: int = 0, count: int = 1) -> Any:
+    def batch(self, step: int, index: int = 0, count: int = 1) -> PyTree:
         """Batch number `step`, or the rows of process `index` of `count`.
 
         Raises:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.batch import Batch
@@ -26,6 +27,12 @@ class Windows(Ordered):
         scaler = Scaler.fit(train)
         batches = Windows(scaler(train), 96, 24, batch_size=32)
 
+    >>> import numpy as np
+    >>> source = Windows(np.arange(7.0), context=3, horizon=2, batch_size=3, shuffle=False)
+    >>> batch = source.batch(0)
+    >>> batch.inputs[..., 0].tolist(), batch.targets[..., 0].tolist()
+    ([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 4.0]], [[3.0, 4.0], [4.0, 5.0], [5.0, 6.0]])
+
     Batch: inputs `[B, context, D]`, targets `[B, horizon, columns]`, weights `[B, horizon]`, lengths `[B]` = context
     (0 and weights False for rows that fill up the last batch).
 
@@ -45,7 +52,7 @@ class Windows(Ordered):
             there is not, or another argument that cannot be right.
     """
 
-    series: Any
+    series: Ragged | ArrayLike
     context: int
     horizon: int
     batch_size: int = field(kw_only=True)
@@ -100,14 +107,15 @@ class Windows(Ordered):
 
     def _fill(self, rows: Rows) -> Batch:
         lengths, ahead = (np.where(rows.ids >= 0, n, 0) for n in (rows.length, rows.target_length))
-        inputs = cut(self.series.values, rows.ids, lengths, rows.length)
-        targets = cut(self.series.values, rows.ids + self.context, ahead, rows.target_length)
+        values = cast(Ragged, self.series).values
+        inputs = cut(values, rows.ids, lengths, rows.length)
+        targets = cut(values, rows.ids + self.context, ahead, rows.target_length)
         if self.columns is not None:
             targets = targets[..., list(self.columns)]
         return Batch(inputs, targets, length_mask(ahead, rows.target_length), lengths.astype(np.int32))
 
 
-def _series(given: Any) -> Ragged:
+def _series(given: Ragged | ArrayLike) -> Ragged:
     """One or several series `[N]` or `[N, D]` as `Ragged` of `[N, D]`."""
     if hasattr(given, "ndim"):
         array = as_array("series", given)
