@@ -1,18 +1,90 @@
-"""What vocabularies and tokenisers share: special tokens, checks of texts and ids, and writing a file."""
+"""What vocabularies and tokenisers share: encoding with special tokens, and checks of texts and ids."""
 
+import abc
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from seqjax._internal.files import write_atomically
-from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
+from seqjax._internal.validation import whole_number
+from seqjax.batching.ragged import Ragged
+from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 
 SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
 
 
-def checked_text(name: str, text: Any) -> str:
+class Coder(abc.ABC):
+    """Text to token ids; a special token is an id, never a text: "<pad>" in a text is encoded like any other word."""
+
+    @abc.abstractmethod
+    def _encode(self, text: str) -> np.ndarray:
+        """The ids of a text that has been checked, without special tokens."""
+
+    def encode(self, text: str, *, begin: bool = False, end: bool = False, max_length: int | None = None) -> np.ndarray:
+        """The ids of a text, int32 `[T]`.
+
+        Args:
+            text: any str.
+            begin, end: put the begin token in front, the end token behind.
+            max_length: cut the text so that it has no more ids than that, begin and end tokens included; these are
+                never cut off.
+
+        Raises:
+            ArgumentError: a token is not in a vocabulary without "<unk>"; begin or end is asked for and there is none;
+                a max_length that leaves no room for them; a lone surrogate.
+            ArgumentTypeError: not a str.
+        """
+        ids = self._encode(check_text("text", text)).astype(np.int32)
+        front, back = self._edge("begin", begin), self._edge("end", end)
+        if max_length is not None:
+            room = whole_number("max_length", max_length, 1 + len(front) + len(back)) - len(front) - len(back)
+            ids = ids[:room]
+        return np.concatenate([front, ids, back])
+
+    def encode_all(
+        self, texts: Iterable[str], *, begin: bool = False, end: bool = False, max_length: int | None = None
+    ) -> Ragged:
+        """The ids of many texts, one after the other, as `encode` gives them.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: as `encode`.
+        """
+        options = {"begin": begin, "end": end}
+        return Ragged.of([self.encode(text, **options, max_length=max_length) for text in check_texts(texts)])
+
+    @property
+    def padding(self) -> int | None:
+        """The id of the padding token, or None where there is none."""
+        return self._special("<pad>")
+
+    @property
+    def unknown(self) -> int | None:
+        """The id of the token for what is not known, or None."""
+        return self._special("<unk>")
+
+    @property
+    def begin(self) -> int | None:
+        """The id of the token for the beginning, or None."""
+        return self._special("<bos>")
+
+    @property
+    def end(self) -> int | None:
+        """The id of the token for the end, or None."""
+        return self._special("<eos>")
+
+    @abc.abstractmethod
+    def _special(self, name: str) -> int | None:
+        """The id of one of `SPECIALS`, or None."""
+
+    def _edge(self, name: str, wanted: bool) -> np.ndarray:
+        found = {"begin": self.begin, "end": self.end}[name]
+        if wanted and found is None:
+            special = "<bos>" if name == "begin" else "<eos>"
+            raise ArgumentError(f"{name}=True, but {self!r} has no {name} token. Make it with {special!r} in specials")
+        return np.array([found] if wanted else [], np.int32)
+
+
+def check_text(name: str, text: object) -> str:
     """A str of Unicode characters; a lone surrogate is none.
 
     Raises:
@@ -32,20 +104,20 @@ def checked_text(name: str, text: Any) -> str:
     return text
 
 
-def checked_texts(texts: Any) -> list[str]:
+def check_texts(texts: object) -> list[str]:
     """One text or many, as a list.
 
     Raises:
-        ArgumentTypeError, ArgumentError: as `checked_text`.
+        ArgumentTypeError, ArgumentError: as `check_text`.
     """
     if isinstance(texts, str):
         texts = [texts]
     if not isinstance(texts, Iterable) or isinstance(texts, (bytes, bytearray)):
         raise ArgumentTypeError(f"texts must be a str or an iterable of them, found {type(texts).__name__}")
-    return [checked_text(f"texts[{i}]", text) for i, text in enumerate(texts)]
+    return [check_text(f"texts[{i}]", text) for i, text in enumerate(texts)]
 
 
-def checked_ids(ids: Any, size: int) -> np.ndarray:
+def check_ids(ids: ArrayLike, size: int) -> np.ndarray:
     """Token ids `[T]` in 0 ... size - 1.
 
     Raises:
@@ -65,7 +137,7 @@ def checked_ids(ids: Any, size: int) -> np.ndarray:
     return array
 
 
-def checked_specials(specials: Any) -> tuple[str, ...]:
+def check_specials(specials: object) -> tuple[str, ...]:
     """Some of the special tokens, in the order of `SPECIALS`.
 
     Raises:
@@ -81,42 +153,3 @@ def checked_specials(specials: Any) -> tuple[str, ...]:
         if given.count(name) > 1:
             raise ArgumentError(f"specials: {name!r} is given twice")
     return tuple(name for name in SPECIALS if name in given)
-
-
-def framed(ids: np.ndarray, begin: bool, end: bool, coder: Any) -> np.ndarray:
-    """Ids, int32, between the begin and the end token of the coder where wanted.
-
-    Raises:
-        ArgumentError: one is wanted that there is not.
-    """
-
-    def edge(name: str, wanted: bool, found: int | None) -> np.ndarray:
-        if wanted and found is None:
-            special = "<bos>" if name == "begin" else "<eos>"
-            raise ArgumentError(f"{name}=True, but {coder!r} has no {name} token. Make it with {special!r} in specials")
-        return np.array([found] if wanted else [], np.int32)
-
-    return np.concatenate([edge("begin", begin, coder.begin), ids.astype(np.int32), edge("end", end, coder.end)])
-
-
-def write_text(path: str | Path, content: str) -> None:
-    """Write a file all at once: a reader sees the old one or the new one.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    write_atomically(Path(path), lambda file: file.write(content.encode()))
-
-
-def read_text(path: str | Path) -> str:
-    """The UTF-8 text of a file.
-
-    Raises:
-        DataError: it cannot be read, or is no text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not a text file, so it holds no vocabulary or tokeniser") from None

@@ -8,26 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from seqjax.batching.ragged import Ragged
+from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, DataError
 from seqjax.text.coding import (
     SPECIALS,
-    checked_ids,
-    checked_specials,
-    checked_text,
-    checked_texts,
-    framed,
-    read_text,
-    write_text,
+    Coder,
+    check_ids,
+    check_specials,
+    check_texts,
 )
+from seqjax.text.files import read_text, write_text
 
 
 @dataclass(frozen=True, repr=False)
-class Tokenizer:
+class Tokenizer(Coder):
     """A tokeniser of the package `tokenizers`; made by `train_bpe` or `load_tokenizer`.
 
     A special token is an id, never a text: text that looks like "<pad>" is encoded like any other.
+
+    >>> tokenizer = train_bpe("the cat sat on the mat " * 20, size=270)
+    >>> tokenizer.encode("the cat", end=True).tolist()
+    [261, 267, 2]
+    >>> tokenizer.decode(tokenizer.encode("the café"))
+    'the café'
 
     definition: its JSON text, by which it is compared, hashed and pickled.
     padding_name, unknown_name, begin_name, end_name: its special tokens of these uses.
@@ -39,31 +44,16 @@ class Tokenizer:
     begin_name: str = "<bos>"
     end_name: str = "<eos>"
 
-    def encode(self, text: str, *, begin: bool = False, end: bool = False) -> np.ndarray:
-        """The ids of a text, int32 `[T]`, with the begin and end tokens where asked for and no others.
+    def _encode(self, text: str) -> np.ndarray:
+        return np.array(self._backend.encode(text, add_special_tokens=False).ids, np.int32)
 
-        Raises:
-            ArgumentError: begin or end is asked for and there is none; a lone surrogate.
-            ArgumentTypeError: not a str.
-        """
-        ids = self._backend.encode(checked_text("text", text), add_special_tokens=False).ids
-        return framed(np.array(ids, np.int32), begin, end, self)
-
-    def encode_all(self, texts: Iterable[str], *, begin: bool = False, end: bool = False) -> Ragged:
-        """The ids of many texts, one after the other, as `encode` gives them.
-
-        Raises:
-            ArgumentError, ArgumentTypeError: as `encode`.
-        """
-        return Ragged.of([self.encode(text, begin=begin, end=end) for text in checked_texts(texts)])
-
-    def decode(self, ids: Any) -> str:
+    def decode(self, ids: ArrayLike) -> str:
         """The text of ids `[T]`; special tokens are left out.
 
         Raises:
             ArgumentError, ArgumentTypeError: ids out of range, of another rank, or not whole numbers.
         """
-        return self._backend.decode(checked_ids(ids, len(self)).tolist(), skip_special_tokens=True)
+        return self._backend.decode(check_ids(ids, len(self)).tolist(), skip_special_tokens=True)
 
     def id(self, token: str) -> int:
         """The id of one token, written as the tokeniser's file writes it.
@@ -76,25 +66,9 @@ class Tokenizer:
             raise ArgumentError(f"{token!r} is not one of the {len(self)} tokens. A word? Use encode")
         return found
 
-    @property
-    def padding(self) -> int | None:
-        """The id of the padding token, or None."""
-        return self._backend.token_to_id(self.padding_name)
-
-    @property
-    def unknown(self) -> int | None:
-        """The id of the token for what is unknown, or None: byte-level tokenisers know everything."""
-        return self._backend.token_to_id(self.unknown_name)
-
-    @property
-    def begin(self) -> int | None:
-        """The id of the token for the beginning, or None."""
-        return self._backend.token_to_id(self.begin_name)
-
-    @property
-    def end(self) -> int | None:
-        """The id of the token for the end, or None."""
-        return self._backend.token_to_id(self.end_name)
+    def _special(self, name: str) -> int | None:
+        names = (self.padding_name, self.unknown_name, self.begin_name, self.end_name)
+        return self._backend.token_to_id(names[SPECIALS.index(name)])
 
     def to_json(self) -> dict[str, str]:
         """The tokeniser as JSON values, for `from_json`."""
@@ -152,6 +126,10 @@ def load_tokenizer(
         padding, unknown, begin, end: the file's tokens for these uses, such as begin="<s>"; where None,
             "<pad>", "<unk>", "<bos>" and "<eos>", if the file has them.
 
+    >>> train_bpe("the cat sat", size=260).save("tokenizer.json")
+    >>> load_tokenizer("tokenizer.json")
+    <Tokenizer: 260 tokens>
+
     Raises:
         DataError: the file cannot be read, is no tokeniser, or the package is not installed.
         ArgumentError: a token that was named is not in it.
@@ -178,6 +156,10 @@ def train_bpe(
 
     Any text is encoded and decoded exactly. The same texts give the same tokeniser.
 
+    >>> tokenizer = train_bpe(["low low low", "lower lower"], size=263)
+    >>> [tokenizer.decode([i]) for i in tokenizer.encode("low lower")]
+    ['low', ' low', 'er']
+
     Args:
         texts: a text or many.
         size: the largest number of tokens: special tokens, 256 bytes, and merges as long as pairs occur often enough.
@@ -188,11 +170,9 @@ def train_bpe(
         ArgumentError, ArgumentTypeError: size leaves no room for the bytes, or something that is not text.
         DataError: the package `tokenizers` is not installed.
     """
-    specials, texts = checked_specials(specials), checked_texts(texts)
-    for name, value, least in (("size", size, 256 + len(specials)), ("min_count", min_count, 1)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            why = " (256 bytes and the special tokens)" if name == "size" else ""
-            raise ArgumentError(f"{name} must be a whole number of at least {least}{why}, found {value!r}")
+    specials, texts = check_specials(specials), check_texts(texts)
+    whole_number("size, which counts 256 bytes and the special tokens,", size, 256 + len(specials))
+    whole_number("min_count", min_count, 1)
     package = _package()
     backend = package.Tokenizer(package.models.BPE())
     backend.pre_tokenizer = package.pre_tokenizers.ByteLevel(add_prefix_space=False)
