@@ -2,6 +2,7 @@
 
 import sys
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,19 +31,27 @@ def tree(mesh, factor):
     }
 
 
-def same(found, wanted):
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted)):
-        assert type(a) is type(b)
-        if isinstance(a, int):
-            assert a == b
-            continue
-        assert a.dtype == b.dtype and a.shape == b.shape
-        if isinstance(a, jax.Array):
-            assert a.sharding.is_equivalent_to(b.sharding, a.ndim) and a.committed == b.committed
-            if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
-                a, b = jax.random.key_data(a), jax.random.key_data(b)
-            a, b = ([np.asarray(s.data) for s in x.addressable_shards] for x in (a, b))
-        assert np.array_equal(a, b)
+def equal(a, b):
+    """Whether two leaves have the same type, the same values on this process, and lie on the same devices."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, int):
+        return a == b
+    if isinstance(a, jax.Array):
+        if not a.sharding.is_equivalent_to(b.sharding, a.ndim) or a.committed != b.committed:
+            return False
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        return a.dtype == b.dtype and np.array_equal(own_shards(a), own_shards(b))
+    return a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def own_shards(array):
+    return np.stack([np.asarray(shard.data) for shard in array.addressable_shards])
+
+
+def assert_equal(found, wanted):
+    chex.assert_trees_all_equal_comparator(equal, lambda a, b: f"{a!r}, {b!r}", found, wanted)
 
 
 def main(folder, port, process):
@@ -54,11 +63,11 @@ def main(folder, port, process):
         assert checkpoints.steps() == [step]
     step, found, meta = checkpoints.restore(tree(mesh, 0))
     assert (step, meta) == (2, {"step": 2})
-    same(found, tree(mesh, 2))
+    assert_equal(found, tree(mesh, 2))
     turned = jax.make_mesh(
         (jax.device_count() // 2, 2), ("model", "data"), axis_types=(jax.sharding.AxisType.Auto,) * 2
     )
-    same(checkpoints.restore(tree(turned, 0))[1], tree(turned, 2))
+    assert_equal(checkpoints.restore(tree(turned, 0))[1], tree(turned, 2))
     with pytest.raises(DataError, match="No such file" if process == 0 else "process 0 of 2 failed"):
         Checkpoints("/proc/no/such").save(3, tree(mesh, 1))
     with pytest.raises(ArgumentTypeError, match="float64"):
@@ -69,7 +78,7 @@ def main(folder, port, process):
     save_model(f"{folder}/model", MODEL, params)
     model = load(f"{folder}/model")
     assert model.cell == MODEL
-    same(model.params, params)
+    assert_equal(model.params, params)
     print("done", flush=True)
 
 

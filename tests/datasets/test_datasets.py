@@ -375,8 +375,10 @@ def test_another_number_of_examples(tiny, monkeypatch):
 
 
 def child(tmp_path, body, **environment):
-    script = "import os, signal, sys, time\nfrom tests import test_datasets as t\nfrom seqjax import datasets\n"
-    script += "from seqjax.datasets import catalogue, store\nfrom seqjax.datasets.fetch.pins import PINS\n"
+    script = (
+        "import os, signal, sys, time\nfrom tests.datasets import test_datasets as t\nfrom seqjax import datasets\n"
+    )
+    script += "from seqjax.datasets import catalogue\nfrom seqjax.datasets.fetch import store\nfrom seqjax.datasets.fetch.pins import PINS\n"
     script += "catalogue.CATALOGUE['tiny'] = t.entry()\nPINS['tiny'] = (store.digest(t.pack(t.WORDS)), 100)\n" + body
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), **environment}
     return subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
