@@ -6,13 +6,17 @@ PY := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info[:2] ==
 CONSTRAINTS := constraints-$(PY).txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test test-law test-all lint format clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m experiments.gradient_norms
 
 test: $(VENV)/ready-torch lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+# What another version of Python or jax could break: the law over all cells, the documents, the experiments.
+test-law: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 -m "not slow" tests/core/test_contract.py tests/test_documents.py tests/test_examples.py tests/experiments
 
 test-all: $(VENV)/ready-torch lint
 	SEQJAX_TEST_OPTIMISED=1 $(BIN)/python -m pytest -n 2
@@ -39,4 +43,4 @@ $(VENV)/ready-torch: $(VENV)/ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf .venv .venv-* runs

@@ -1,0 +1,51 @@
+"""What there is: cells, layers, ways to combine them, tasks and data sets, with a line on each.
+
+python -m seqjax            all of it
+python -m seqjax cells      one of: cells, layers, combinators, tasks, datasets
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from seqjax import cells, combinators, datasets, layers, tasks
+
+Line = tuple[str, str]
+
+
+def about(value: Any) -> str:
+    """The first sentence of a docstring."""
+    return " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
+
+
+def examples(room: Any) -> Iterator[Line]:
+    """The cells of a room, each with one line on its class."""
+    return ((repr(cell), about(type(cell))) for cell in room.EXAMPLES)
+
+
+def tables() -> dict[str, list[Line]]:
+    """Name and line of everything, by kind."""
+    return {
+        "cells": list(examples(cells)),
+        "layers": list(examples(layers)),
+        "combinators": [
+            (f"{name}(...)", about(getattr(combinators, name))) for name in combinators.__all__ if name.islower()
+        ],
+        "tasks": [(name, about(type(task))) for name, task in tasks.ALL.items()],
+        "datasets": [(entry.name, entry.title) for entry in datasets.catalogue.CATALOGUE.values()],
+    }
+
+
+def main(words: list[str]) -> None:
+    """Print the tables of these kinds, or all of them."""
+    found = tables()
+    if unknown := [word for word in words if word not in found]:
+        sys.exit(f"{unknown[0]!r} is none of {', '.join(found)}")
+    for kind in words or found:
+        width = max(len(name) for name, _ in found[kind])
+        print(f"{kind}", *(f"  {name:{width}}  {line}" for name, line in found[kind]), "", sep="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

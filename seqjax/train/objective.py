@@ -1,0 +1,92 @@
+"""From a cell to a loss: what a model's outputs are compared with, and which of them count."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from seqjax._internal.types import Array, Float, Key, PyTree
+from seqjax.batching.batch import Batch
+from seqjax.core.cell import Cell, check_cell_type, initial_carry
+from seqjax.core.scan import scan
+from seqjax.errors import ArgumentError, ArgumentTypeError, closest
+from seqjax.losses import last
+from seqjax.train.mean import Mean
+
+Elementwise = Callable[[Float[Array, "..."], Any], Float[Array, "..."]]
+AT = ("each", "last")
+
+
+def make_loss(
+    cell: Cell, compare: Elementwise, *, at: str = "each", metrics: Mapping[str, Elementwise] | None = None
+) -> Callable[[PyTree, Batch, Any], tuple[Mean, dict[str, Mean]]]:
+    """The loss of a cell on a `Batch`, for `make_train_step` and `evaluate`.
+
+        outputs = scan(cell, params, batch.inputs, lengths=batch.lengths)
+        loss    = sum(weights * compare(outputs, targets)) / sum(weights)
+
+    Args:
+        cell: the model. Its random parts draw from the step's key; give `cell.evaluation()` to evaluate.
+        compare: a function of `seqjax.losses` or of that form: outputs and targets in, a number for each target out.
+        at: "each" compares the output of each step with the target of that step; "last" compares the output of the
+            last real step with the target of the sequence. A target of several numbers, as the steps of a forecast
+            `[B, horizon, columns]`, is compared with `horizon * columns` outputs.
+        metrics: further functions of that form by name, reported beside the loss.
+
+    Returns:
+        A function of (params, batch, key), which returns the loss as a `Mean`, and a dict of the metrics.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: not a cell, or no function; in the loss, outputs that do not fit the targets.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax import GRU, Batch, Dense, losses, stack
+    >>> model = stack(GRU(4), Dense(2))
+    >>> params = model.init(jax.random.key(0), 3)
+    >>> loss = make_loss(model, losses.cross_entropy, at="last", metrics={"accuracy": losses.accuracy})
+    >>> batch = Batch(jnp.zeros((5, 7, 3)), jnp.zeros(5, int), jnp.ones(5, bool), jnp.full(5, 7))
+    >>> mean, metrics = loss(params, batch, None)
+    >>> round(float(mean.value()), 4), float(metrics["accuracy"].value())  # nothing comes in: both classes are equal
+    (0.6931, 1.0)
+    """
+    check_cell_type("make_loss", cell)
+    check_at(at)
+    named = {"compare": compare, **{f"metrics[{name!r}]": f for name, f in (metrics or {}).items()}}
+    for name, function in named.items():
+        if not callable(function):
+            raise ArgumentTypeError(f"{name} must be a function, as losses.cross_entropy, found {function!r}")
+
+    def loss(params: PyTree, batch: Batch, key: Key[Array, ""] | None) -> tuple[Mean, dict[str, Mean]]:
+        outputs = outputs_at(at, cell, params, batch.inputs, batch.lengths, key)
+        if at == "last" and jnp.ndim(batch.targets) > 1:
+            outputs = _reshape(outputs, jnp.shape(batch.targets))
+        means = {name: Mean.of(f(outputs, batch.targets), batch.weights) for name, f in (metrics or {}).items()}
+        return Mean.of(compare(outputs, batch.targets), batch.weights), means
+
+    return loss
+
+
+def outputs_at(at: str, cell: Cell, params: PyTree, inputs: PyTree, lengths: Any, key: Any) -> Float[Array, "..."]:
+    """The outputs of each step `[B, T, F]`, or of the last real one `[B, F]` (of the first where there is none)."""
+    carry = None
+    if "key" in cell.asks:
+        carry = initial_carry(cell, params, jnp.shape(lengths), key=key, in_features=jnp.shape(inputs)[-1])
+    _, outputs = scan(cell, params, inputs, carry, lengths=lengths)
+    return outputs if at == "each" else last(outputs, jnp.maximum(lengths, 1))
+
+
+def check_at(at: Any) -> None:
+    """Refuse what is neither "each" nor "last"."""
+    if at not in AT:
+        raise ArgumentError(f'at must be "each" or "last", found {at!r}.{closest(str(at), AT)}')
+
+
+def _reshape(outputs: Any, shape: tuple[int, ...]) -> jax.Array:
+    if outputs.size != math.prod(shape):
+        raise ArgumentError(
+            f"the last outputs have shape {outputs.shape} and the targets {shape}. A model that forecasts "
+            f"{' x '.join(map(str, shape[1:]))} numbers ends in Dense({math.prod(shape[1:])})"
+        )
+    return outputs.reshape(shape)

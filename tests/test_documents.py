@@ -1,0 +1,78 @@
+"""What the README and the pages in docs/ say is so: each Python snippet runs alone, and prints what stands below it."""
+
+import doctest
+import re
+
+import pytest
+
+from tests.stand_ins import made_up
+from tests.test_style import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+SNIPPET = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
+LINK = re.compile(r"\]\(([^)#\s]+)")
+
+
+def snippets():
+    for page in PAGES:
+        for number, found in enumerate(SNIPPET.finditer(page.read_text()), 1):
+            yield pytest.param(found[1], found[2], id=f"{page.stem}-{number}")
+
+
+def run(code, capsys, monkeypatch, tmp_path):
+    """What a snippet prints, typed in an empty folder."""
+    import sys
+    import types
+
+    module = types.ModuleType("typed")  # so that its classes can be pickled, as those of a notebook can
+    monkeypatch.setitem(sys.modules, "typed", module)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "snippet", "exec"), vars(module))
+    return capsys.readouterr().out
+
+
+def agrees(wanted, found):
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(wanted, found, flags)
+
+
+@pytest.mark.parametrize(("code", "wanted"), snippets())
+def test_snippet_runs_alone(code, wanted, capsys, monkeypatch, tmp_path):
+    """With made-up data of the same form, and few steps; the next test takes the real data."""
+    monkeypatch.setattr("seqjax.datasets.load", made_up)
+    found = run(re.sub(r"\bsteps=\d+", "steps=4", code), capsys, monkeypatch, tmp_path)
+    assert wanted is None or "datasets.load" in code or "steps=" in code or agrees(wanted, found), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("code", "wanted"), snippets())
+def test_snippet_on_real_data(code, wanted, capsys, monkeypatch, tmp_path):
+    if "datasets.load" not in code and "steps=" not in code:
+        pytest.skip("as in the test above")
+    found = run(code, capsys, monkeypatch, tmp_path)
+    assert wanted is None or agrees(wanted, found), found
+
+
+def test_the_readme_is_short():
+    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.S)
+    assert len(text.split()) <= 700
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_map_names_what_is_there():
+    tree = re.search(r"```\nseqjax/\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    named = set(re.findall(r"^  ([\w.]+?)/? ", tree, re.M))
+    there = {path.name for path in (ROOT / "seqjax").glob("[!_]*") if path.name != "py.typed"}
+    assert named - {"_internal"} == there
+
+
+def test_commands_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in PAGES:
+        for target in re.findall(r"\bmake ([\w-]+)", page.read_text()):
+            assert f"\n{target}:" in makefile or target in ("it",), (page.name, target)

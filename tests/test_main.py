@@ -1,0 +1,21 @@
+"""`python -m seqjax` lists what the tables hold."""
+
+import pytest
+
+from seqjax import cells, datasets, layers, tasks
+from seqjax.__main__ import main
+
+
+def test_everything_is_listed(capsys):
+    main([])
+    said = capsys.readouterr().out
+    for name in [*tasks.ALL, *datasets.names(), *map(repr, (*cells.EXAMPLES, *layers.EXAMPLES)), "stack(...)"]:
+        assert f"  {name} " in said, name
+    assert all(line.split(maxsplit=1)[1:] for line in said.splitlines() if line.startswith("  ")), said
+
+
+def test_one_kind(capsys):
+    main(["cells"])
+    assert "Gated recurrent unit" in (said := capsys.readouterr().out) and "mnist" not in said
+    with pytest.raises(SystemExit, match="'cats' is none of cells"):
+        main(["cats"])
