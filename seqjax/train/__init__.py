@@ -17,15 +17,10 @@ from seqjax.train.evaluation import Evaluation, evaluate
 from seqjax.train.fit import Result, fit
 from seqjax.train.log import Log, read_rows
 from seqjax.train.mean import Mean
-<<<<<<< HEAD
-from seqjax.train.state import Skipped, State
-from seqjax.train.step import TrainStep, make_train_step
-=======
 from seqjax.train.objective import make_loss
 from seqjax.train.predict import predict
-from seqjax.train.state import Skipped, State, init_state
-from seqjax.train.step import make_train_step
->>>>>>> ec077fd (Tests of losses and predictions made of cells)
+from seqjax.train.state import Skipped, State
+from seqjax.train.step import TrainStep, make_train_step
 from seqjax.train.sweep import Sweep, sweep
 
 __all__ = [
