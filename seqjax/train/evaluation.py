@@ -147,7 +147,8 @@ def evaluate(
                 _add(sums, flying.popleft())
     while flying:
         _add(sums, flying.popleft())
-    return {name: _value(name, mean) for name, mean in sums.items()}
+    names = sorted(sums, key=lambda name: name != "loss")  # jit gives them in the order of the alphabet
+    return {name: _value(name, sums[name]) for name in names}
 
 
 def _named(result: Any) -> dict[str, Mean]:
