@@ -23,7 +23,9 @@ from seqjax.errors import ArgumentTypeError, DataError
 
 def write_arrays(folder: Path, tree: PyTree, leaves: Sequence[Leaf]) -> None:
     """Write the arrays of a tree in a new folder, not yet safe on the disk; nothing where there are none."""
-    arrays = {str(i): _to_writable(x) for i, (x, leaf) in enumerate(zip(jax.tree.leaves(tree), leaves)) if leaf.stored}
+    arrays = {
+        str(i): _to_writable(x) for i, (x, leaf) in enumerate(zip(jax.tree.leaves(tree), leaves)) if leaf.has_elements
+    }
     if arrays:
         orbax = _orbax()
         with _silence_absl():
@@ -47,7 +49,7 @@ def read_arrays(folder: Path, template: PyTree, saved: Sequence[tuple[int, Leaf]
         DataError: Orbax cannot, though the files are as they were written; or they have gone meanwhile.
     """
     leaves, structure = jax.tree.flatten(template)
-    targets = {str(i): _make_target(like) for like, (i, leaf) in zip(leaves, saved) if leaf.stored}
+    targets = {str(i): _make_target(like) for like, (i, leaf) in zip(leaves, saved) if leaf.has_elements}
     arrays: Mapping[str, Any] = {}
     if targets:
         orbax = _orbax()

@@ -26,7 +26,7 @@ class Leaf(NamedTuple):
     value: Any = None
 
     @property
-    def stored(self) -> bool:
+    def has_elements(self) -> bool:
         """Whether it is an array with elements, which Orbax writes."""
         return self.shape is not None and 0 not in self.shape
 

@@ -1,4 +1,4 @@
-"""Trees that are compared bit by bit."""
+"""Trees, and their comparison bit by bit."""
 
 import chex
 import jax
@@ -34,3 +34,7 @@ def zeros_like(tree):
         return np.zeros_like(leaf) if isinstance(leaf, np.ndarray) else type(leaf)()
 
     return jax.tree.map(one, tree)
+
+
+def small_tree(step):
+    return {"x": np.full((3, 2), step, np.float32), "y": np.arange(step, step + 4), "n": step}
