@@ -1,5 +1,6 @@
 """What the README and the pages in docs/ say is so: each Python snippet runs alone, and prints what stands below it."""
 
+import ast
 import doctest
 import re
 import sys
@@ -51,6 +52,13 @@ def test_snippet_on_real_data(code, wanted, capsys, monkeypatch, tmp_path):
         pytest.skip("as in the test above")
     found = run(code, capsys, monkeypatch, tmp_path)
     assert wanted is None or agrees(wanted, found), found
+
+
+def test_a_classifier_in_twelve_lines():
+    """From raw text to a model that is saved, loaded elsewhere, and asked."""
+    code = SNIPPET.search((ROOT / "docs" / "classify-text.md").read_text())[1]
+    statements = [node for node in ast.parse(code).body if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert len(statements) <= 12 and "._" not in code
 
 
 def test_the_readme_is_short():
