@@ -67,6 +67,21 @@ def _with_type(value: object) -> object:
     return (float, value.hex()) if type(value) is float else (type(value), value)
 
 
+def map_options(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """A copy of a spelled value in which those of its options that are of `kind`, alone or in tuples, are changed."""
+
+    def one(option: Any) -> Any:
+        if isinstance(option, kind):
+            return change(option)
+        if isinstance(option, tuple):
+            changed = map(one, option)
+            return type(option)(*changed) if hasattr(option, "_fields") else tuple(changed)
+        return option
+
+    options = {f.name: one(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+    return dataclasses.replace(value, **options)
+
+
 def parse(text: str, names: Mapping[str, Callable[..., object]]) -> object:
     """The value that `text` spells, `"stack(LSTM(64), GRU(32))"`, calling nothing but `names`.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jax.typing import DTypeLike
 
 Array = jax.Array | np.ndarray
 
@@ -24,4 +25,18 @@ else:
     Bool = Float = Inexact = Int = Key = Num = Shaped = _Word()
     PyTree = Any
 
-__all__ = ["Array", "Bool", "Float", "Inexact", "Int", "Key", "Num", "PyTree", "Shaped"]
+Params = dict[str, PyTree]
+"""Parameters: a nested dict of arrays."""
+
+Carry = PyTree
+"""What a cell hands from one step to the next: any tree of arrays, whose batch axes come first."""
+
+Pair = tuple[PyTree, PyTree]
+"""A carry and an output (or all outputs), in this order."""
+
+Shape = tuple[int, ...]
+
+__all__ = [
+    "Array", "Bool", "Carry", "DTypeLike", "Float", "Inexact", "Int", "Key", "Num", "Pair", "Params", "PyTree",
+    "Shape", "Shaped",
+]  # fmt: skip

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.errors import ArgumentError, ArgumentTypeError, closest
+from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError, closest
 
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:
@@ -56,6 +56,11 @@ def true_or_false(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ArgumentTypeError(f"{name} must be True or False, found {value!r}")
     return value
+
+
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number above 0, and neither True nor NumPy's."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def check_positive(cell: Any, *names: str) -> None:
@@ -129,9 +134,17 @@ def check_batch_shape(cell: Any, batch_shape: Any) -> None:
         )
 
 
-def check_asked(cell: Any, asked: dict[str, Any]) -> None:
-    """Refuse a keyword that neither the cell nor any other cell of its kind asks for."""
-    for name in asked.keys() - cell.asks - {"key", "memory", "in_features"}:
+def check_given(cell: Any, given: dict[str, Any]) -> None:
+    """Refuse what is given for an initial carry though neither the cell nor any other of its kind asks for it."""
+    for name in given.keys() - cell.asks - {"key", "memory", "in_features"}:
         raise ArgumentError(
             f"{cell!r}: initial_carry was given {name!r}, which no part asks for.{closest(name, cell.asks)}"
+        )
+
+
+def check_causal(cell: Any) -> None:
+    """Refuse a single step of what must see the whole sequence."""
+    if not cell.causal:
+        raise NotCausalError(
+            f"{cell!r} reads the sequence in both directions, so it has no step; run it with seqjax.scan"
         )

@@ -1,13 +1,11 @@
 """Gated recurrent units."""
 
 import dataclasses
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from seqjax._internal.trees import out_dtype
-from seqjax.core.cell import Params
+from seqjax._internal.types import Array, DTypeLike, Float, Key, Pair, Params
 from seqjax.core.gating import activate, linear
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
@@ -27,6 +25,14 @@ class GRU(Gated):
             then waits for r the cell is driven by its step alone.
 
     Carry: h `[B, F]`.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> cell = sj.GRU(8)
+        >>> params = cell.init(jax.random.key(0), 3)
+        >>> carry, ys = sj.scan(cell, params, jnp.ones((2, 5, 3)))
+        >>> ys.shape, bool(jnp.all(carry == ys[:, -1]))
+        ((2, 5, 8), True)
     """
 
     gates = ("r", "u", "n")
@@ -40,15 +46,15 @@ class GRU(Gated):
     def separable(self) -> bool:
         return self.reset_after
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """As `Gated`, and `update` {bias `[F]`}, zero, for the reset-after form."""
         params = super().init(key, in_features, dtype)
         if self.reset_after:
             params["update"] = {"bias": jnp.zeros(self.features, dtype)}
         return params
 
-    def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The equations after the products (reset after)."""
+    def update(self, p: Params, h: Float[Array, "*B F"], z: Float[Array, "*B GF"], m: Float[Array, "*B GF"]) -> Pair:
+        """The next h, for the reset after the product."""
         # Cut by `split`, whose transpose is one concatenation; that of slices is sums of padded arrays.
         (z_ru, z_n), (m_ru, hidden) = (jnp.split(a, [2 * self.features], axis=-1) for a in (z, m))
         r, u = activate(z_ru + m_ru, "sigmoid sigmoid")
@@ -56,13 +62,13 @@ class GRU(Gated):
         bias = jnp.broadcast_to(p["bias"].astype(hidden.dtype), hidden.shape)
         (n,) = activate(z_n + r * (hidden + bias), "tanh")
         n = tap("n", n)
-        h = tap("h", n + u * (h - n))
+        h = tap("h", n + u * (h - n))  # (1 - u) n + u h with one product less
         return h, h
 
-    def step(self, params: Params, carry: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """One time step of either form."""
+    def step(self, params: Params, carry: Float[Array, "*B F"], x: Float[Array, "*B D"]) -> Pair:
         if self.reset_after:
             return super().step(params, carry, x)
+        # r multiplies h before the product with U, so that r must be known first: two products, one after the other.
         cut = lambda a: jnp.split(a, [2 * self.features], axis=-1)
         z_ru, z_n = cut(linear(params["project"], x))
         kernel_ru, kernel_n = cut(params["mix"]["kernel"])

@@ -3,10 +3,9 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from seqjax.core.cell import Params
+from seqjax._internal.types import Array, Float, Pair, Params
 from seqjax.core.gating import activate
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
@@ -16,8 +15,8 @@ from seqjax.initializers import Bias, forget_bias
 class LSTMCarry(NamedTuple):
     """The memory c and the output h of an LSTM, `[B, F]` each."""
 
-    c: jax.Array
-    h: jax.Array
+    c: Float[Array, "*B F"]
+    h: Float[Array, "*B F"]
 
 
 class LSTM(Gated):
@@ -28,9 +27,19 @@ class LSTM(Gated):
 
     Args:
         features: F, the width of c and of h.
-        bias_init: `forget_bias(1.0)` unless told otherwise.
+        bias_init: by default forget gates begin with the bias 1.
 
     Carry: `LSTMCarry(c, h)`.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> cell = sj.LSTM(8, bias_init=sj.initializers.chrono(200))
+        >>> cell
+        LSTM(8, bias_init=chrono(200))
+        >>> params = cell.init(jax.random.key(0), 3)
+        >>> carry, ys = sj.scan(cell, params, jnp.ones((2, 5, 3)))
+        >>> ys.shape, carry.c.shape, bool(jnp.all(carry.h == ys[:, -1]))
+        ((2, 5, 8), (2, 8), True)
     """
 
     gates = ("i", "f", "g", "o")
@@ -42,8 +51,7 @@ class LSTM(Gated):
     _: dataclasses.KW_ONLY
     bias_init: Bias = forget_bias()
 
-    def update(self, p: Params, carry: LSTMCarry, z: jax.Array, m: jax.Array) -> tuple[LSTMCarry, jax.Array]:
-        """The equations after the sums."""
+    def update(self, p: Params, carry: LSTMCarry, z: Float[Array, "*B GF"], m: Float[Array, "*B GF"]) -> Pair:
         i, f, g, o = activate(z + m, "sigmoid sigmoid tanh sigmoid")
         i, f, g, o = (tap(name, gate) for name, gate in zip(self.gates, (i, f, g, o)))
         c = tap("c", f * carry.c + i * g)

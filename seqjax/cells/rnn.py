@@ -1,9 +1,7 @@
 """The simple recurrent network."""
 
-import jax
-
+from seqjax._internal.types import Array, Float, Pair, Params
 from seqjax.core import gating
-from seqjax.core.cell import Params
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
 
@@ -16,6 +14,14 @@ class RNN(Gated):
         activation: a, by name: "tanh", "relu", "identity" (a linear recurrence) or another of `seqjax.core.gating`.
 
     Carry: h `[B, F]`. With relu and `recurrent_init=identity()` it is the IRNN (Le, Jaitly, Hinton 2015).
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> irnn = sj.RNN(4, activation="relu", recurrent_init=sj.initializers.identity())
+        >>> params = irnn.init(jax.random.key(0), 3)
+        >>> carry, ys = sj.scan(irnn, params, jnp.ones((2, 5, 3)))
+        >>> ys.shape, bool(jnp.all(ys >= 0))
+        ((2, 5, 4), True)
     """
 
     gates = ("h",)
@@ -27,8 +33,7 @@ class RNN(Gated):
         super().__post_init__()
         gating.activation(self.activation)
 
-    def update(self, p: Params, h: jax.Array, z: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """a(z + m)."""
+    def update(self, p: Params, h: Float[Array, "*B F"], z: Float[Array, "*B F"], m: Float[Array, "*B F"]) -> Pair:
         (h,) = gating.activate(z + m, self.activation)
         h = tap("h", h)
         return h, h

@@ -1,18 +1,20 @@
 """The same cell many times over, compiled once."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from seqjax._internal.trees import out_dtype
-from seqjax._internal.validation import check_asked, check_key, check_positive
+from seqjax._internal.types import Array, Carry, DTypeLike, Float, Key, Pair, Params, PyTree, Shape
+from seqjax._internal.validation import check_given, check_key, check_positive
+from seqjax.combinators.checks import check_same_width, check_vectors
 from seqjax.core import taps
-from seqjax.core.cell import Cell, Params, init, initial_carry
+from seqjax.core.cell import Cell
 from seqjax.core.plan import Plan
-from seqjax.core.wrapper import Wrapper, check_same_width
-from seqjax.errors import ArgumentError
+from seqjax.core.start import init_params, start_carry
+from seqjax.core.wrapper import Wrapper
 
 
 class Repeat(Wrapper):
@@ -26,13 +28,12 @@ class Repeat(Wrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "layers")
-        if self.cell.feature_axes != 1:
-            raise ArgumentError(f"repeat: {self.cell!r} does not take the vectors that it gives")
+        check_vectors("repeat", self.cell, "does not take the vectors that it gives")
 
     def __repr__(self) -> str:
         return f"repeat({self.cell!r}, {self.layers})"
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """The parameters of all layers, `[L, ...]`.
 
         Raises:
@@ -41,53 +42,63 @@ class Repeat(Wrapper):
         check_same_width(self, self.cell, in_features)
         check_key(self, key)
         keys = jax.random.split(key, self.layers)
-        return jax.vmap(lambda k: init(self.cell, k, in_features, dtype))(keys)
+        return jax.vmap(lambda k: init_params(self.cell, k, in_features, dtype))(keys)
 
-    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), **asked: Any) -> Any:
+    def initial_carry(self, params: Params, batch_shape: Shape = (), **given: PyTree) -> Carry:
         """The carries of all layers, `[B, L, ...]`; a key is split."""
-        check_asked(self, asked)
-        key = asked.pop("key", None)
+        check_given(self, given)
+        key = given.pop("key", None)
         keys = None if key is None else jax.random.split(key, self.layers)
 
-        def one(params: Params, key: Any) -> Any:
-            return initial_carry(self.cell, params, batch_shape, key=key, **asked)
+        def one(params: Params, key: Key[Array, ""] | None) -> Carry:
+            return start_carry(self.cell, params, batch_shape, key=key, **given)
 
         return jax.vmap(one, out_axes=len(batch_shape), axis_size=self.layers)(params, keys)
 
-    def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
+    def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         """Each layer's own."""
         axis = len(batch_shape)
         one = lambda p, c: self.cell.restart(p, c, batch_shape)
         return jax.vmap(one, in_axes=(0, axis), out_axes=axis, axis_size=self.layers)(params, carry)
 
-    def step(self, params: Params, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+    def step(self, params: Params, carry: Carry, x: Float[Array, "*B D"]) -> Pair:
         """One step through all layers."""
-        run = lambda params, carry, x: taps.step(self.cell, params, carry, x)
-        return self._through(run, params, carry, x, x.ndim - 1)
+        run = lambda params, carry, x: taps.tap_step(self.cell, params, carry, x)
+        return self._run_layers(run, params, carry, x, x.ndim - 1)
 
-    def sequence(self, params: Params, carry: Any, xs: jax.Array, plan: Plan = Plan()) -> tuple[Any, jax.Array]:
+    def sequence(self, params: Params, carry: Carry, xs: Float[Array, "T *B D"], plan: Plan = Plan()) -> Pair:
         """The whole sequence through each layer in turn."""
         run = lambda params, carry, xs: self.cell.sequence(params, carry, xs, plan)
-        return self._through(run, params, carry, xs, xs.ndim - 2)
+        return self._run_layers(run, params, carry, xs, xs.ndim - 2)
 
-    def _through(self, run: Any, params: Params, carry: Any, x: jax.Array, batch_axes: int) -> tuple[Any, jax.Array]:
+    def _run_layers(
+        self,
+        run: Callable[[Params, Carry, jax.Array], Pair],
+        params: Params,
+        carry: Carry,
+        x: Float[Array, "..."],
+        batch_axes: int,
+    ) -> Pair:
         """Scan over the layers; what is tapped in them has their axis after those of time and batch."""
         leading = x.ndim - 1
 
-        def layer(x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
+        def layer(x: jax.Array, inputs: PyTree) -> Pair:
             params, carry, probes = inputs
-            (carry, y), values = taps.watch(run, probes, params, carry, x)
+            (carry, y), values = taps.run_recorded(run, probes, params, carry, x)
             return y, (carry, values)
 
-        x = x.astype(out_dtype(params, x))
+        x = x.astype(
+            out_dtype(params, x)
+        )  # all layers must give and take one dtype, as x is carried from each to the next
         with taps.scope("layer"):
-            probes = _axis(taps.probes(), leading, 0)
-            y, (carry, values) = lax.scan(layer, x, (params, _axis(carry, batch_axes, 0), probes), self.layers)
-            taps.put(_axis(values, 0, leading))
-        return _axis(carry, 0, batch_axes), y
+            probes = _move_axis(taps.current_probes(), leading, 0)
+            inputs = (params, _move_axis(carry, batch_axes, 0), probes)
+            y, (carry, values) = lax.scan(layer, x, inputs, self.layers)
+            taps.add_values(_move_axis(values, 0, leading))
+        return _move_axis(carry, 0, batch_axes), y
 
 
-def _axis(tree: Any, source: int, destination: int) -> Any:
+def _move_axis(tree: PyTree, source: int, destination: int) -> PyTree:
     return jax.tree.map(lambda a: jnp.moveaxis(a, source, destination), tree)
 
 
@@ -96,6 +107,16 @@ def repeat(cell: Cell, layers: int) -> Repeat:
 
     It computes what `stack` of as many cells does, but compiles one layer instead of all: for deep networks.
     Values in a trace are `[B, T, L, ...]`, under the path "layer/".
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> deep = sj.repeat(sj.residual(sj.GRU(4)), 12)
+        >>> params = deep.init(jax.random.key(0), 4)
+        >>> params["mix"]["kernel"].shape
+        (12, 4, 12)
+        >>> carry, ys, seen = sj.trace(deep, params, jnp.ones((2, 5, 4)))
+        >>> ys.shape, carry.shape, seen["layer/u"].shape
+        ((2, 5, 4), (2, 12, 4), (2, 5, 12, 4))
 
     Raises:
         ArgumentError, ArgumentTypeError: not a cell, or not a whole number of layers above 0.

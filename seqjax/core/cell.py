@@ -8,20 +8,17 @@ The law: `cell.sequence` equals the fold of `cell.step`, also when the sequence 
 `seqjax.testing.check_cell` checks it.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 
-from seqjax._internal.spelling import Spelled
-from seqjax._internal.validation import check_batch_shape
-from seqjax.core import loop
+from seqjax._internal.spelling import Spelled, map_options
+from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
+from seqjax.core.loop import run_loop
 from seqjax.core.plan import Plan
-from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
-
-Params = dict[str, Any]
+from seqjax.errors import ArgumentTypeError
 
 
 @dataclass_transform(frozen_default=True)
@@ -63,11 +60,11 @@ class Cell(Spelled):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Whoever overrides `step` alone means it: what its bases derive from another step is taken back.
-        if _rank(cls, "step") < _rank(cls, "sequence"):
+        if _depth(cls, "step") < _depth(cls, "sequence"):
             cls.sequence = Cell.sequence  # type: ignore[method-assign]
-        for said_of_another_step in ("separable", "uniform"):
-            if _rank(cls, "step") < _rank(cls, said_of_another_step):
-                setattr(cls, said_of_another_step, False)
+        for derived in ("separable", "uniform"):
+            if _depth(cls, "step") < _depth(cls, derived):
+                setattr(cls, derived, False)
 
     @property
     def out_features(self) -> int | None:
@@ -78,30 +75,30 @@ class Cell(Spelled):
         """Features of one output for inputs of `in_features`: `out_features`, or else as many as come in."""
         return in_features if self.out_features is None else self.out_features
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """Draw parameters for inputs of `in_features` features: a nested dict of arrays of `dtype`."""
         raise TypeError(f"{type(self).__name__} must define init(key, in_features)")
 
-    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Any:
+    def initial_carry(self, params: Params, batch_shape: Shape = ()) -> Carry:
         """The carry before the first step; every leaf has the axes `batch_shape` first.
 
         A cell with `asks` takes what it asks for as keyword arguments: `initial_carry(params, (32,), key=key)`.
         """
         raise TypeError(f"{type(self).__name__} must define initial_carry(params, batch_shape)")
 
-    def step(self, params: Params, carry: Any, x: Any) -> tuple[Any, Any]:
+    def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         """One time step, x `[B, D]`: the next carry and the output `[B, F]`."""
         raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
 
-    def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[Any, Any]:
+    def sequence(self, params: Params, carry: Carry, xs: PyTree, plan: Plan = Plan()) -> Pair:
         """All steps, xs `[T, B, D]` (time first, as in `lax.scan`): the last carry and ys `[T, B, F]`.
 
         `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them. A cell
         that computes all steps at once writes it with `seqjax.parallel`.
         """
-        return loop.run(self, params, carry, xs, plan)
+        return run_loop(self, params, carry, xs, plan)
 
-    def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
+    def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         """The carry with which a new sequence begins after a reset; `Held` parts stay what they are."""
         if self.asks:
             raise TypeError(
@@ -110,7 +107,7 @@ class Cell(Spelled):
             )
         return self.initial_carry(params, batch_shape)
 
-    def check_input(self, xs: Any, mask: Any, values: bool) -> None:
+    def check_input(self, xs: PyTree, mask: Bool[Array, "..."] | None, values: bool) -> None:
         """Refuse inputs that cannot be meant for this cell; `mask` and values only where they are known.
 
         Raises:
@@ -125,7 +122,7 @@ class Cell(Spelled):
 
     def evaluation(self) -> "Cell":
         """The cell to evaluate with: the same parameters, every random part switched off."""
-        return _parts_replaced(self, lambda part: part.evaluation())
+        return map_options(self, Cell, lambda part: part.evaluation())
 
 
 def replace(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
@@ -135,57 +132,14 @@ def replace(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
 
     Parameters stay those of the original as long as the changes leave their shapes alone.
     """
-    changed = change(_parts_replaced(cell, lambda part: replace(part, change)))
+    changed = change(map_options(cell, Cell, lambda part: replace(part, change)))
     check_cell_type("replace", changed)
     return changed
 
 
-def _parts_replaced(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
-    """A copy with `change` applied to the cells that are its options, alone or in tuples."""
-
-    def one(value: Any) -> Any:
-        if isinstance(value, Cell):
-            return change(value)
-        if isinstance(value, tuple):
-            changed = map(one, value)
-            return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
-        return value
-
-    fields = {f.name: one(getattr(cell, f.name)) for f in dataclasses.fields(cell) if f.init}
-    return dataclasses.replace(cell, **fields)
-
-
-def _rank(cls: type, name: str) -> int:
-    """How far up its bases a class finds `name`."""
+def _depth(cls: type, name: str) -> int:
+    """How far up its bases a class finds `name`; 0 is the class itself."""
     return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
-
-
-def init(cell: Cell, key: jax.Array, in_features: int, dtype: Any) -> Params:
-    """`cell.init`, leaving dtype out where it is the default, as a cell need not know of it."""
-    if dtype == jnp.float32:
-        return cell.init(key, in_features)
-    return cell.init(key, in_features, dtype)
-
-
-_HOW = {
-    "key": "draws random numbers: pass carry=cell.initial_carry(params, batch_shape, key=key), or evaluate with "
-    "cell.evaluation()",
-    "memory": "reads a memory: pass carry=cell.initial_carry(params, batch_shape, memory=memory)",
-}
-
-
-def initial_carry(cell: Cell, params: Params, batch_shape: tuple[int, ...], **given: Any) -> Any:
-    """`cell.initial_carry` with what the cell asks for, of all that is given (None: not given).
-
-    Raises:
-        ArgumentError: it asks for something else too.
-    """
-    check_batch_shape(cell, batch_shape)
-    for name in sorted(cell.asks):
-        if given.get(name) is None:
-            how = _HOW.get(name, f"needs {name!r}: pass carry=cell.initial_carry(params, batch_shape, {name}=...)")
-            raise ArgumentError(f"{cell!r} {how}")
-    return cell.initial_carry(params, batch_shape, **{name: given[name] for name in cell.asks})
 
 
 def check_cell_type(name: str, cell: Any) -> None:
@@ -201,11 +155,3 @@ def check_cell_type(name: str, cell: Any) -> None:
         slip = f" Parameters? The cell comes first, as in {name}(cell, params, xs)"
     shown = type(cell).__name__ if isinstance(cell, dict) else repr(cell)
     raise ArgumentTypeError(f"{name}: expected a cell such as LSTM(64), found {shown}.{slip}")
-
-
-def check_causal(cell: Cell) -> None:
-    """Refuse a single step of what must see the whole sequence."""
-    if not cell.causal:
-        raise NotCausalError(
-            f"{cell!r} reads the sequence in both directions, so it has no step; run it with seqjax.core.scan"
-        )

@@ -1,137 +1,74 @@
-"""What `scan` and `trace` have in common: options, checks before anything runs, and the run itself, compiled once."""
+"""What `scan` and `trace` have in common: checks before anything runs, and the run itself, compiled once."""
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.experimental import checkify
 
-from seqjax._internal.trees import is_inexact, out_dtype, select
-from seqjax._internal.validation import is_concrete
-from seqjax.core import arguments as checks
-from seqjax.core import taps
-from seqjax.core.cell import Cell, Params, initial_carry
-from seqjax.core.expected import check_carry, check_params
-from seqjax.core.plan import Plan, harmless, is_recording
-from seqjax.errors import ArgumentError, closest
+from seqjax._internal.trees import is_inexact, out_dtype
+from seqjax._internal.types import Array, Carry, Int, Pair
+from seqjax.core.arguments import check_arrays, check_input, check_lengths, check_mask, check_options, check_resets
+from seqjax.core.call import ARRAYS, Call
+from seqjax.core.padding import fill_padding, zero_padding
+from seqjax.core.plan import Plan
+from seqjax.core.start import start_carry
+from seqjax.core.structure import check_carry, check_params
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of `scan`, which tells what each means."""
-
-    mask: Any = None
-    lengths: Any = None
-    resets: Any = None
-    reverse: bool = False
-    time_major: bool = False
-    gradient: str = "deferred"
-    checkpoint: int | str | None = None
-    unroll: int = 1
-    engine: str = "auto"
-    checked: bool = False
-
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> "Options":
-        """From keyword arguments.
-
-        Raises:
-            ArgumentError: one of them is no option of `scan`.
-        """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in given.keys() - set(known):
-            raise ArgumentError(f"{name!r} is no option of scan.{closest(name, known)}")
-        return cls(**given)
-
-
-class Marks(NamedTuple):
-    """What is said of single steps: mask, lengths, resets; each may be None."""
-
-    mask: Any
-    lengths: Any
-    resets: Any
-
-
-class Call(NamedTuple):
-    """A checked call: two hashable values, and trees of arrays."""
-
-    cell: Cell
-    options: Options
-    params: Params
-    xs: Any
-    carry: Any
-    marks: Marks
-
-    def is_inline(self) -> bool:
-        """Whether it becomes part of a program that is being traced, rather than a compiled program of its own."""
-        arrays = jax.tree.leaves(self[2:])
-        return self.options.checked or is_recording() or taps.active() or not all(map(is_concrete, arrays))
-
-
-def prepare(cell: Cell, params: Params, xs: Any, carry: Any, options: Options) -> Call:
-    """Check everything that can be checked before anything is computed.
+def prepare(call: Call) -> Call:
+    """The call, after everything that can be checked before anything is computed has been.
 
     Raises:
         ArgumentError, ArgumentTypeError: what cannot be right.
     """
-    checks.options(cell, params, options)
-    xs = checks.arrays("xs", xs)
-    shape = checks.sequence_shape(cell, xs, options.time_major)
-    check_params(cell, params, xs, shape)
-    given = (checks.mask, options.mask), (checks.lengths, options.lengths), (checks.resets, options.resets)
-    marks = Marks(*(None if value is None else check(cell, value, shape) for check, value in given))
-    if marks.mask is not None and marks.lengths is not None:
-        raise ArgumentError("mask and lengths were both given; they say the same thing, so pass one")
-    checks.input_values(cell, xs, real_steps(marks, shape), shape)
-    if carry is not None:
-        carry = check_carry(cell, params, checks.arrays("carry", carry), shape)
-    return Call(cell, dataclasses.replace(options, mask=None, lengths=None, resets=None), params, xs, carry, marks)
+    check_options(call)
+    check_arrays("xs", call.xs)
+    check_params(call)
+    arrays = {name: getattr(call, name) for name in ARRAYS}
+    if any(array is not None and not hasattr(array, "dtype") for array in arrays.values()):  # lists
+        call = dataclasses.replace(call, **{n: a if a is None else np.asarray(a) for n, a in arrays.items()})
+    check_mask(call)
+    check_lengths(call)
+    check_resets(call)
+    check_input(call)
+    if call.carry is not None:
+        check_arrays("carry", call.carry)
+        call = dataclasses.replace(call, carry=check_carry(call))
+    return call
 
 
-def run(cell: Cell, options: Options, params: Params, xs: Any, carry: Any, marks: Marks) -> tuple[Any, Any]:
+def run(call: Call) -> Pair:
     """The last carry and ys, in the layout of xs."""
-    shape = checks.sequence_shape(cell, xs, options.time_major)
-    if options.checked and marks.lengths is not None:
-        _check_lengths(marks.lengths, shape.length)
-    mask = real_steps(marks, shape)
-    resets = None if marks.resets is None else shape.time_first(jnp.asarray(marks.resets))
+    options, layout, carry = call.options, call.layout, call.carry
+    if options.checked and call.lengths is not None:
+        _check_lengths_inside_jit(call.lengths, layout.length)
+    mask = call.real_steps()
+    resets = None if call.resets is None else layout.time_first(jnp.asarray(call.resets))
+    fresh = carry is None and options.checkpoint is None
     plan = Plan(
-        mask, resets, marks.lengths, carry is None and options.checkpoint is None, options.engine,
+        mask, resets, call.lengths, fresh, options.engine,
         options.reverse, options.gradient, options.checkpoint, options.unroll, options.checked,
     )  # fmt: skip
     if carry is None:
-        carry = _anchored(initial_carry(cell, params, shape.batch, in_features=shape.width), xs, shape)
-    carry, ys = cell.sequence(params, carry, harmless(shape.leaves_time_first(xs), mask, options.reverse), plan)
-    ys = clean(ys, mask)
-    return carry, ys if options.time_major else jax.tree.map(shape.time_back, ys)
+        carry = start_carry(call.cell, call.params, layout.batch, in_features=layout.width)
+        carry = _match_to_input(carry, call)
+    xs = fill_padding(layout.time_first(call.xs), mask, options.reverse)
+    carry, ys = call.cell.sequence(call.params, carry, xs, plan)
+    return carry, layout.restore(zero_padding(ys, mask))
 
 
-compiled = jax.jit(run, static_argnums=(0, 1))
-"""`run` as a program of its own: one for equal cells, options and shapes."""
+_compiled = jax.jit(run)
 
 
-def real_steps(marks: Marks, shape: checks.Shape) -> Any:
-    """The mask `[T, B]`, as numpy where it is known from numpy; None when every step is real."""
-    if marks.lengths is None:
-        return None if marks.mask is None else shape.time_first(jnp.asarray(marks.mask))
-    lengths = marks.lengths
-    if isinstance(lengths, np.ndarray):
-        return np.arange(shape.length).reshape(-1, *(1,) * lengths.ndim) < lengths
-    # int32 steps: in the lengths' own dtype, an int8 say, they would wrap around.
-    steps = lax.broadcasted_iota(jnp.int32, (shape.length, *shape.batch), 0)
-    return steps < jnp.broadcast_to(lengths.astype(jnp.int32), steps.shape)
+def execute(call: Call) -> Pair:
+    """`run` within the program that is being traced, or as a program of its own: one for equal cells and shapes."""
+    return run(call) if call.is_inline() else _compiled(call)
 
 
-def clean(tree: Any, mask: Any) -> Any:
-    """Zeros in the unreal steps; by selection, as 0 * NaN is NaN."""
-    return select(mask, tree, jax.tree.map(jnp.zeros_like, tree))
-
-
-def _check_lengths(lengths: Any, longest: int) -> None:
+def _check_lengths_inside_jit(lengths: Int[Array, "*B"], longest: int) -> None:
     lengths = jnp.asarray(lengths).astype(jnp.int32)  # a uint8 would be compared with `longest` modulo 256
     checkify.check(
         jnp.all((lengths >= 0) & (lengths <= longest)),
@@ -141,19 +78,20 @@ def _check_lengths(lengths: Any, longest: int) -> None:
     )
 
 
-def _anchored(carry: Any, xs: Any, shape: checks.Shape) -> Any:
+def _match_to_input(carry: Carry, call: Call) -> Carry:
     """Give a default carry the sharding and the precision of the input.
 
     A carry made from nothing is replicated, which neither `shard_map` nor a mesh of explicit axes lets a loop
     carry beside batch-sharded inputs; so zeros made from the input are added to it. Caches narrower than float32
     are so on purpose and stay so.
     """
-    x = jax.tree.leaves(shape.leaves_time_first(xs))[0]
-    zero = jnp.sum(jnp.zeros_like(x, dtype=jnp.int32), axis=(0, *range(1 + len(shape.batch), x.ndim)))
-    floats = any(is_inexact(leaf) for leaf in jax.tree.leaves(xs))
-    width = out_dtype((), xs) if floats else jnp.float32
+    x = jax.tree.leaves(call.layout.time_first(call.xs))[0]
+    # A sum of zeros over time and features: `[B]`, with the sharding that the batch axes of x have.
+    zero = jnp.sum(jnp.zeros_like(x, dtype=jnp.int32), axis=(0, *range(1 + len(call.layout.batch), x.ndim)))
+    floats = any(is_inexact(leaf) for leaf in jax.tree.leaves(call.xs))
+    width = out_dtype((), call.xs) if floats else jnp.float32
 
-    def one(leaf: jax.Array) -> jax.Array:
+    def match(leaf: Any) -> jax.Array:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf
         if is_inexact(leaf) and jnp.finfo(leaf.dtype).bits >= 32:
@@ -162,4 +100,4 @@ def _anchored(carry: Any, xs: Any, shape: checks.Shape) -> Any:
         zeros = zeros.reshape(zero.shape + (1,) * (leaf.ndim - zero.ndim))
         return leaf + jnp.broadcast_to(zeros, leaf.shape)
 
-    return jax.tree.map(one, carry)
+    return jax.tree.map(match, carry)

@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import get_opaque_trace_state
 
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Num, Params
 from seqjax.errors import ArgumentError, closest
 
 ACTIVATIONS = {
@@ -31,7 +32,7 @@ ACTIVATIONS = {
 }
 
 
-def activation(name: str) -> Any:
+def activation(name: str) -> Callable[[jax.Array], jax.Array]:
     """The activation function called `name`.
 
     Raises:
@@ -42,11 +43,17 @@ def activation(name: str) -> Any:
     return ACTIVATIONS[name]
 
 
-def linear(p: Any, x: jax.Array, keep: bool = False) -> jax.Array:
+def linear(p: Params, x: Num[Array, "*B D"], keep: bool = False) -> Num[jax.Array, "*B F"]:
     """x W + b, with W `[D, F]` = p["kernel"] and b `[F]` = p["bias"] if there is one; x `[B, D]`.
 
     The dtype is the promotion of x and W. `keep` is for recurrent maps: the product runs in the dtype of W
     and is accumulated in that of x, so that bfloat16 weights meet a float32 carry at bfloat16 speed.
+
+        >>> import jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> p = {"kernel": jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, 2.0]]), "bias": jnp.array([0.0, 0.0, 1.0])}
+        >>> print(sj.linear(p, jnp.array([[3.0, 5.0]])))
+        [[ 3.  5. 17.]]
     """
     kernel = p["kernel"]
     dtype = x.dtype if keep else jnp.promote_types(x.dtype, kernel.dtype)
@@ -57,31 +64,31 @@ def linear(p: Any, x: jax.Array, keep: bool = False) -> jax.Array:
     return y
 
 
-def _product(x: jax.Array, kernel: jax.Array, dtype: Any) -> jax.Array:
+def _product(x: Num[jax.Array, "*B D"], kernel: Num[jax.Array, "D F"], dtype: DTypeLike) -> Num[jax.Array, "*B F"]:
     if x.ndim > 2 and may_merge_axes():
         batch = x.shape[:-1]
         return _product(x.reshape(math.prod(batch), x.shape[-1]), kernel, dtype).reshape(*batch, kernel.shape[-1])
-    if _backwards.get():
+    if _transpose.get():
         last = (x.ndim - 1,), (1,)
         return jax.lax.dot_general(x, kernel.T, (last, ((), ())), preferred_element_type=dtype)
     return jnp.matmul(x, kernel, preferred_element_type=dtype)
 
 
-_backwards: contextvars.ContextVar[bool] = contextvars.ContextVar("backwards", default=False)
+_transpose: contextvars.ContextVar[bool] = contextvars.ContextVar("transpose", default=False)
 
 
 @contextlib.contextmanager
-def for_backward_loop() -> Iterator[None]:
+def transpose_kernels() -> Iterator[None]:
     """Inside, `linear` multiplies x by a transposed W, for tangents in a loop whose transpose is what will run.
 
     JAX takes the transposing of W out of the loop, and the transposed product is then dy W^T by a matrix that lies
     in memory as the product wants it; this takes a third off the time of a product of 16 rows.
     """
-    token = _backwards.set(True)
+    token = _transpose.set(True)
     try:
         yield
     finally:
-        _backwards.reset(token)
+        _transpose.reset(token)
 
 
 def may_merge_axes() -> bool:
@@ -94,38 +101,44 @@ def may_merge_axes() -> bool:
     return jax.device_count() == 1 or (not mesh.empty and mesh.are_all_axes_manual)
 
 
-def activate(z: jax.Array, names: str) -> list[jax.Array]:
+def activate(z: Float[jax.Array, "*B GF"], names: str) -> list[Float[jax.Array, "*B F"]]:
     """Split z `[B, G F]` into its G gates and activate each: `activate(z + m, "sigmoid sigmoid tanh sigmoid")`.
 
     Sigmoids and tanhs share one contiguous pass, sigmoid(x) = tanh(x / 2) / 2 + 1/2, whose derivative needs
     its output alone. (XLA:CPU's own logistic is several times slower than its tanh.) The deferred gradient keeps
     that output of every step, and forms the derivative from it without computing z again.
+
+        >>> import jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> forget, new = sj.activate(jnp.array([[0.0, 0.0, 1.0, -1.0]]), "sigmoid tanh")
+        >>> print(forget, new.round(3))
+        [[0.5 0.5]] [[ 0.762 -0.762]]
     """
     kinds = names.split()
     if not set(kinds) <= {"sigmoid", "tanh"}:
-        return [activation(kind)(part) for kind, part in zip(kinds, parts(z, len(kinds)))]
+        return [activation(kind)(part) for kind, part in zip(kinds, split_gates(z, len(kinds)))]
     is_sigmoid = np.repeat([kind == "sigmoid" for kind in kinds], z.shape[-1] // len(kinds))
     kept = _kept.get()
     if kept is None or not kept.applies():
         active = _activate(z, is_sigmoid)
     elif kept.given:
-        active = _with_value(z, kept.values.pop(0), is_sigmoid)
+        active = _activate_to(z, kept.values.pop(0), is_sigmoid)
     else:
         active = _activate(z, is_sigmoid)
         kept.values.append(active)
-    return parts(active, len(kinds))
+    return split_gates(active, len(kinds))
 
 
-def parts(z: jax.Array, count: int) -> list[jax.Array]:
-    """Cut the last axis into `count` equal parts."""
+def split_gates(z: Num[jax.Array, "*B GF"], count: int) -> list[Num[jax.Array, "*B F"]]:
+    """Cut the last axis into `count` equal parts, one a gate."""
     return jnp.split(z, count, axis=-1) if count > 1 else [z]
 
 
 class Kept:
-    """The activated gates of one step, in the order of the calls of `gates`: collected, or given back.
+    """The activated gates of one step, in the order of the calls of `activate`: collected, or given back.
 
     Only calls under the very trace that the block was opened in count: arrays must not leave a `jit`, `vmap` or
-    `scan` within the step, and there `gates` works as if there were no block.
+    `scan` within the step, and there `activate` works as if there were no block.
     """
 
     def __init__(self, values: list[jax.Array] | None = None) -> None:
@@ -143,7 +156,7 @@ _kept: contextvars.ContextVar[Kept | None] = contextvars.ContextVar("kept", defa
 
 @contextlib.contextmanager
 def keep_gates(values: list[jax.Array] | None = None) -> Iterator[list[jax.Array]]:
-    """Collect what `gates` returns inside the block; or, with `values`, let it return those, in this order.
+    """Collect what `activate` returns inside the block; or, with `values`, let it return those, in this order.
 
     Given back, an output has the derivative of the activation, by way of z. The value given must be the one that
     z has, so that derivatives of every order are exact.
@@ -156,12 +169,13 @@ def keep_gates(values: list[jax.Array] | None = None) -> Iterator[list[jax.Array
         _kept.reset(token)
 
 
-def _scale_and_offset(is_sigmoid: np.ndarray, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _scale_and_offset(is_sigmoid: Bool[Array, " GF"], z: Float[jax.Array, "*B GF"]) -> tuple[jax.Array, jax.Array]:
+    """s and o of a = tanh(s z) s + o, for each entry of z."""
     scale, offset = np.where(is_sigmoid, 0.5, 1.0), np.where(is_sigmoid, 0.5, 0.0)
     return tuple(jnp.broadcast_to(jnp.asarray(a, z.dtype), z.shape) for a in (scale, offset))  # type: ignore
 
 
-def _activate(z: jax.Array, is_sigmoid: np.ndarray) -> jax.Array:
+def _activate(z: Float[jax.Array, "*B GF"], is_sigmoid: Bool[Array, " GF"]) -> Float[jax.Array, "*B GF"]:
     if not is_sigmoid.any():
         active = jnp.tanh(z)
     else:
@@ -171,7 +185,9 @@ def _activate(z: jax.Array, is_sigmoid: np.ndarray) -> jax.Array:
     return jax.lax.optimization_barrier(active)
 
 
-def _with_value(z: jax.Array, value: jax.Array, is_sigmoid: np.ndarray) -> jax.Array:
+def _activate_to(
+    z: Float[jax.Array, "*B GF"], value: Float[jax.Array, "*B GF"], is_sigmoid: Bool[Array, " GF"]
+) -> Float[jax.Array, "*B GF"]:
     """`_activate(z)`, known to be `value`.
 
     With a = tanh(s z) s + o, (s, o) = (1, 0) or (1/2, 1/2): da/dz = s^2 (1 - tanh(s z)^2) = s^2 - (a - o)^2.

@@ -26,7 +26,7 @@ B, T, D, F = 16, 512, 256, 256, then 32, 128, 64, 128), time with it / time with
     one sum for z and m                    1.0  -    1.0  -       1.0  -    1.0  -        (16, 200, 32, 32: 0.96, 0.91)
 
 Kept gates take memory: 74 MiB instead of 45 (LSTM, the first shape), where autodiff takes 146. Those of an RNN
-are its outputs, yet several chunks keep both: 40 instead of 32, autodiff 41. Of fewer than FEWEST a step (GRU(8)
+are its outputs, yet several chunks keep both: 40 instead of 32, autodiff 41. Of fewer than FEWEST_GATES a step (GRU(8)
 at B = 1) it takes 1.24 of the time to keep them. Chunks of 16 and 32 steps are level at 16 rows; at 32 rows 32 steps
 take 1.07-1.15 of the time of 16.
 """
@@ -35,142 +35,86 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
-from seqjax._internal.trees import cast_floats, cast_like, is_inexact, out_dtype, select, split_inexact
-from seqjax.core.gating import for_backward_loop, keep_gates
-from seqjax.core.held import moving, whole
-from seqjax.core.linearize import for_all_steps
-from seqjax.core.plan import Plan, note
+from seqjax._internal.trees import cast_like, is_inexact, select, split_inexact
+from seqjax._internal.types import Array, Bool, Carry, Pair, PyTree
+from seqjax.core.chunks import chunk_length, scan_chunks
+from seqjax.core.explanation import add_line
+from seqjax.core.fold import Fold, Sums, fold_from_parts, fold_from_step
+from seqjax.core.gating import keep_gates, transpose_kernels
+from seqjax.core.held import with_held, without_held
+from seqjax.core.linearize import linearize_steps
+from seqjax.core.plan import Plan
 
-ROWS = 512  # rows, steps times batch, that a chunk is to have
-SHORTEST, LONGEST = 8, 128  # steps of a chunk
-FEWEST = 32  # gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them
+if TYPE_CHECKING:
+    from seqjax.core.cell import Cell
+
+FEWEST_GATES = (
+    32  # gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them
+)
 _SAVED = "seqjax_carries"
 _saved_only = jax.checkpoint_policies.save_only_these_names(_SAVED)
-
-
-class Fold(NamedTuple):
-    """A cell as the chain sees it, and how to run it."""
-
-    step: Callable[[Any, Any, Any, tuple[Any, ...]], tuple[Any, Any]]  # (p, before, x, s) -> carry, y
-    mix: Callable[[Any, Any], Any] | None  # (q, before) -> m, linear in the carry
-    sums: bool  # s is z + m
-    uniform: bool  # time may be one more batch axis of a step
-    reverse: bool
-    unroll: int
 
 
 class Terms(NamedTuple):
     """The arrays of a chunk, and equally their tangents; the last four have a time axis, where there are any."""
 
-    q: Any
-    p: Any
-    fresh: Any
-    begin: Any  # constant
-    carry: Any
-    x: Any
-    z: Any
-    mask: Any
-    resets: Any
+    q: PyTree  # parameters of mix
+    p: PyTree  # parameters of step
+    restart: Carry  # what a reset begins with, None without resets
+    filler: Carry  # what unreal steps read, a constant, so that its tangent is never used
+    carry: Carry
+    x: PyTree
+    z: PyTree
+    mask: Bool[Array, " T *B"] | None
+    resets: Bool[Array, " T *B"] | None
 
 
-def deferred(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:
+def deferred_loop(carry: Carry, inputs: PyTree, cell: "Cell", shared: PyTree, plan: Plan) -> Pair:
     """The fold of a cell in chunks; its last carry, ys and what was tapped (nothing).
 
     carry: what moves of it; every leaf is inexact, and so are outputs.
     inputs: xs, mask, resets and probes, each `[T, B, ...]` or None.
-    shared: parameters, what is held of the carry, and the carry from which unreal steps are run (see `plan.harmless`).
+    shared: parameters, what is held of the carry, and the carry from which unreal steps are run (see `fill_padding`).
     """
-    xs, (params, held, begin) = inputs[0], shared
+    xs, (params, held, filler) = inputs[0], shared
     length = jax.tree.leaves(xs)[0].shape[0]
     in_parts = cell.separable and not held
-    fold = _fold_of_parts(cell, params, xs, plan) if in_parts else _fold_of_step(cell, held, plan)
+    fold = fold_from_parts(cell, params, xs, plan) if in_parts else fold_from_step(cell, held, plan)
 
-    def chunk(carry: Any, inputs: Any) -> tuple[Any, Any]:
+    def chunk(carry: Carry, inputs: PyTree) -> Pair:
         xs, mask, resets, _ = inputs
-        fresh = None
+        restart = None
         if resets is not None:
-            fresh = cast_like(moving(cell.restart(params, whole(carry, held), resets.shape[1:])), carry)
+            restart = cast_like(without_held(cell.restart(params, with_held(carry, held), resets.shape[1:])), carry)
         if in_parts:
             z = cell.project(params.get("project", {}), xs)
-            terms = Terms(params.get("mix", {}), params.get("update", {}), fresh, begin, carry, None, z, mask, resets)
+            q, p = params.get("mix", {}), params.get("update", {})
+            terms = Terms(q, p, restart, filler, carry, None, z, mask, resets)
         else:
-            terms = Terms({}, (params, held), fresh, begin, carry, xs, None, mask, resets)
+            terms = Terms({}, (params, held), restart, filler, carry, xs, None, mask, resets)
         carry, ys = _chain(fold, terms)
         return carry, (ys, {})
 
-    size = chunk_length(length, rows_of(cell, xs))
-    note(f"{cell!r}: loop over time, deferred gradient in chunks of {size}")
+    size = chunk_length(length, _count_rows(cell, xs))
+    add_line(f"{cell!r}: loop over time, deferred gradient in chunks of {size}")
     if length == size:
         return chunk(carry, inputs)
-    kept = jax.checkpoint(chunk, policy=_saved_only, prevent_cse=False)
-    return chunked(kept, carry, inputs, size, plan.reverse)
+    # Of a chunk the backward pass keeps what `_chain_jvp` names, the carries and gates, and computes z again.
+    checkpointed = jax.checkpoint(chunk, policy=_saved_only, prevent_cse=False)
+    return scan_chunks(checkpointed, carry, inputs, size, plan.reverse)
 
 
-def _fold_of_parts(cell: Any, params: Any, xs: Any, plan: Plan) -> Fold:
-    """That of a cell that gives project, mix and update."""
-    dtype, sums = out_dtype(params, xs), getattr(cell, "sums", False)
-
-    def step(p: Any, carry: Any, x: None, s: tuple[Any, ...]) -> tuple[Any, Any]:
-        return advance(cell, dtype, p, carry, *s, *((jnp.zeros_like(s[0]),) if sums else ()))
-
-    return Fold(step, cell.mix, sums, True, plan.reverse, plan.unroll)
-
-
-def _fold_of_step(cell: Any, held: Any, plan: Plan) -> Fold:
-    """That of a cell with a step alone."""
-
-    def step(shared: Any, carry: Any, x: Any, s: tuple[()]) -> tuple[Any, Any]:
-        params, held = shared
-        after, y = cell.step(params, whole(carry, held), x)
-        return cast_like(moving(after), carry), y
-
-    return Fold(step, None, False, cell.uniform and not held, plan.reverse, plan.unroll)
-
-
-def advance(cell: Any, dtype: Any, p: Any, carry: Any, z: Any, m: Any) -> tuple[Any, Any]:
-    """`cell.update` with the dtypes of the law: the carry's own for the carry, `dtype` for the outputs."""
-    after, y = cell.update(p, carry, z, m)
-    return cast_like(after, carry), cast_floats(y, dtype)
-
-
-def rows_of(cell: Any, xs: Any) -> int:
+def _count_rows(cell: "Cell", xs: PyTree) -> int:
     """The number of rows of the batch, xs `[T, B, ...]`."""
     x, axes = jax.tree.leaves(xs)[0], jax.tree.leaves(jax.tree.broadcast(cell.feature_axes, xs))[0]
     return math.prod(x.shape[1 : x.ndim - axes])
-
-
-def chunk_length(length: int, rows: int) -> int:
-    """Steps a chunk: all of a short sequence, else a divisor of the length near the wanted one if there is one."""
-    wanted = min(max(ROWS // max(rows, 1), SHORTEST), LONGEST)
-    if length <= 2 * wanted:
-        return length
-    sizes = [k for k in range(wanted // 2, 2 * wanted + 1) if length % k == 0]
-    return min(sizes, key=lambda k: abs(k - wanted), default=wanted)
-
-
-def chunked(run: Callable, carry: Any, inputs: Any, size: int, reverse: bool) -> tuple[Any, Any]:
-    """Scan `run(carry, inputs[K, ...])` over chunks of `size` steps; the odd rest lies at the end of time."""
-    length = jax.tree.leaves(inputs)[0].shape[0]
-    count, rest = divmod(length, size)
-    head = jax.tree.map(lambda a: a[: count * size].reshape((count, size) + a.shape[1:]), inputs)
-    tail = jax.tree.map(lambda a: a[count * size :], inputs)
-    ys_tail = None
-    if rest and reverse:
-        carry, ys_tail = run(carry, tail)
-    carry, ys = lax.scan(run, carry, head, reverse=reverse)
-    ys = jax.tree.map(lambda a: a.reshape((count * size,) + a.shape[2:]), ys)
-    if rest and not reverse:
-        carry, ys_tail = run(carry, tail)
-    if rest:
-        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, ys_tail)
-    return carry, ys
 
 
 @jax.tree_util.register_static
@@ -181,19 +125,20 @@ class _Output:
     index: int
 
 
-def _forward(fold: Fold, terms: Terms) -> tuple[Any, Any, Any, Any]:
+def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Carry, list[jax.Array] | None]:
     """The last carry and, for every step, the outputs, the carry it read and its activated gates (None if few)."""
 
-    def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
+    def body(carry: Carry, inputs: PyTree) -> Pair:
         x, z, mask, reset = inputs
-        before = carry if reset is None else select(reset, terms.fresh, carry)
-        read = select(mask, before, terms.begin)
-        s = _join(fold, z, fold.mix(terms.q, read)) if fold.mix else ()
+        before = carry if reset is None else select(reset, terms.restart, carry)
+        read = select(mask, before, terms.filler)
+        s = _combine(fold, z, fold.mix(terms.q, read)) if fold.mix else ()
         with keep_gates() as gates:
             after, y = fold.step(terms.p, read, x, s)
+        # An RNN's gate is its output: the scan then stacks one array instead of two equal ones.
         outputs = jax.tree.leaves(y)
         kept = [next((_Output(i) for i, y in enumerate(outputs) if y is gate), gate) for gate in gates]
-        few = sum(gate.size for gate in gates) < FEWEST
+        few = sum(gate.size for gate in gates) < FEWEST_GATES
         return select(mask, after, before), (y, read, None if few else kept)
 
     inputs = (terms.x, terms.z, terms.mask, terms.resets)
@@ -204,36 +149,49 @@ def _forward(fold: Fold, terms: Terms) -> tuple[Any, Any, Any, Any]:
     return carry, ys, befores, kept
 
 
-def _join(fold: Fold, z: Any, m: Any) -> tuple[Any, ...]:
+def _combine(fold: Fold, z: PyTree, m: PyTree) -> Sums:
+    """s of z and m."""
     return (jax.tree.map(jnp.add, z, m),) if fold.sums else (z, m)
 
 
+class _Residuals(NamedTuple):
+    """What `step` has read in every step, and the gates that it has made of it."""
+
+    before: Carry
+    x: PyTree
+    s: Sums
+    gates: list[jax.Array] | None
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _chain(fold: Fold, terms: Terms) -> tuple[Any, Any]:
-    return _forward(fold, terms)[:2]
+def _chain(fold: Fold, terms: Terms) -> Pair:
+    return _run_forward(fold, terms)[:2]
 
 
 @_chain.defjvp
-def _chain_jvp(fold, primals, tangents):  # type: ignore[no-untyped-def]
-    (terms,), (moves,) = primals, tangents
-    last, ys, befores, gates = _forward(fold, terms)
+def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple[Pair, Pair]:
+    """The linear recurrence of the module's docstring: d... is the tangent of ..."""
+    (terms,), (dterms,) = primals, tangents
+    last, ys, befores, gates = _run_forward(fold, terms)
     befores, gates = checkpoint_name((befores, gates), _SAVED)
 
-    # Everything that does not wait for the carry's tangent, for all steps at once.
+    # Everything that does not wait for the carry's tangent, for all steps at once: dz + mix(dq, before), J and driven.
+    # Transposed, mix(dq, before) and driven are the products over time that give the gradients of all weights.
     s, ds = (), ()
     if fold.mix:
-        m, dm = jax.jvp(lambda q: fold.mix(q, befores), (terms.q,), (moves.q,))
-        s, ds = _join(fold, terms.z, m), _join(fold, moves.z, dm)
-    known = _Known(befores, terms.x, s, gates)
-    jacobian = for_all_steps(partial(_linearize, fold), terms.p, known)
-    inputs = (jacobian.stacked, ds, _driven(fold, terms, moves, known), befores, terms.mask, terms.resets)
+        m, dm = jax.jvp(lambda q: fold.mix(q, befores), (terms.q,), (dterms.q,))
+        s, ds = _combine(fold, terms.z, m), _combine(fold, dterms.z, dm)
+    residuals = _Residuals(befores, terms.x, s, gates)
+    jacobian = linearize_steps(partial(_linearize, fold), terms.p, residuals)
+    driven = _driven_tangents(fold, terms, dterms, residuals)
 
-    def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
+    # The rest of the recurrence: its transpose is the backward loop, with one product a step (mix) and no weights'.
+    def body(dcarry: Carry, inputs: PyTree) -> Pair:
         stacked, ds, driven, before, mask, reset = inputs
-        dbefore = dcarry if reset is None else select(reset, moves.fresh, dcarry)
+        dbefore = dcarry if reset is None else select(reset, dterms.restart, dcarry)
         dread = select(mask, dbefore, jax.tree.map(jnp.zeros_like, dbefore))
         if fold.mix:
-            with for_backward_loop():
+            with transpose_kernels():
                 _, dm = jax.jvp(lambda c: fold.mix(terms.q, c), (before,), (dread,))
             ds = (*ds[:-1], jax.tree.map(jnp.add, ds[-1], dm))
         dafter, dy = jacobian.apply(stacked, dread, ds)
@@ -241,51 +199,44 @@ def _chain_jvp(fold, primals, tangents):  # type: ignore[no-untyped-def]
             dafter, dy = jax.tree.map(jnp.add, (dafter, dy), driven)
         return select(mask, dafter, dbefore), dy
 
-    dlast, dys = lax.scan(body, moves.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
+    inputs = (jacobian.stacked, ds, driven, befores, terms.mask, terms.resets)
+    dlast, dys = lax.scan(body, dterms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
     return (last, ys), (dlast, dys)
 
 
-class _Known(NamedTuple):
-    """What `step` has read in every step, and the gates that it has made of it."""
+def _with_gates(fold: Fold, gates: list[jax.Array] | None) -> Callable[[PyTree, Carry, PyTree, Sums], Pair]:
+    """`fold.step`, whose gates are known and need not be activated again."""
 
-    before: Any
-    x: Any
-    s: Any
-    gates: Any
-
-
-def _smooth(fold: Fold, gates: Any) -> Callable[[Any, Any, Any, Any], tuple[Any, Any]]:
-    """`fold.step` with known gates."""
-
-    def step(p: Any, before: Any, x: Any, s: Any) -> tuple[Any, Any]:
+    def step(p: PyTree, before: Carry, x: PyTree, s: Sums) -> Pair:
         with keep_gates(gates):
             return fold.step(p, before, x, s)
 
     return step
 
 
-def _linearize(fold: Fold, p: Any, known: _Known) -> Any:
-    """The tangent of one step as a linear function of (dbefore, ds)."""
-    step = _smooth(fold, known.gates)
-    with for_backward_loop():
-        return jax.linearize(lambda before, s: step(p, before, known.x, s), known.before, known.s)[1]
+def _linearize(fold: Fold, p: PyTree, residuals: _Residuals) -> Callable[[Carry, Sums], Pair]:
+    """J of one step: the tangents of carry and output as a linear function of (dbefore, ds)."""
+    step = _with_gates(fold, residuals.gates)
+    with transpose_kernels():
+        return jax.linearize(lambda before, s: step(p, before, residuals.x, s), residuals.before, residuals.s)[1]
 
 
-def _driven(fold: Fold, terms: Terms, moves: Terms, known: _Known) -> Any:
+def _driven_tangents(fold: Fold, terms: Terms, dterms: Terms, residuals: _Residuals) -> Pair | None:
     """The tangents of carry and outputs along dp and dx, where there are any; for all steps."""
     (p, join_p), (x, join_x) = split_inexact(terms.p), split_inexact(terms.x)
-    dp, dx = (_tangents(a, d) for a, d in ((terms.p, moves.p), (terms.x, moves.x)))
+    dp, dx = (_inexact_tangents(a, d) for a, d in ((terms.p, dterms.p), (terms.x, dterms.x)))
     if not p and not x:
         return None
 
-    def one(known: _Known, dx: Any) -> Any:
-        step = _smooth(fold, known.gates)
-        run = lambda p, x: step(join_p(p), known.before, join_x(x), known.s)
-        return jax.jvp(run, (p, split_inexact(known.x)[0]), (dp, dx))[1]
+    def one(residuals: _Residuals, dx: list[jax.Array]) -> Pair:
+        step = _with_gates(fold, residuals.gates)
+        run = lambda p, x: step(join_p(p), residuals.before, join_x(x), residuals.s)
+        return jax.jvp(run, (p, split_inexact(residuals.x)[0]), (dp, dx))[1]
 
     # `vmap` hides from `linear` that time and batch could be one axis: 1.05-1.4 of the time of the whole step.
-    return one(known, dx) if fold.uniform else jax.vmap(one)(known, dx)
+    return one(residuals, dx) if fold.uniform else jax.vmap(one)(residuals, dx)
 
 
-def _tangents(tree: Any, moves: Any) -> list[Any]:
-    return [d for a, d in zip(jax.tree.leaves(tree), jax.tree.leaves(moves)) if is_inexact(a)]
+def _inexact_tangents(tree: PyTree, tangents: PyTree) -> list[jax.Array]:
+    """Those of the inexact leaves; the others have tangents of dtype float0, which no arithmetic takes."""
+    return [d for a, d in zip(jax.tree.leaves(tree), jax.tree.leaves(tangents)) if is_inexact(a)]

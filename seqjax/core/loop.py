@@ -6,41 +6,46 @@ the layout of `jax.lax.scan`; `seqjax.scan` is the batch-major public face.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from seqjax._internal.trees import cast_like, is_inexact, select
+from seqjax._internal.types import Array, Bool, Carry, Pair, Params, PyTree, Shape
 from seqjax.core import taps
-from seqjax.core.gradient import chunked, deferred
-from seqjax.core.held import held_of, moving, whole
-from seqjax.core.linearize import results_that_read
-from seqjax.core.plan import Plan, boundaries, note
+from seqjax.core.chunks import Run, scan_chunks
+from seqjax.core.explanation import add_line
+from seqjax.core.gradient import deferred_loop
+from seqjax.core.held import held_parts, with_held, without_held
+from seqjax.core.linearize import find_readers
+from seqjax.core.plan import Plan, find_starts
 
-Run = Callable[[Any, Any], tuple[Any, Any]]
-"""(carry, inputs [T, B, ...]) -> (carry, outputs [T, B, ...])"""
+if TYPE_CHECKING:
+    from seqjax.core.cell import Cell
+
+Loop = Callable[[Carry, PyTree, "Cell", PyTree, Plan], Pair]
+RunAll = Callable[[Carry, PyTree, Bool[Array, " T *B"] | None, Bool[Array, " T *B"] | None], Pair]
 
 
-def run(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> tuple[Any, Any]:
+def run_loop(cell: "Cell", params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
     """Run `cell` over `xs` `[T, B, ...]`: the fold of its step."""
-    held = held_of(carry)
-    path = _path(cell, params, carry, xs, plan)
-    begin = None if plan.mask is None else lax.stop_gradient(moving(carry))
+    held = held_parts(carry)
+    loop = _choose_loop(cell, params, carry, xs, plan)
+    # Unreal steps read the first carry, and the input that `fill_padding` puts there, as a constant.
+    filler = None if plan.mask is None else lax.stop_gradient(without_held(carry))
 
-    def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        return path(carry, inputs, cell, (params, held, begin), plan)
+    def segment(carry: Carry, inputs: PyTree) -> Pair:
+        return loop(carry, inputs, cell, (params, held, filler), plan)
 
-    inputs = (xs, plan.mask, boundaries(plan), taps.probes())
-    carry, (ys, values) = _segments(segment, moving(carry), inputs, plan, plan.reverse)
-    taps.put(values)
-    return whole(carry, held), ys
+    inputs = (xs, plan.mask, find_starts(plan), taps.current_probes())
+    carry, (ys, values) = _run_segments(segment, without_held(carry), inputs, plan, plan.reverse)
+    taps.add_values(values)
+    return with_held(carry, held), ys
 
 
-def parallel(
-    run: Callable[[Any, Any, Any, Any], tuple[Any, Any]], carry: Any, xs: Any, plan: Plan, *, causal: bool = True
-) -> tuple[Any, Any]:
+def parallel(run: RunAll, carry: Carry, xs: PyTree, plan: Plan, *, causal: bool = True) -> Pair:
     """Run a cell that computes all steps at once; for use in its `sequence`, and it has direction, resets and chunks.
 
     Args:
@@ -52,89 +57,135 @@ def parallel(
 
     Returns:
         The carry after the last step, and ys, in the order of xs.
+
+    The running sum of the inputs, as a cell:
+
+        >>> import jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> class Sum(sj.Cell):
+        ...     out_features = None  # as many as come in
+        ...     asks = frozenset({"in_features"})
+        ...     def init(self, key, in_features, dtype=jnp.float32):
+        ...         return {}
+        ...     def initial_carry(self, params, batch_shape=(), *, in_features):
+        ...         return jnp.zeros((*batch_shape, in_features))
+        ...     def restart(self, params, carry, batch_shape):
+        ...         return jnp.zeros_like(carry)
+        ...     def step(self, params, carry, x):
+        ...         return carry + x, carry + x
+        ...     def sequence(self, params, carry, xs, plan=sj.Plan()):
+        ...         return sj.parallel(self.sum_all, carry, xs, plan)
+        ...     def sum_all(self, carry, xs, mask, starts):
+        ...         if mask is not None:
+        ...             xs = jnp.where(mask[..., None], xs, 0)
+        ...         ys = carry + jnp.cumsum(xs, axis=0)
+        ...         if starts is not None:  # take off what was there before the last start
+        ...             before = jnp.where(starts[..., None], ys - xs, -jnp.inf)
+        ...             last = jnp.maximum.accumulate(before, axis=0)
+        ...             ys = ys - jnp.where(last > -jnp.inf, last, 0)
+        ...         return ys[-1], ys
+        >>> xs = jnp.arange(1.0, 6.0).reshape(1, 5, 1)
+        >>> sj.scan(Sum(), {}, xs)[1].ravel().tolist()
+        [1.0, 3.0, 6.0, 10.0, 15.0]
+        >>> sj.scan(Sum(), {}, xs, reverse=True)[1].ravel().tolist()
+        [15.0, 14.0, 12.0, 9.0, 5.0]
+        >>> resets = jnp.array([[False, False, False, True, False]])
+        >>> sj.scan(Sum(), {}, xs, resets=resets)[1].ravel().tolist()
+        [1.0, 3.0, 6.0, 4.0, 9.0]
     """
-    held = held_of(carry)
+    held = held_parts(carry)
 
-    def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
+    def segment(carry: Carry, inputs: PyTree) -> Pair:
         xs, mask, starts, probes = inputs
-        (after, ys), values = taps.watch(run, probes, whole(carry, held), xs, mask, starts)
-        return moving(cast_like(after, whole(carry, held))), (ys, values)
+        (after, ys), values = taps.run_recorded(run, probes, with_held(carry, held), xs, mask, starts)
+        return without_held(cast_like(after, with_held(carry, held))), (ys, values)
 
-    inputs = (xs, plan.mask, boundaries(plan), taps.probes())
-    forward = _flip(inputs) if plan.reverse else inputs
-    if length_of(xs) == 0:
-        one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), forward)
-        empty = jax.eval_shape(segment, moving(carry), one)[1]
-        outputs = jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), empty)
-        last = moving(carry)
+    inputs = (xs, plan.mask, find_starts(plan), taps.current_probes())
+    forward = _reverse_time(inputs) if plan.reverse else inputs
+    moving = without_held(carry)
+    if count_steps(xs) == 0:
+        last, outputs = moving, _empty_outputs(segment, moving, forward)
     elif causal:
-        last, outputs = _segments(segment, moving(carry), forward, plan, False)
+        last, outputs = _run_segments(segment, moving, forward, plan, False)
     else:
-        last, outputs = segment(moving(carry), forward)
-    ys, values = _flip(outputs) if plan.reverse else outputs
-    taps.put(values)
-    return whole(last, held), taps.tap_output(ys)
+        last, outputs = segment(moving, forward)
+    ys, values = _reverse_time(outputs) if plan.reverse else outputs
+    taps.add_values(values)
+    return with_held(last, held), taps.tap_output(ys)
 
 
-def length_of(xs: Any) -> int:
+def _empty_outputs(segment: Run, carry: Carry, inputs: PyTree) -> PyTree:
+    """What `segment` gives for no steps: shaped as for one, as it need not understand none."""
+    one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), inputs)
+    outputs = jax.eval_shape(segment, carry, one)[1]
+    return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), outputs)
+
+
+def count_steps(xs: PyTree) -> int:
     """Number of steps, T."""
     return jax.tree.leaves(xs)[0].shape[0]
 
 
-def _first(xs: Any) -> Any:
-    return jax.tree.map(lambda x: x[0], xs)
-
-
-def _flip(tree: Any) -> Any:
+def _reverse_time(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda a: a[::-1], tree)
 
 
-def _segments(run: Run, carry: Any, inputs: Any, plan: Plan, reverse: bool) -> tuple[Any, Any]:
+def _run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bool) -> Pair:
     """`run` as a whole, or in segments of which the backward pass keeps the first carry alone."""
-    length = length_of(inputs)
+    length = count_steps(inputs)
     if plan.checkpoint is None or length == 0:
         return run(carry, inputs)
     size = max(1, math.isqrt(length)) if plan.checkpoint == "sqrt" else int(plan.checkpoint)
-    note(f"recomputed in the backward pass from a carry kept every {size} steps")
-    return chunked(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
+    add_line(f"recomputed in the backward pass from a carry kept every {size} steps")
+    return scan_chunks(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
 
 
-def _path(cell: Any, params: Any, carry: Any, xs: Any, plan: Plan) -> Callable[..., tuple[Any, Any]]:
+def _choose_loop(cell: "Cell", params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Loop:
+    """The deferred loop wherever it gives what autodiff gives; `explain` tells why it does not."""
     if plan.gradient == "autodiff":
         why = "asked for"
-    elif taps.active():
+    elif taps.is_tracing():
         why = "values inside the steps are traced"
-    elif not all(is_inexact(leaf) for leaf in jax.tree.leaves(moving(carry))):
+    elif not all(is_inexact(leaf) for leaf in jax.tree.leaves(without_held(carry))):
         why = "the carry holds arrays that are not floating point"
-    elif length_of(xs) == 0:
+    elif count_steps(xs) == 0:
         why = "there are no steps"
-    elif not all(is_inexact(y) for y in jax.tree.leaves(jax.eval_shape(cell.step, params, carry, _first(xs))[1])):
+    elif not all(is_inexact(y) for y in jax.tree.leaves(_output_of_step(cell, params, carry, xs))):
         why = "outputs are not floating point"
-    elif plan.resets is not None and _restart_reads(cell, params, carry, plan.resets.shape[1:]):
+    elif plan.resets is not None and _restart_reads_carry(cell, params, carry, plan.resets.shape[1:]):
         why = "a reset reads the carry"
     else:
-        return deferred
-    note(f"{cell!r}: loop over time, autodiff gradient ({why})")
-    return _plain
+        return deferred_loop
+    add_line(f"{cell!r}: loop over time, autodiff gradient ({why})")
+    return _autodiff_loop
 
 
-def _restart_reads(cell: Any, params: Any, carry: Any, batch: tuple[int, ...]) -> bool:
-    """Whether the carry after a reset depends on that before it, but for what is held; then one is not like another."""
-    start = lambda carry, params, held: moving(cell.restart(params, whole(carry, held), batch))
-    jaxpr = jax.make_jaxpr(start)(moving(carry), params, held_of(carry)).jaxpr
-    return any(results_that_read(jaxpr, jaxpr.invars[: len(jax.tree.leaves(moving(carry)))]))
+def _output_of_step(cell: "Cell", params: Params, carry: Carry, xs: PyTree) -> PyTree:
+    """Shape and dtype of y."""
+    return jax.eval_shape(cell.step, params, carry, jax.tree.map(lambda x: x[0], xs))[1]
 
 
-def _plain(carry: Any, inputs: Any, cell: Any, shared: Any, plan: Plan) -> tuple[Any, Any]:
-    params, held, begin = shared
+def _restart_reads_carry(cell: "Cell", params: Params, carry: Carry, batch: Shape) -> bool:
+    """Whether the carry after a reset depends on that before it, but for what is held.
 
-    def body(carry: Any, inputs: Any) -> tuple[Any, Any]:
+    Then a reset is not like another, and the deferred loop, which computes one carry a chunk for all of them, is wrong.
+    """
+    start = lambda carry, params, held: without_held(cell.restart(params, with_held(carry, held), batch))
+    jaxpr = jax.make_jaxpr(start)(without_held(carry), params, held_parts(carry)).jaxpr
+    return any(find_readers(jaxpr, jaxpr.invars[: len(jax.tree.leaves(without_held(carry)))]))
+
+
+def _autodiff_loop(carry: Carry, inputs: PyTree, cell: "Cell", shared: PyTree, plan: Plan) -> Pair:
+    """The fold as it is written, differentiated by JAX: the reference, and where taps are seen."""
+    params, held, filler = shared
+
+    def body(carry: Carry, inputs: PyTree) -> Pair:
         x, mask, reset, probes = inputs
         if reset is not None:
-            fresh = moving(cell.restart(params, whole(carry, held), reset.shape))
+            fresh = without_held(cell.restart(params, with_held(carry, held), reset.shape))
             carry = select(reset, cast_like(fresh, carry), carry)
-        read = select(mask, carry, begin)  # see `harmless`
-        (after, y), values = taps.watch(taps.step, probes, cell, params, whole(read, held), x)
-        return select(mask, cast_like(moving(after), carry), carry), (y, values)
+        read = select(mask, carry, filler)  # see `fill_padding`
+        (after, y), values = taps.run_recorded(taps.tap_step, probes, cell, params, with_held(read, held), x)
+        return select(mask, cast_like(without_held(after), carry), carry), (y, values)
 
     return lax.scan(body, carry, inputs, reverse=plan.reverse, unroll=plan.unroll)

@@ -1,23 +1,26 @@
 """The public driver: run any cell over sequences, with padding, resets, direction and memory as options."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
+from seqjax._internal.types import Array, Bool, Carry, Int, Pair, Params, PyTree
 from seqjax.core import driver
-from seqjax.core.cell import Cell, Params
-from seqjax.core.plan import recording
+from seqjax.core.call import Call, Options
+from seqjax.core.cell import Cell
+from seqjax.core.explanation import collect_lines
 
 
 def scan(
     cell: Cell,
     params: Params,
-    xs: Any,
-    carry: Any = None,
+    xs: PyTree,
+    carry: Carry = None,
     *,
-    mask: Any = None,
-    lengths: Any = None,
-    resets: Any = None,
+    mask: Bool[Array, "..."] | Sequence | None = None,
+    lengths: Int[Array, "..."] | Sequence | None = None,
+    resets: Bool[Array, "..."] | Sequence | None = None,
     reverse: bool = False,
     time_major: bool = False,
     gradient: str = "deferred",
@@ -25,7 +28,7 @@ def scan(
     unroll: int = 1,
     engine: str = "auto",
     checked: bool = False,
-) -> tuple[Any, Any]:
+) -> Pair:
     """Run a cell over whole sequences: `carry, ys = scan(cell, params, xs)`.
 
     Padding law: nothing in an unreal step (NaN, inf, 1e38, any token id) changes an output, a carry or any
@@ -62,19 +65,45 @@ def scan(
     Raises:
         ArgumentError, ArgumentTypeError: a shape, dtype, structure, option or (outside `jit`) value that cannot
             be right; the message names it. Nothing has been computed by then.
+
+    Two sequences of 3 and 1 steps in one padded array:
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> cell = sj.RNN(1, activation="identity", recurrent_init=sj.initializers.identity())
+        >>> params = cell.init(jax.random.key(0), 1)
+        >>> params["project"]["kernel"] = jnp.ones((1, 1))  # so that it adds up
+        >>> xs = jnp.array([[[1.0], [2.0], [3.0]], [[5.0], [jnp.nan], [jnp.inf]]])
+        >>> carry, ys = sj.scan(cell, params, xs, lengths=[3, 1])
+        >>> ys[..., 0].tolist(), carry[:, 0].tolist()
+        ([[1.0, 3.0, 6.0], [5.0, 0.0, 0.0]], [6.0, 5.0])
+
+    The rest of a stream goes on from the carry:
+
+        >>> carry, ys = sj.scan(cell, params, jnp.array([[[4.0]], [[1.0]]]), carry)
+        >>> ys[..., 0].tolist()
+        [[10.0], [6.0]]
     """
-    options = driver.Options(
-        mask, lengths, resets, reverse, time_major, gradient, checkpoint, unroll, engine, checked
-    )  # fmt: skip
-    call = driver.prepare(cell, params, xs, carry, options)
-    return driver.run(*call) if call.is_inline() else driver.compiled(*call)
+    options = Options(reverse, time_major, gradient, checkpoint, unroll, engine, checked)
+    return driver.execute(driver.prepare(Call(cell, options, params, xs, carry, mask, lengths, resets)))
 
 
-def explain(cell: Cell, params: Params, xs: Any, carry: Any = None, **options: Any) -> str:
+def explain(cell: Cell, params: Params, xs: PyTree, carry: Carry = None, **options: Any) -> str:
     """Which path each part of the cell takes in `scan` with these arguments, and why not a faster one.
 
     The text is recorded while `scan` itself is traced, so it tells what happens; nothing is computed.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> model = sj.stack(sj.Embed(256, 8), sj.LSTM(16), sj.Dense(256))
+        >>> params = model.init(jax.random.key(0), 0)
+        >>> print(sj.explain(model, params, jnp.zeros((4, 1024), int)))
+        Embed(256, 8): all steps at once
+        LSTM(16): loop over time, deferred gradient in chunks of 128
+        Dense(256): all steps at once
+        >>> print(sj.explain(sj.LSTM(16), params["1"], jnp.zeros((4, 9, 8)), gradient="autodiff"))
+        LSTM(16): loop over time, autodiff gradient (asked for)
     """
-    with recording() as lines:
+    with collect_lines() as lines:
         jax.eval_shape(lambda p, x, c: scan(cell, p, x, c, **options), params, xs, carry)
     return "\n".join(lines)

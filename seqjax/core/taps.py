@@ -1,4 +1,4 @@
-"""Taps: values inside a step that `seqjax.core.trace` and the diagnostics see, and may change.
+"""Taps: values inside a step that `seqjax.trace` and the diagnostics see, and may change.
 
 A cell writes `f = tap("f", f)`. Without a trace that is f itself. Under one, a `Record` is active: the innermost
 loop makes a record of its own in its body, hands what it has seen out of the loop as one more output, and puts
@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import get_opaque_trace_state
 
-from seqjax.core.held import held_of, moving, whole
+from seqjax._internal.types import Array, Carry, Pair, Params, PyTree, Shaped
+from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.errors import ArgumentError
 
-Edits = Mapping[str, Callable[[Any], Any]]
+Edits = Mapping[str, Callable[[jax.Array], Array]]
+Probes = Mapping[str, Array]
 
 
 class Record:
@@ -27,13 +29,13 @@ class Record:
     probes: arrays to add, by path. edits: functions `value -> value`, by path.
     """
 
-    def __init__(self, probes: Mapping[str, Any], edits: Edits) -> None:
+    def __init__(self, probes: Probes, edits: Edits) -> None:
         self.probes, self.edits = probes, edits
-        self.values: dict[str, Any] = {}
+        self.values: dict[str, jax.Array] = {}
         self._level = get_opaque_trace_state(convention="flax")
 
-    def tap(self, path: str, value: Any) -> Any:
-        """Note the value of a path, changed where that was asked for.
+    def tap(self, path: str, value: jax.Array) -> jax.Array:
+        """Record the value of a path, after what is to be done to it.
 
         Raises:
             ArgumentError: within a `jit`, `vmap` or loop of the cell's own; a path twice; a probe of another shape.
@@ -46,9 +48,9 @@ class Record:
         if path in self.values:
             raise ArgumentError(f"tap {path!r} stands twice in one step; give each tap a name of its own")
         if path in self.edits:
-            value = _like(path, "edit", self.edits[path](value), value)
+            value = _match(path, "edit", self.edits[path](value), value)
         if path in self.probes:
-            value = value + _like(path, "probe", self.probes[path], value)
+            value = value + _match(path, "probe", self.probes[path], value)
         self.values[path] = value
         return value
 
@@ -61,17 +63,34 @@ class _Active(NamedTuple):
 _active: contextvars.ContextVar[_Active | None] = contextvars.ContextVar("active", default=None)
 
 
-def tap(name: str, value: Any) -> Any:
-    """Let `seqjax.core.trace` see a value inside `step` or `update`: `f = tap("f", f)`, and go on with what it returns.
+def tap(name: str, value: Shaped[jax.Array, "..."]) -> Shaped[jax.Array, "..."]:
+    """Let `seqjax.trace` see a value inside `step` or `update`: `f = tap("f", f)`, and go on with what it returns.
 
     value: an array with the batch axes first. Without a trace it comes back as it is, at no cost.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> class Leaky(sj.Gated):
+        ...     gates = ("n", "rate")
+        ...     def update(self, p, h, z, m):
+        ...         n, rate = sj.activate(z + m, "tanh sigmoid")
+        ...         rate = sj.tap("rate", rate)
+        ...         h = h + rate * (n - h)
+        ...         return h, h
+        >>> cell = Leaky(3)
+        >>> params = cell.init(jax.random.key(0), 2)
+        >>> carry, ys, seen = sj.trace(cell, params, jnp.zeros((1, 5, 2)))
+        >>> {name: value.shape for name, value in seen.items()}
+        {'h': (1, 5, 3), 'rate': (1, 5, 3), 'y': (1, 5, 3)}
+        >>> print(seen["rate"][0, 0])
+        [0.5 0.5 0.5]
     """
     active = _active.get()
     return value if active is None else active.record.tap(active.prefix + name, value)
 
 
-def active() -> bool:
-    """Whether anybody is looking."""
+def is_tracing() -> bool:
+    """Whether a trace is looking."""
     return _active.get() is not None
 
 
@@ -82,19 +101,19 @@ def scope(name: str) -> Iterator[None]:
     if now is None:
         yield
         return
-    with _at(_Active(now.record, f"{now.prefix}{name}/")):
+    with _activate(_Active(now.record, f"{now.prefix}{name}/")):
         yield
 
 
 @contextlib.contextmanager
-def recording(probes: Mapping[str, Any], edits: Edits) -> Iterator[Record]:
+def record_taps(probes: Probes, edits: Edits) -> Iterator[Record]:
     """Make a new record the active one, its paths beginning anew."""
     record = Record(probes, edits)
-    with _at(_Active(record, "")):
+    with _activate(_Active(record, "")):
         yield record
 
 
-def probes() -> dict[str, Any] | None:
+def current_probes() -> dict[str, Array] | None:
     """The probes within the present scope, for a loop to hand to its body; None without a trace."""
     now = _active.get()
     if now is None:
@@ -102,18 +121,18 @@ def probes() -> dict[str, Any] | None:
     return {path: probe for path, probe in now.record.probes.items() if path.startswith(now.prefix)}
 
 
-def watch(run: Callable[..., Any], probes: Any, *args: Any) -> tuple[Any, dict[str, Any]]:
+def run_recorded(run: Callable[..., Any], probes: Probes | None, *args: Any) -> tuple[Any, dict[str, jax.Array]]:
     """`run(*args)` and the values that passed its taps: for the body of a loop, which then returns them as outputs."""
     now = _active.get()
     if now is None:
         return run(*args), {}
-    record = Record(probes, now.record.edits)
-    with _at(_Active(record, now.prefix)):
+    record = Record(probes or {}, now.record.edits)
+    with _activate(_Active(record, now.prefix)):
         result = run(*args)
     return result, record.values
 
 
-def put(values: Mapping[str, Any]) -> None:
+def add_values(values: Mapping[str, jax.Array]) -> None:
     """Add what the body of a loop has seen, as it came out of the loop, to the record around it.
 
     Raises:
@@ -127,22 +146,22 @@ def put(values: Mapping[str, Any]) -> None:
     now.record.values.update(values)
 
 
-def step(cell: Any, params: Any, carry: Any, x: Any) -> tuple[Any, Any]:
+def tap_step(cell: Any, params: Params, carry: Carry, x: PyTree) -> Pair:
     """`cell.step`, with taps on the output "y" and on the states, by their names in the carry ("h" for a lone one)."""
     carry, y = cell.step(params, carry, x)
     if _active.get() is None:
         return carry, y
-    return whole(tap_states(moving(carry)), held_of(carry)), tap_output(y)
+    return with_held(tap_states(without_held(carry)), held_parts(carry)), tap_output(y)
 
 
-def tap_states(carry: Any) -> Any:
+def tap_states(carry: Carry) -> Carry:
     """A tap on every array of a carry that its cell has not tapped itself; what is held is no state."""
     now = _active.get()
     if now is None:
         return carry
     seen = now.record.values
 
-    def one(path: Any, leaf: Any) -> Any:
+    def tap_leaf(path: jax.tree_util.KeyPath, leaf: jax.Array) -> jax.Array:
         name = jax.tree_util.keystr(path, simple=True, separator="/") or "h"
         if any(value is leaf for value in seen.values()) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf
@@ -150,24 +169,24 @@ def tap_states(carry: Any) -> Any:
             name = "carry/y"
         return leaf if now.prefix + name in seen else tap(name, leaf)
 
-    return jax.tree_util.tree_map_with_path(one, carry)
+    return jax.tree_util.tree_map_with_path(tap_leaf, carry)
 
 
-def tap_output(y: Any) -> Any:
+def tap_output(y: PyTree) -> PyTree:
     """A tap "y" on an output (on each part of a tree of them), unless a cell within has the path and tapped it."""
     now = _active.get()
     if now is None:
         return y
 
-    def one(path: Any, leaf: Any) -> Any:
+    def tap_leaf(path: jax.tree_util.KeyPath, leaf: jax.Array) -> jax.Array:
         name = "/".join(filter(None, ("y", jax.tree_util.keystr(path, simple=True, separator="/"))))
         return leaf if now.prefix + name in now.record.values else tap(name, leaf)
 
-    return jax.tree_util.tree_map_with_path(one, y)
+    return jax.tree_util.tree_map_with_path(tap_leaf, y)
 
 
 @contextlib.contextmanager
-def _at(active: _Active | None) -> Iterator[None]:
+def _activate(active: _Active | None) -> Iterator[None]:
     token = _active.set(active)
     try:
         yield
@@ -175,7 +194,8 @@ def _at(active: _Active | None) -> Iterator[None]:
         _active.reset(token)
 
 
-def _like(path: str, what: str, found: Any, value: Any) -> Any:
+def _match(path: str, what: str, found: Array, value: jax.Array) -> jax.Array:
+    """`found` in the dtype of the value of which it is a probe or an edit, and of its shape."""
     found = jnp.asarray(found)
     if found.shape != value.shape:
         raise ArgumentError(f"{what} of {path!r} has shape {found.shape} in a step, expected {value.shape}")

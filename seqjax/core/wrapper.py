@@ -2,26 +2,13 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from seqjax._internal.validation import check_asked
-from seqjax.core.cell import Cell, Params, check_causal, check_cell_type, init, initial_carry
+from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
+from seqjax._internal.validation import check_causal, check_given
+from seqjax.core.cell import Cell, check_cell_type
 from seqjax.core.plan import Plan
-from seqjax.errors import ArgumentError
-
-
-def check_same_width(cell: Cell, within: Cell, in_features: int) -> None:
-    """Refuse a cell that must give as many features as it gets, and does not.
-
-    Raises:
-        ArgumentError: so it is.
-    """
-    size = within.size(in_features)
-    if size != in_features:
-        raise ArgumentError(
-            f"{cell!r}: the cell gives {size} features but gets {in_features}, and both must be equal here"
-        )
+from seqjax.core.start import init_params, start_carry
 
 
 class Wrapper(Cell):
@@ -30,12 +17,19 @@ class Wrapper(Cell):
     Parameters, carry and taps are the inner cell's own. A wrapper that changes what a step does overrides `step`,
     and its sequence is the fold of that; one that can do better for all steps at once overrides `sequence` too:
 
-        class Scaled(Wrapper):
-            factor: float
-
-            def step(self, params, carry, x):
-                carry, y = self.cell.step(params, carry, x)
-                return carry, self.factor * y
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> class Scaled(sj.Wrapper):
+        ...     factor: float
+        ...     def step(self, params, carry, x):
+        ...         carry, y = self.cell.step(params, carry, x)
+        ...         return carry, self.factor * y
+        >>> cell = Scaled(sj.GRU(4), 10.0)
+        >>> cell
+        Scaled(GRU(4), 10.0)
+        >>> params, xs = cell.init(jax.random.key(0), 3), jnp.ones((2, 5, 3))
+        >>> bool(jnp.all(sj.scan(cell, params, xs)[1] == 10 * sj.scan(sj.GRU(4), params, xs)[1]))
+        True
     """
 
     cell: Cell
@@ -65,35 +59,27 @@ class Wrapper(Cell):
 
     @property
     def out_features(self) -> int | None:
-        """The inner cell's."""
         return self.cell.out_features
 
     def size(self, in_features: int) -> int:
-        """The inner cell's."""
         return self.cell.size(in_features)
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
-        """The inner cell's parameters."""
-        return init(self.cell, key, in_features, dtype)
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+        return init_params(self.cell, key, in_features, dtype)
 
-    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), **asked: Any) -> Any:
-        """The inner cell's carry."""
-        check_asked(self, asked)
-        return initial_carry(self.cell, params, batch_shape, **asked)
+    def initial_carry(self, params: Params, batch_shape: Shape = (), **given: PyTree) -> Carry:
+        check_given(self, given)
+        return start_carry(self.cell, params, batch_shape, **given)
 
-    def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
-        """The inner cell's."""
+    def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         return self.cell.restart(params, carry, batch_shape)
 
-    def check_input(self, xs: Any, mask: Any, values: bool) -> None:
-        """The inner cell's."""
+    def check_input(self, xs: PyTree, mask: Bool[Array, "..."] | None, values: bool) -> None:
         self.cell.check_input(xs, mask, values)
 
-    def step(self, params: Params, carry: Any, x: Any) -> tuple[Any, Any]:
-        """A step of the inner cell."""
+    def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         check_causal(self)
         return self.cell.step(params, carry, x)
 
-    def sequence(self, params: Params, carry: Any, xs: Any, plan: Plan = Plan()) -> tuple[Any, Any]:
-        """The sequence of the inner cell."""
+    def sequence(self, params: Params, carry: Carry, xs: PyTree, plan: Plan = Plan()) -> Pair:
         return self.cell.sequence(params, carry, xs, plan)

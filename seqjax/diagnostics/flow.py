@@ -5,23 +5,26 @@ the backward pass here carries numbers near 1 and an exponent for each: 1e-60 co
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.core import arguments as checks
+from seqjax._internal.types import Array, Bool, Carry, Float, Params, PyTree, Shape
 from seqjax.core import driver
-from seqjax.core.cell import Cell, Params, initial_carry
-from seqjax.core.plan import harmless
-from seqjax.diagnostics.scaled import Scaled, log_norm, normal
-from seqjax.diagnostics.walk import walk
-from seqjax.diagnostics.way import Report, Way
+from seqjax.core.call import Call, Options
+from seqjax.core.cell import Cell
+from seqjax.core.padding import fill_padding, zero_padding
+from seqjax.core.start import start_carry
+from seqjax.diagnostics.place import Findings, Place
+from seqjax.diagnostics.pullback import scaled_vjp
+from seqjax.diagnostics.scaled import Scaled, log_norm, normalize
 from seqjax.errors import ArgumentError
 
 OUTPUTS = ("last", "all")
+Loss = Callable[[PyTree], Float[jax.Array, " B"]]
 
 
 class GradientFlow(NamedTuple):
@@ -41,22 +44,22 @@ class GradientFlow(NamedTuple):
     inputs: `[B, T]` by step, the norm of dL/dx_t; None where inputs are token ids.
     """
 
-    loss: jax.Array
-    joint: jax.Array
-    parts: dict[str, jax.Array]
-    parameters: jax.Array
-    layers: dict[str, jax.Array]
-    inputs: jax.Array | None
+    loss: Float[jax.Array, " B"]
+    joint: Float[jax.Array, " B T+1"]
+    parts: dict[str, Float[jax.Array, " B T"]]
+    parameters: Float[jax.Array, ""]
+    layers: dict[str, Float[jax.Array, " B T"]]
+    inputs: Float[jax.Array, " B T"] | None
 
 
 def gradient_flow(
     cell: Cell,
     params: Params,
-    xs: Any,
-    loss: Callable[[Any], jax.Array],
-    carry: Any = None,
+    xs: PyTree,
+    loss: Loss,
+    carry: Carry = None,
     *,
-    mask: Any = None,
+    mask: Bool[Array, " B T"] | Sequence | None = None,
     outputs: str = "last",
 ) -> GradientFlow:
     """Norms of the gradient of a loss in every state of every layer (Pascanu, Mikolov, Bengio 2013).
@@ -77,82 +80,96 @@ def gradient_flow(
 
     Raises:
         ArgumentError, ArgumentTypeError: there is not one batch axis, or no step; what `scan` refuses.
+
+    A linear recurrence h' = h / 2 + x, whose gradient halves with every step back:
+
+        >>> import math, jax, jax.numpy as jnp
+        >>> from seqjax import RNN
+        >>> from seqjax.diagnostics import gradient_flow, half_life, log_mean
+        >>> from seqjax.initializers import identity
+        >>> cell = RNN(1, activation="identity", recurrent_init=identity(0.5))
+        >>> params = cell.init(jax.random.key(0), 1)
+        >>> flow = gradient_flow(cell, params, jnp.ones((2, 5, 1)), lambda y: y[:, 0])
+        >>> jnp.exp(flow.joint[0]).round(5).tolist()
+        [1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125]
+        >>> round(half_life(log_mean(flow.joint)), 3)
+        1.0
+        >>> sorted(flow.layers)
+        ['h', 'y']
     """
-    call = driver.prepare(cell, params, xs, carry, driver.Options(mask=mask))
-    shape = checks.sequence_shape(cell, xs, False)
+    call = driver.prepare(Call(cell, Options(), params, xs, carry, mask))
+    layout = call.layout
     if outputs not in OUTPUTS:
         raise ArgumentError(f"gradient_flow: outputs must be 'last' or 'all', found {outputs!r}")
-    if len(shape.batch) != 1 or shape.length == 0:
+    if len(layout.batch) != 1 or layout.length == 0:
         raise ArgumentError(
-            f"gradient_flow: xs must have one batch axis and at least one step, found batch {shape.batch} "
-            f"and {shape.length} steps. A single sequence? Pass xs[None]"
+            f"gradient_flow: xs must have one batch axis and at least one step, found batch {layout.batch} "
+            f"and {layout.length} steps. A single sequence? Pass xs[None]"
         )
-    inline = call.is_inline()
-    ys = (driver.run if inline else driver.compiled)(*call)[1]
+    ys = driver.execute(call)[1]
     # The loss is called here, and not within a program that is kept: what it reads may be something else next time.
-    losses, seed = _seed(loss, outputs, shape.leaves_time_first(ys), _real(call.marks, shape))
-    return (_flow if inline else _compiled)(cell, outputs, params, xs, call.carry, call.marks, losses, seed)
+    losses, seed = _seed(loss, outputs, layout.time_first(ys), _real_steps(call))
+    return (_flow if call.is_inline() else _compiled)(outputs, call, losses, seed)
 
 
-def _real(marks: driver.Marks, shape: checks.Shape) -> jax.Array:
-    mask = driver.real_steps(marks, shape)
-    return jnp.ones((shape.length, *shape.batch), bool) if mask is None else jnp.asarray(mask)
+def _real_steps(call: Call) -> Bool[jax.Array, " T B"]:
+    mask = call.real_steps()
+    return jnp.ones((call.layout.length, *call.layout.batch), bool) if mask is None else jnp.asarray(mask)
 
 
-def _flow(
-    cell: Cell, outputs: str, params: Params, xs: Any, carry: Any, marks: driver.Marks, losses: Any, seed: Scaled
-) -> GradientFlow:
-    shape = checks.sequence_shape(cell, xs, False)
-    real, fresh, report = _real(marks, shape), carry is None, Report()
+def _flow(outputs: str, call: Call, losses: Float[jax.Array, " B"], seed: Scaled) -> GradientFlow:
+    layout, carry, real, findings = call.layout, call.carry, _real_steps(call), Findings()
+    fresh = carry is None
     if fresh:
-        carry = initial_carry(cell, params, shape.batch, in_features=shape.width)
-    xs = harmless(shape.leaves_time_first(xs), driver.real_steps(marks, shape), False)
-    _, back = walk(cell, params, carry, xs, Way(real, fresh, report))
-    begun = back(seed)
-    parts = {name: logs[::-1].T for name, logs in report.states.items()}
+        carry = start_carry(call.cell, call.params, layout.batch, in_features=layout.width)
+    xs = fill_padding(layout.time_first(call.xs), call.real_steps(), False)
+    _, pull = scaled_vjp(call.cell, call.params, carry, xs, Place(real, fresh, findings))
+    dxs = pull(seed)
+    parts = {name: logs[::-1].T for name, logs in findings.states.items()}
+    joint = [_log_norm_of_last(outputs, seed, real)[:, None], _join_norms(list(parts.values()), real.T.shape)]
     return GradientFlow(
         loss=losses,
-        joint=jnp.concatenate([_start(outputs, seed, real)[:, None], _together(list(parts.values()), real)], axis=1),
+        joint=jnp.concatenate(joint, axis=1),
         parts=parts,
-        parameters=_together([logs[None] for logs in report.parameters], None)[0] - math.log(shape.batch[0]),
-        layers={name: logs.T for name, logs in report.totals.items()},
-        inputs=jnp.where(real, log_norm(*begun), jnp.nan).T if jax.tree.leaves(begun.tree) else None,
+        # The loss of each row is differentiated by itself; that of their mean is 1 / B of the sum.
+        parameters=_join_norms(findings.parameters, ()) - math.log(layout.batch[0]),
+        layers={name: logs.T for name, logs in findings.totals.items()},
+        inputs=jnp.where(real, log_norm(*dxs), jnp.nan).T if jax.tree.leaves(dxs.tree) else None,
     )
 
 
-_compiled = jax.jit(_flow, static_argnums=(0, 1))
+_compiled = jax.jit(_flow, static_argnums=0)
 
 
-def _start(outputs: str, seed: Scaled, real: jax.Array) -> jax.Array:
+def _log_norm_of_last(outputs: str, seed: Scaled, real: Bool[jax.Array, " T B"]) -> Float[jax.Array, " B"]:
     """What arrives at the last output; with outputs="last" that is the last real one, wherever it is."""
-    arriving = log_norm(*seed)
-    return jnp.max(arriving, axis=0) if outputs == "last" else jnp.where(real[-1], arriving[-1], jnp.nan)
+    logs = log_norm(*seed)
+    return jnp.max(logs, axis=0) if outputs == "last" else jnp.where(real[-1], logs[-1], jnp.nan)
 
 
-def _seed(loss: Callable, outputs: str, ys: Any, real: Any) -> tuple[jax.Array, Scaled]:
+def _seed(loss: Loss, outputs: str, ys: PyTree, real: Bool[jax.Array, " T B"]) -> tuple[Float[jax.Array, " B"], Scaled]:
     """L of each row, and its cotangents of ys `[T, B, F]`, which are zero in unreal steps."""
 
-    def of(ys: Any) -> Any:
+    def of(ys: PyTree) -> jax.Array:
         if outputs == "all":
-            return loss(jax.tree.map(lambda y: jnp.moveaxis(y, 0, 1), driver.clean(ys, real)))
-        return loss(jax.tree.map(lambda y: jnp.sum(y, axis=0), driver.clean(ys, _last(real))))
+            return loss(jax.tree.map(lambda y: jnp.moveaxis(y, 0, 1), zero_padding(ys, real)))
+        return loss(jax.tree.map(lambda y: jnp.sum(y, axis=0), zero_padding(ys, _is_last(real))))
 
     losses, pull = jax.vjp(of, ys)
     if getattr(losses, "shape", None) != real.shape[1:]:
         found = getattr(losses, "shape", losses)
         raise ArgumentError(f"gradient_flow: loss gave shape {found}, expected one number a row, {real.shape[1:]}")
-    return losses, normal(pull(jnp.ones_like(losses))[0], jnp.zeros(real.shape, jnp.int32))
+    return losses, normalize(pull(jnp.ones_like(losses))[0], jnp.zeros(real.shape, jnp.int32))
 
 
-def _last(real: Any) -> jax.Array:
-    """True at the last real step of each row, `[T, B]`."""
+def _is_last(real: Bool[jax.Array, " T B"]) -> Bool[jax.Array, " T B"]:
+    """True at the last real step of each row."""
     return real & (jnp.cumsum(real[::-1], axis=0)[::-1] == 1)
 
 
-def _together(logs: list[jax.Array], real: Any) -> jax.Array:
-    """The log norm of vectors side by side; NaN entries stay NaN."""
+def _join_norms(logs: list[jax.Array], shape: Shape) -> Float[jax.Array, "..."]:
+    """The log norm of vectors side by side, of the given shape; NaN entries stay NaN."""
     if not logs:
-        shape = (1,) if real is None else real.T.shape
         return jnp.full(shape, -jnp.inf)
     both = jnp.stack(logs)
     top = jnp.max(both, axis=0)
@@ -160,8 +177,17 @@ def _together(logs: list[jax.Array], real: Any) -> jax.Array:
     return safe + 0.5 * jnp.log(jnp.sum(jnp.exp(2 * (both - safe[None])), axis=0))
 
 
-def log_mean(logs: Any, axis: int = 0) -> np.ndarray:
-    """The logarithm of the mean of norms given as logarithms, NaN entries left out."""
+def log_mean(logs: Float[Array, "..."], axis: int = 0) -> Float[np.ndarray, "..."]:
+    """The logarithm of the mean of norms given as logarithms, NaN entries left out.
+
+    >>> import numpy as np
+    >>> from seqjax.diagnostics import log_mean
+    >>> logs = np.log([[1.0, 4.0], [3.0, np.nan]])
+    >>> np.exp(log_mean(logs)).round(6).tolist()
+    [2.0, 4.0]
+    >>> log_mean(np.array([-1000.0, -1000.0])).item()  # far below the smallest float
+    -1000.0
+    """
     logs = np.asarray(logs, np.float64)
     count = np.sum(~np.isnan(logs), axis=axis)
     logs = np.where(np.isnan(logs), -np.inf, logs)
@@ -172,11 +198,16 @@ def log_mean(logs: Any, axis: int = 0) -> np.ndarray:
         return np.where(count > 0, total + np.squeeze(largest, axis) - np.log(count), np.nan)
 
 
-def half_life(logs: Any) -> float:
+def half_life(logs: Float[Array, "..."]) -> float:
     """Steps in which a norm halves, from the least-squares slope of its logarithm over distance.
 
     inf where it neither falls nor grows; negative where it grows, the steps in which it doubles; NaN where fewer
     than two entries are finite.
+
+        >>> import numpy as np
+        >>> from seqjax.diagnostics import half_life
+        >>> round(half_life(np.log([8.0, 4.0, 2.0, 1.0])), 6), round(half_life(np.log([1.0, 4.0])), 6)
+        (1.0, -0.5)
 
     Raises:
         ArgumentError: logs are not one curve.

@@ -5,11 +5,13 @@ as right as after one. (A logarithm that is added to at each step drifts: by e^4
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from seqjax._internal.types import Array, Float, Inexact, Int, PyTree
 
 LOWEST = -(2**29)  # the exponent of zero; far below all others, and two of them add up without overflow
 
@@ -17,14 +19,15 @@ LOWEST = -(2**29)  # the exponent of zero; far below all others, and two of them
 class Scaled(NamedTuple):
     """The tree times 2^exponent; exponent int32 `[B]`, whose axes all leaves have first."""
 
-    tree: Any
-    exponent: jax.Array
+    tree: PyTree
+    exponent: Int[jax.Array, "*B"]
 
 
-def normal(tree: Any, exponent: jax.Array) -> Scaled:
+def normalize(tree: PyTree, exponent: Int[jax.Array, "*B"]) -> Scaled:
     """The same value, with the largest entry of each example in [0.5, 1); all zeros have the exponent LOWEST."""
     most = largest(tree, exponent)
     own = jnp.frexp(most)[1]
+    # In two halves: 2^-own itself may be out of the range of floats.
     scaled = jax.tree.map(lambda leaf: times(times(leaf, -(own // 2)), own // 2 - own), tree)
     return Scaled(scaled, jnp.where(most == 0, LOWEST, exponent + own))
 
@@ -40,10 +43,10 @@ def align(parts: list[Scaled]) -> Scaled:
 def add(parts: list[Scaled]) -> Scaled:
     """The sum, for trees of one structure."""
     trees, top = align(parts)
-    return normal(jax.tree.map(lambda *leaves: sum(leaves), *trees), top)
+    return normalize(jax.tree.map(lambda *leaves: sum(leaves), *trees), top)
 
 
-def log_norm(tree: Any, exponent: Any) -> jax.Array:
+def log_norm(tree: PyTree, exponent: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:
     """The natural logarithm of the Euclidean norm of each example; -inf for zero."""
     most = largest(tree, exponent)
     safe = jnp.where(most > 0, most, 1)
@@ -51,7 +54,7 @@ def log_norm(tree: Any, exponent: Any) -> jax.Array:
     return jnp.log(most) + 0.5 * jnp.log(sum(squares, jnp.zeros_like(safe))) + exponent * math.log(2)
 
 
-def largest(tree: Any, exponent: Any) -> jax.Array:
+def largest(tree: PyTree, exponent: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:
     """The largest absolute value among the entries of each example."""
     sizes = [jnp.max(jnp.abs(row), axis=-1, initial=0) for row in _rows(tree, exponent)]
     most = jnp.zeros(jnp.shape(exponent), jnp.float32) if not sizes else sizes[0]
@@ -60,16 +63,18 @@ def largest(tree: Any, exponent: Any) -> jax.Array:
     return most.astype(jnp.promote_types(most.dtype, jnp.float32))
 
 
-def _rows(tree: Any, exponent: Any) -> list[jax.Array]:
+def _rows(tree: PyTree, exponent: Int[jax.Array, "*B"]) -> list[Inexact[jax.Array, "*B N"]]:
+    """Each leaf with its own axes as one."""
     shape = jnp.shape(exponent)
     return [leaf.reshape(*shape, -1) for leaf in jax.tree.leaves(tree)]
 
 
-def times(leaf: jax.Array, power: jax.Array) -> jax.Array:
+def times(leaf: Inexact[jax.Array, "*B_D"], power: Int[jax.Array, "*B"]) -> Inexact[jax.Array, "*B_D"]:
     """leaf 2^power, exactly; a power below the range of floats gives zeros."""
     wide = jnp.finfo(leaf.dtype).dtype if jnp.finfo(leaf.dtype).bits >= 32 else jnp.float32
     info = jnp.finfo(wide)
     whole = jnp.int64 if info.bits == 64 else jnp.int32
+    # 2^k has the exponent k in its bits, biased so that the smallest normal number has 1, and no fraction.
     kept = jnp.clip(power, info.minexp, info.maxexp - 1).astype(whole)
     factor = lax.bitcast_convert_type((kept - info.minexp + 1) << info.nmant, wide)
     factor = jnp.where(power < info.minexp, 0, factor)

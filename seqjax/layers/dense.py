@@ -1,14 +1,12 @@
 """An affine map of each step."""
 
 import dataclasses
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 
+from seqjax._internal.types import Array, DTypeLike, Float, Key, Params
 from seqjax._internal.validation import check_init, check_positive
 from seqjax.core import gating
-from seqjax.core.cell import Params
 from seqjax.initializers import Initializer, check_initializer, glorot
 from seqjax.layers.pointwise import Pointwise
 
@@ -18,7 +16,14 @@ class Dense(Pointwise):
 
     Args:
         features: F.
-        activation: a, by name; "identity" unless told otherwise.
+        activation: a, by name.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> cell = sj.Dense(2, activation="relu")
+        >>> params = {"kernel": jnp.array([[1.0, -1.0]]), "bias": jnp.zeros(2)}
+        >>> sj.scan(cell, params, jnp.array([[3.0], [-4.0]]))[1].tolist()
+        [[3.0, 0.0], [0.0, 4.0]]
     """
 
     features: int
@@ -33,15 +38,13 @@ class Dense(Pointwise):
 
     @property
     def out_features(self) -> int:
-        """F."""
         return self.features
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """kernel `[D, F]`, bias `[F]`."""
         check_init(self, key, in_features, dtype)
         kernel = self.kernel_init(key, (in_features, self.features), dtype)
         return {"kernel": kernel, "bias": jnp.zeros(self.features, dtype)}
 
-    def apply(self, params: Params, x: jax.Array) -> jax.Array:
-        """The equation."""
+    def apply(self, params: Params, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
         return gating.activation(self.activation)(gating.linear(params, x))

@@ -2,15 +2,17 @@
 
 import dataclasses
 import numbers
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Int, Key, Pair, Params, Shape
 from seqjax._internal.validation import check_batch_shape, check_key
-from seqjax.core.cell import Cell, Params
+from seqjax.core.cell import Cell
+from seqjax.core.explanation import add_line
 from seqjax.core.loop import parallel
-from seqjax.core.plan import Plan, note
+from seqjax.core.plan import Plan
 from seqjax.core.taps import tap_output
 from seqjax.errors import ArgumentError
 
@@ -18,8 +20,8 @@ from seqjax.errors import ArgumentError
 class DropoutCarry(NamedTuple):
     """A key for each example and a number of draws so far, both `[B]`."""
 
-    key: jax.Array
-    draws: jax.Array
+    key: Key[Array, "*B"]
+    draws: Int[Array, "*B"]
 
 
 class Dropout(Cell):
@@ -33,9 +35,17 @@ class Dropout(Cell):
     The mask of the n-th draw is a function of the example's key and n, so neither padding nor the cutting of a
     sequence into chunks changes it. Carry: `DropoutCarry(key, draws)`, made by
     `initial_carry(params, batch_shape, key=key)`.
-    """
 
-    feature_axes: ClassVar[Any] = 1
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> cell = sj.Dropout(0.5)
+        >>> carry = cell.initial_carry({}, (), key=jax.random.key(0))
+        >>> carry, ys = sj.scan(cell, {}, jnp.ones((3, 4)), carry)
+        >>> sorted({float(y) for y in ys.ravel()}), int(carry.draws)
+        ([0.0, 2.0], 3)
+        >>> bool(jnp.all(sj.scan(cell.evaluation(), {}, jnp.ones((3, 4)))[1] == 1))
+        True
+    """
 
     rate: float
     _: dataclasses.KW_ONLY
@@ -54,14 +64,12 @@ class Dropout(Cell):
 
     @property
     def out_features(self) -> None:
-        """As many as come in."""
         return None
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
-        """No parameters."""
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         return {}
 
-    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = (), *, key: jax.Array | None = None) -> Any:
+    def initial_carry(self, params: Params, batch_shape: Shape = (), *, key: Key[Array, ""] | None = None) -> Carry:
         """A key of its own for each example.
 
         Raises:
@@ -78,48 +86,57 @@ class Dropout(Cell):
         check_key(self, key)
         return DropoutCarry(jax.random.split(key, batch_shape), jnp.zeros(batch_shape, jnp.int32))
 
-    def restart(self, params: Params, carry: Any, batch_shape: tuple[int, ...]) -> Any:
-        """A reset goes on with fresh masks instead of repeating the first ones."""
+    def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
+        """As it is: a reset goes on with fresh masks instead of repeating the first ones."""
         if not self.rate or self.per == "step":
             return carry
         return carry._replace(draws=carry.draws + 1)
 
     def evaluation(self) -> "Dropout":
-        """Rate 0."""
+        """The layer with rate 0."""
         return dataclasses.replace(self, rate=0.0)
 
-    def step(self, params: Params, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+    def step(self, params: Params, carry: Carry, x: Float[Array, "*B D"]) -> Pair:
         """Draw, drop, count."""
         if not self.rate:
             return carry, x
         count = carry.draws + 1 if self.per == "step" else carry.draws
         return carry._replace(draws=count), x * self._mask(carry.key, carry.draws, x)
 
-    def sequence(self, params: Params, carry: Any, xs: jax.Array, plan: Plan = Plan()) -> tuple[Any, jax.Array]:
+    def sequence(self, params: Params, carry: Carry, xs: Float[Array, "T *B D"], plan: Plan = Plan()) -> Pair:
         """All masks at once; one mask alone where it lasts the sequence."""
-        note(f"{self!r}: all steps at once")
+        add_line(f"{self!r}: all steps at once")
         if not self.rate:
             return carry, tap_output(xs)
-        return parallel(self._all, carry, xs, plan)
+        return parallel(self._run_all, carry, xs, plan)
 
-    def _all(self, carry: Any, xs: jax.Array, mask: Any, starts: Any) -> tuple[Any, jax.Array]:
+    def _run_all(
+        self,
+        carry: DropoutCarry,
+        xs: Float[Array, "T *B D"],
+        mask: Bool[Array, " T *B"] | None,
+        starts: Bool[Array, " T *B"] | None,
+    ) -> Pair:
+        # A step draws if it is real, a sequence if it starts; the count of draws so far picks the mask of each step.
         if self.per == "step":
-            drawing = jnp.ones(xs.shape[:-1], bool) if mask is None else mask
+            draws = jnp.ones(xs.shape[:-1], bool) if mask is None else mask
         elif starts is None:
             return carry, xs * self._mask(carry.key, carry.draws, xs)[None]
         else:
-            drawing = starts
-        steps = drawing.astype(jnp.int32)
-        drawn = jax.lax.cumsum(steps, axis=0)
-        counts = jnp.broadcast_to(carry.draws, drawn.shape) + drawn
+            draws = starts
+        steps = draws.astype(jnp.int32)
+        count = jax.lax.cumsum(steps, axis=0)
+        counts = jnp.broadcast_to(carry.draws, count.shape) + count
         if self.per == "step":
             counts = counts - steps
         keys = jnp.broadcast_to(carry.key, counts.shape)
         last = carry.draws + jnp.sum(steps, axis=0, dtype=steps.dtype)
         return carry._replace(draws=last), xs * self._mask(keys, counts, xs)
 
-    def _mask(self, key: jax.Array, count: jax.Array, x: jax.Array) -> jax.Array:
-        def draw(key: jax.Array, count: jax.Array) -> jax.Array:
+    def _mask(self, key: Key[Array, "*B"], count: Int[Array, "*B"], x: Float[Array, "... D"]) -> Float[Array, "*B D"]:
+        """0 or 1 / (1 - rate) for each feature, of the draw number `count`."""
+
+        def draw(key: Key[Array, ""], count: Int[Array, ""]) -> Bool[Array, " D"]:
             return jax.random.bernoulli(jax.random.fold_in(key, count), 1 - self.rate, x.shape[-1:])
 
         for _ in range(key.ndim):

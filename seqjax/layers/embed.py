@@ -9,8 +9,8 @@ import numpy as np
 from jax.experimental import checkify
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from seqjax._internal.validation import check_dtype, check_key, check_positive
-from seqjax.core.cell import Params
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Pair, Params
+from seqjax._internal.validation import check_dtype, check_key, check_positive, known
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.initializers import Initializer, check_initializer, normal
@@ -26,6 +26,16 @@ class Embed(Pointwise):
 
     An id out of range is an error where its value is known. Inside `jit` its row is NaN, never another
     token's row; `scan(..., checked=True)` raises there through `checkify`.
+
+        >>> import jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> params = {"table": jnp.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])}
+        >>> sj.scan(sj.Embed(3, 2), params, jnp.array([2, 0]))[1].tolist()
+        [[4.0, 5.0], [0.0, 1.0]]
+        >>> sj.scan(sj.Embed(3, 2), params, jnp.array([3, 0]))
+        Traceback (most recent call last):
+        seqjax.errors.ArgumentError: Embed(3, 2): xs has the token id 3, but ids must be in [0, 3). Made with
+        another vocabulary?
     """
 
     feature_axes: ClassVar[Any] = 0
@@ -41,16 +51,15 @@ class Embed(Pointwise):
 
     @property
     def out_features(self) -> int:
-        """F."""
         return self.features
 
-    def init(self, key: jax.Array, in_features: int = 0, dtype: Any = jnp.float32) -> Params:
+    def init(self, key: Key[Array, ""], in_features: int = 0, dtype: DTypeLike = jnp.float32) -> Params:
         """table `[V, F]`; `in_features` plays no part."""
         check_key(self, key)
         check_dtype(self, dtype)
         return {"table": self.kernel_init(key, (self.vocabulary, self.features), dtype)}
 
-    def check_input(self, xs: Any, mask: Any, values: bool) -> None:
+    def check_input(self, xs: Any, mask: Bool[Array, "..."] | None, values: bool) -> None:
         """Token ids of an integer dtype, in range in the real steps.
 
         Raises:
@@ -69,23 +78,23 @@ class Embed(Pointwise):
                 "Made with another vocabulary?"
             )
 
-    def apply(self, params: Params, x: Any) -> jax.Array:
-        """The rows.
+    def apply(self, params: Params, x: Int[Array, "*B"] | int) -> Float[Array, "*B F"]:
+        """The rows of the table.
 
         Raises:
             ArgumentError, ArgumentTypeError: as `check_input`, where the ids are known; else NaN for ids out of range.
         """
         x = x if hasattr(x, "dtype") else np.asarray(x)
-        self.check_input(x, None, values=_known(x))
-        ids = _wide(jnp.asarray(x))
+        self.check_input(x, None, values=known(x))
+        ids = _widen(jnp.asarray(x))
         # Negative indices would count from the end, and those of 64 bits lose their upper half in the gather.
         ids = jnp.where((ids >= 0) & (ids < self.vocabulary), ids, self.vocabulary).astype(jnp.int32)
-        return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_like(ids))
+        return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_sharding(ids))
 
-    def sequence(self, params: Params, carry: tuple[()], xs: Any, plan: Plan = Plan()) -> tuple[tuple[()], Any]:
+    def sequence(self, params: Params, carry: tuple[()], xs: Int[Array, " T *B"], plan: Plan = Plan()) -> Pair:
         """All rows at once, ids checked inside jit when the plan says so."""
         if plan.checked and xs.size:
-            ids = _wide(jnp.asarray(xs))
+            ids = _widen(jnp.asarray(xs))
             checkify.check(
                 jnp.all((ids >= 0) & (ids < self.vocabulary)),
                 f"{self!r}: token ids must be in [0, {self.vocabulary}), found {{low}} to {{high}}",
@@ -95,13 +104,7 @@ class Embed(Pointwise):
         return super().sequence(params, carry, xs, plan)
 
 
-def _known(ids: Any) -> bool:
-    if isinstance(ids, jax.core.Tracer):
-        return False
-    return not isinstance(ids, jax.Array) or ids.is_fully_addressable
-
-
-def _wide(ids: jax.Array) -> jax.Array:
+def _widen(ids: Int[Array, "*B"]) -> Int[Array, "*B"]:
     """Ids as int32, or int64 where they have 64 bits: in a dtype of their own, as uint8, the vocabulary would wrap.
 
     An unsigned id too large for it becomes negative, which is out of range as well.
@@ -109,7 +112,7 @@ def _wide(ids: jax.Array) -> jax.Array:
     return ids.astype(jnp.int64 if ids.dtype.itemsize == 8 else jnp.int32)
 
 
-def _rows_like(ids: jax.Array) -> Any:
+def _rows_sharding(ids: Int[Array, "*B"]) -> NamedSharding | None:
     """The sharding of gathered rows, which a mesh with explicit axes wants to be told."""
     sharding = jax.typeof(ids).sharding
     if AxisType.Explicit not in getattr(sharding.mesh, "axis_types", ()):

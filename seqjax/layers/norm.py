@@ -1,15 +1,13 @@
 """Normalisation of each step."""
 
 import dataclasses
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from seqjax._internal.trees import out_dtype
+from seqjax._internal.types import Array, DTypeLike, Float, Key, Params
 from seqjax._internal.validation import check_init
-from seqjax.core.cell import Params
 from seqjax.errors import ArgumentError
 from seqjax.layers.pointwise import Pointwise
 
@@ -25,6 +23,15 @@ class Norm(Pointwise):
     Args:
         kind: "layer" or "rms".
         epsilon: keeps the division finite.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> xs = jnp.array([[3.0, 4.0], [30.0, 40.0]])
+        >>> for kind in ("layer", "rms"):
+        ...     cell = sj.Norm(kind)
+        ...     print(sj.scan(cell, cell.init(jax.random.key(0), 2), xs)[1].round(2).tolist())
+        [[-1.0, 1.0], [-1.0, 1.0]]
+        [[0.85, 1.13], [0.85, 1.13]]
     """
 
     kind: str = "layer"
@@ -37,10 +44,9 @@ class Norm(Pointwise):
 
     @property
     def out_features(self) -> None:
-        """As many as come in."""
         return None
 
-    def init(self, key: jax.Array, in_features: int, dtype: Any = jnp.float32) -> Params:
+    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """scale `[D]`, ones, and for layer bias `[D]`, zeros."""
         check_init(self, key, in_features, dtype)
         params = {"scale": jnp.ones(in_features, dtype)}
@@ -48,8 +54,7 @@ class Norm(Pointwise):
             params["bias"] = jnp.zeros(in_features, dtype)
         return params
 
-    def apply(self, params: Params, x: jax.Array) -> jax.Array:
-        """The equations."""
+    def apply(self, params: Params, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         dtype = out_dtype(params, x)
         x = x.astype(jnp.promote_types(dtype, jnp.float32))
         if self.kind == "layer":

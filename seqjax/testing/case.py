@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact, split_inexact
-from seqjax.core.cell import Cell, initial_carry
-from seqjax.core.gradient import LONGEST
+from seqjax.core.cell import Cell
+from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.core.scan import scan
+from seqjax.core.start import start_carry
 from seqjax.errors import SeqjaxError
 
-SHORT, LONG = 4, 2 * LONGEST + 3  # LONG: several chunks and a rest
+SHORT, LONG = 4, 2 * LONGEST_CHUNK + 3  # LONG: several chunks and a rest
 ROWS = 8  # of the largest batch that the laws ask for
 MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
 MakeCarry = Callable[[jax.Array, Any, tuple[int, ...]], Any]
@@ -68,7 +69,7 @@ class Case:
         key = jax.random.key(self.seed + 3)
         if self.make_carry is not None:
             return self.make_carry(key, params, batch)
-        return initial_carry(self.cell, params, batch, key=key, in_features=self.in_features)
+        return start_carry(self.cell, params, batch, key=key, in_features=self.in_features)
 
     def carry(self, *batch: int) -> Any:
         """A carry that was reached by running: clocks have moved, caches hold something."""

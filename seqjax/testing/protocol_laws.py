@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact
-from seqjax.core.held import held_of
+from seqjax.core.held import held_parts
 from seqjax.core.trace import trace
 from seqjax.testing.case import SHORT, Case, LawError, outcome, same, total
 from seqjax.testing.time_laws import GAPS, RESETS
@@ -53,13 +53,13 @@ def a_fresh_carry_need_not_be_given(case: Case) -> str | None:
 def what_is_held_stays(case: Case) -> str | None:
     """No step, mask or reset changes a `Held` part of the carry."""
     carry = case.carry(3)
-    if not held_of(carry):
+    if not held_parts(carry):
         return "not tried: nothing is held"
     (last, _), _ = case.marked(case.params, carry, case.xs(3, SHORT), GAPS, RESETS)
-    same("what is held", held_of(last), held_of(carry))
+    same("what is held", held_parts(last), held_parts(carry))
     if case.cell.causal:
         after, _ = case.cell.step(case.params, carry, case.xs(3))
-        same("what is held, after a step", held_of(after), held_of(carry))
+        same("what is held, after a step", held_parts(after), held_parts(carry))
     return None
 
 

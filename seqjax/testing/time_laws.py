@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact
-from seqjax.core.held import held_of, moving, whole
+from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.errors import NotCausalError
 from seqjax.testing.case import SHORT, Case, LawError, outcome, same
 
@@ -56,12 +56,12 @@ def _fold(case: Case, params: Any, carry: Any, xs: Any, mask: Any, starts: Any) 
     ys = []
     for t in range(SHORT):
         real = mask[:, t]
-        fresh = moving(case.cell.restart(params, carry, real.shape))
-        carry = whole(where(real & starts[:, t], fresh, moving(carry)), held_of(carry))
+        fresh = without_held(case.cell.restart(params, carry, real.shape))
+        carry = with_held(where(real & starts[:, t], fresh, without_held(carry)), held_parts(carry))
         x = jax.tree.map(lambda x: x[:, t], xs)
         x = where(real, x, jax.tree.map(lambda x: jax.lax.stop_gradient(x[np.arange(3), first]), xs))
         after, y = case.cell.step(params, carry, x)
-        carry = whole(where(real, moving(after), moving(carry)), held_of(after))
+        carry = with_held(where(real, without_held(after), without_held(carry)), held_parts(after))
         ys.append(where(real, y, jax.tree.map(jnp.zeros_like, y)))
     return carry, jax.tree.map(lambda *y: jnp.stack(y, axis=1), *ys)
 

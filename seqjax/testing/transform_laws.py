@@ -10,7 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqjax._internal.trees import cast_floats, is_inexact, out_dtype, real_dtype, split_inexact
 from seqjax.core.cell import Cell
-from seqjax.core.held import moving
+from seqjax.core.held import without_held
 from seqjax.core.scan import scan
 from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
 
@@ -106,7 +106,7 @@ def dtypes(case: Case) -> None:
                 "promoted dtype of params and xs: end step (or apply) with y.astype(jnp.result_type(params[...], x))"
                 + _wide_carry(carry, dtype)
             )
-        for a, b in zip(jax.tree.leaves(moving(last)), jax.tree.leaves(moving(carry))):
+        for a, b in zip(jax.tree.leaves(without_held(last)), jax.tree.leaves(without_held(carry))):
             if a.dtype != b.dtype:
                 raise LawError(f"params {p}, xs {x}: a carry goes in as {b.dtype}, comes out as {a.dtype}")
             if is_inexact(b) and jnp.finfo(b.dtype).bits < 32 and not case.cell.narrow:

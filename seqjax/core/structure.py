@@ -1,4 +1,4 @@
-"""Parameters and carries against those that the cell itself would make."""
+"""Checks of parameters and carries against those that the cell itself would make."""
 
 import functools
 from typing import Any, NamedTuple
@@ -8,20 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact
-from seqjax.core.arguments import Shape
-from seqjax.core.cell import Cell, Params, initial_carry
+from seqjax._internal.types import Carry, PyTree, Shape
+from seqjax.core.call import Call
+from seqjax.core.cell import Cell
+from seqjax.core.start import start_carry
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
-def check_params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
-    """Parameters against those that `cell.init` would make for this input."""
-    if not isinstance(xs, (jax.Array, np.ndarray)):
+def check_params(call: Call) -> None:
+    """Parameters against those that `cell.init` would make for this input.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: parts are missing or unknown, or have another shape or dtype.
+    """
+    if not isinstance(call.xs, (jax.Array, np.ndarray)):
         return  # a tree of inputs: what init takes for it is the cell's own business
-    size = shape.width
-    wanted = _expected_params(cell, size)
-    if _alike(wanted, given):
+    wanted = _expected_params(call.cell, call.layout.width)
+    if _is_alike(wanted, call.params):
         return
-    expected, found = _paths(wanted), _paths(given)
+    cell, expected, found = call.cell, _by_path(wanted), _by_path(call.params)
     if missing := sorted(set(expected) - set(found)):
         extra = sorted(set(found) - set(expected))
         rest = f" and has {', '.join(extra)} beside" if extra else ""
@@ -31,10 +36,11 @@ def check_params(cell: Cell, given: Any, xs: Any, shape: Shape) -> None:
             f"{cell!r}: params has {', '.join(extra)}, which this cell does not know. Parameters of another cell?"
         )
     for path, want in expected.items():
-        _check_param(cell, path, found[path], want, xs, size, shape)
+        _check_param(call, path, found[path], want)
 
 
-def _check_param(cell: Cell, path: str, leaf: Any, want: Any, xs: Any, size: Any, shape: Shape) -> None:
+def _check_param(call: Call, path: str, leaf: Any, want: jax.ShapeDtypeStruct) -> None:
+    cell, xs, layout = call.cell, call.xs, call.layout
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
         raise ArgumentTypeError(f"{cell!r}: params{path} must be an array, found {leaf!r}")
     if not _fits(leaf.dtype, want.dtype):
@@ -44,50 +50,57 @@ def _check_param(cell: Cell, path: str, leaf: Any, want: Any, xs: Any, size: Any
         return
     if len(leaf.shape) == len(want.shape):
         odd = [(a, b) for a, b in zip(leaf.shape, want.shape) if a != b]
-        if len(odd) == 1 and odd[0][1] == size:
+        if len(odd) == 1 and odd[0][1] == layout.width:
             raise ArgumentError(
-                f"{type(cell).__name__}: xs has {size} features (shape {tuple(xs.shape)} = {shape.axes}, features) "
-                f"but params were made for {odd[0][0]}. Time-major data? pass time_major=True. "
+                f"{type(cell).__name__}: xs has {layout.width} features (shape {tuple(xs.shape)} = {layout.axes}, "
+                f"features) but params were made for {odd[0][0]}. Time-major data? pass time_major=True. "
                 "Another layer's output?"
             )
     raise ArgumentError(
         f"{cell!r}: params{path} has shape {tuple(leaf.shape)}, expected {tuple(want.shape)} "
-        f"for xs of shape {tuple(xs.shape)} ({shape.axes}, features). Parameters of another cell, or "
+        f"for xs of shape {tuple(xs.shape)} ({layout.axes}, features). Parameters of another cell, or "
         "stacked ones without jax.vmap?"
     )
 
 
 @functools.lru_cache(maxsize=256)
-def _expected_params(cell: Cell, size: Any) -> Any:
-    return jax.eval_shape(lambda: cell.init(jax.random.key(0), size))
+def _expected_params(cell: Cell, in_features: Any) -> PyTree:
+    return jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features))
 
 
-def _paths(tree: Any) -> dict[str, Any]:
+def _by_path(tree: PyTree) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
-def check_carry(cell: Cell, params: Params, given: Any, shape: Shape) -> Any:
-    """A carry against the one that the cell would begin with."""
+def check_carry(call: Call) -> Carry:
+    """The carry that was given, after it has been compared with the one that the cell would begin with.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: it has another structure, shape or dtype.
+    """
+    cell, carry, layout = call.cell, call.carry, call.layout
+    if carry is None:
+        return None
     if cell.asks - {"key", "in_features"}:
-        return _own_carry(cell, given, shape)  # its other parts are as large as what it was given
-    expected = _expected_carry(cell, _form(params), shape.batch, shape.width, jnp.result_type(float))
-    if _alike(expected, given) and all(a.dtype == b.dtype for a, b in zip(*map(jax.tree.leaves, (expected, given)))):
-        return given
-    wanted, found = str(jax.tree.structure(expected)), str(jax.tree.structure(given))
+        return _check_batch_axes(call)  # its other parts are as large as what it was given
+    expected = _expected_carry(cell, _form(call.params), layout.batch, layout.width, jnp.result_type(float))
+    if _is_alike(expected, carry) and all(a.dtype == b.dtype for a, b in zip(*map(jax.tree.leaves, (expected, carry)))):
+        return carry
+    wanted, found = str(jax.tree.structure(expected)), str(jax.tree.structure(carry))
     if wanted != found:
         raise ArgumentError(f"{cell!r}: carry has the structure {found}, expected {wanted}. A carry of another cell?")
-    for (path, want), leaf in zip(_paths(expected).items(), jax.tree.leaves(given)):
+    for (path, want), leaf in zip(_by_path(expected).items(), jax.tree.leaves(carry)):
         if leaf.shape != want.shape:
             raise ArgumentError(
                 f"{cell!r}: carry{path} has shape {tuple(leaf.shape)}, expected {tuple(want.shape)} "
-                f"for a batch of shape {shape.batch}. Another batch size, or time-major data?"
+                f"for a batch of shape {layout.batch}. Another batch size, or time-major data?"
             )
         if not _fits(leaf.dtype, want.dtype):
             raise ArgumentTypeError(f"{cell!r}: carry{path} has dtype {leaf.dtype}, expected {want.dtype} or its kind")
-    return jax.tree.map(_as_wanted, given, expected)
+    return jax.tree.map(_widen, carry, expected)
 
 
-def _as_wanted(leaf: Any, want: Any) -> jax.Array:
+def _widen(leaf: Any, want: jax.ShapeDtypeStruct) -> jax.Array:
     """A real array where a complex one is expected becomes complex, a narrow counter wide: both lose nothing."""
     if is_inexact(want) and not jnp.issubdtype(want.dtype, jnp.complexfloating):
         return jnp.asarray(leaf)
@@ -95,13 +108,14 @@ def _as_wanted(leaf: Any, want: Any) -> jax.Array:
     return jnp.asarray(leaf) if keys else jnp.asarray(leaf).astype(jnp.promote_types(leaf.dtype, want.dtype))
 
 
-def _own_carry(cell: Cell, given: Any, shape: Shape) -> Any:
-    for path, leaf in _paths(given).items():
-        if leaf.shape[: len(shape.batch)] != shape.batch:
+def _check_batch_axes(call: Call) -> Carry:
+    batch = call.layout.batch
+    for path, leaf in _by_path(call.carry).items():
+        if leaf.shape[: len(batch)] != batch:
             raise ArgumentError(
-                f"{cell!r}: carry{path} has shape {tuple(leaf.shape)}, expected the batch axes {shape.batch} first"
+                f"{call.cell!r}: carry{path} has shape {tuple(leaf.shape)}, expected the batch axes {batch} first"
             )
-    return jax.tree.map(jnp.asarray, given)
+    return jax.tree.map(jnp.asarray, call.carry)
 
 
 def _fits(found: Any, want: Any) -> bool:
@@ -112,7 +126,7 @@ def _fits(found: Any, want: Any) -> bool:
     return not any(jnp.issubdtype(want, kind) and not jnp.issubdtype(found, kind) for kind in kinds)
 
 
-def _alike(expected: Any, given: Any) -> bool:
+def _is_alike(expected: PyTree, given: PyTree) -> bool:
     """Whether two trees of arrays agree in structure, shapes and kinds of numbers: the quick way through."""
     wanted, tree = jax.tree.flatten(expected)
     found, other = jax.tree.flatten(given)
@@ -125,17 +139,18 @@ def _alike(expected: Any, given: Any) -> bool:
 class _Form(NamedTuple):
     """The structure, shapes and dtypes of a tree: a hashable stand-in."""
 
-    tree: Any
-    leaves: tuple[Any, ...]
+    tree: jax.tree_util.PyTreeDef
+    leaves: tuple[tuple[Shape, Any], ...]
 
 
-def _form(tree: Any) -> _Form:
+def _form(tree: PyTree) -> _Form:
     leaves, structure = jax.tree.flatten(tree)
     return _Form(structure, tuple((leaf.shape, jnp.dtype(leaf.dtype)) for leaf in leaves))
 
 
 @functools.lru_cache(maxsize=256)
-def _expected_carry(cell: Cell, form: _Form, batch: tuple[int, ...], width: Any, widest: Any) -> Any:
+def _expected_carry(cell: Cell, form: _Form, batch: Shape, in_features: Any, float_dtype: Any) -> Carry:
+    """float_dtype: that of `jnp.zeros(...)`, which is another under `jax.enable_x64`, and so another cache entry."""
     params = jax.tree.unflatten(form.tree, [jax.ShapeDtypeStruct(*leaf) for leaf in form.leaves])
-    given = {"key": jax.random.key(0), "in_features": width}
-    return jax.eval_shape(lambda p: initial_carry(cell, p, batch, **given), params)
+    given = {"key": jax.random.key(0), "in_features": in_features}
+    return jax.eval_shape(lambda p: start_carry(cell, p, batch, **given), params)

@@ -1,4 +1,4 @@
-"""Where a walk backwards is, and what it has found."""
+"""Where in a cell the pass backwards is, and what it has found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,17 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from seqjax._internal.trees import is_inexact
+from seqjax._internal.types import Array, Bool, Float, Int, PyTree
 from seqjax.core.plan import Plan
 from seqjax.diagnostics.scaled import LOWEST, Scaled, log_norm, times
 from seqjax.errors import ArgumentError
 
-Back = Callable[[Scaled], Scaled]
+Pullback = Callable[[Scaled], Scaled]
 """From the cotangents of outputs to those of inputs, `[T, B]` scales each."""
 
 
 @dataclass
-class Report:
-    """What is found on the way back.
+class Findings:
+    """What is found on the pass backwards.
 
     states: by part of the carry, log norms `[T, B]` of the cotangent of the carry that enters a step (time of xs).
     totals: by tap, log norms `[T, B]` of the whole derivative.
@@ -31,60 +32,66 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Way:
-    """Where the walk is: real steps `[T, B]`, direction, whether carries are the initial ones, names, the report."""
+class Place:
+    """A part of the whole cell: which steps are real, in which direction it is read, and under which names.
 
-    real: Any
+    real: `[T, B]`. fresh: whether carries are the initial ones. findings: one for all places. reverse: whether it is
+    read backwards. taps, carry: what stands before the names of its taps and of the parts of its carry.
+    """
+
+    real: Bool[jax.Array, " T B"]
     fresh: bool
-    report: Report
+    findings: Findings
     reverse: bool = False
     taps: str = ""
     carry: str = ""
 
-    def into(self, tap: str, carry: str, **changes: Any) -> "Way":
-        """The way into a part."""
+    def enter(self, tap: str, carry: str, **changes: Any) -> "Place":
+        """The place of a part."""
         return replace(self, taps=f"{self.taps}{tap}/", carry=self.carry + carry, **changes)
 
     @property
     def plan(self) -> Plan:
-        """The plan of a cell on this way."""
+        """The plan of a cell that is run here."""
         return Plan(mask=self.real, reverse=self.reverse, gradient="autodiff")
 
-    def note_totals(self, cotangents: dict[str, Any], exponent: Any) -> None:
-        """Note the cotangents `[T, B, ...]` of taps."""
-        for name, ct in cotangents.items():
-            self.note_total(name, log_norm(ct, exponent))
+    def record_taps(self, cotangents: dict[str, PyTree], exponent: Int[jax.Array, " T B"]) -> None:
+        """Record the cotangents `[T, B, ...]` of taps."""
+        for name, cotangent in cotangents.items():
+            self.record_total(name, log_norm(cotangent, exponent))
 
-    def note_total(self, name: str, logs: Any) -> None:
-        """Note log norms `[T, B]`.
+    def record_total(self, name: str, logs: Float[jax.Array, " T B"]) -> None:
+        """Record log norms `[T, B]`.
 
         Raises:
             ArgumentError: there are some of this name.
         """
         path = self.taps + name
-        if path in self.report.totals:
+        if path in self.findings.totals:
             raise ArgumentError(
                 f"two parts of a cell both have the path {path!r}; run each in a `seqjax.core.taps.scope`"
             )
-        self.report.totals[path] = self.where_real(logs)
+        self.findings.totals[path] = self.hide_unreal(logs)
 
-    def note_parameters(self, gradient: Scaled) -> None:
-        """Note the gradient of a set of parameters, with one exponent."""
-        self.report.parameters.append(log_norm(*gradient))
+    def record_parameters(self, gradient: Scaled) -> None:
+        """Record the gradient of a set of parameters, with one exponent."""
+        self.findings.parameters.append(log_norm(*gradient))
 
-    def where_real(self, logs: Any) -> jax.Array:
+    def hide_unreal(self, logs: Float[jax.Array, " T B"]) -> Float[jax.Array, " T B"]:
         """NaN in unreal steps."""
         return jnp.where(self.real, logs, jnp.nan)
 
 
-def weigh(leaves: list[Any], exponent: Any, real: Any) -> tuple[list[Any], Any]:
+def to_one_scale(
+    leaves: list[jax.Array], exponent: Int[jax.Array, "..."], real: Bool[jax.Array, "..."] | bool
+) -> tuple[list[jax.Array], Int[jax.Array, ""]]:
     """Leaves `[T, B, ...]` at one scale for all real examples and steps, as sums over them need, and its exponent."""
     exponent = jnp.where(real, exponent, LOWEST)
     top = jnp.max(exponent)
     return [times(leaf, exponent - top) for leaf in leaves], top
 
 
-def zero_probes(run: Callable[[dict], Any]) -> dict[str, jax.Array]:
+def zero_probes(run: Callable[[dict], dict[str, jax.Array]]) -> dict[str, jax.Array]:
     """Zeros for each differentiable value that `run(probes)`, which returns them all, taps; not for outputs."""
     seen = jax.eval_shape(run, {})
     own = {name: leaf for name, leaf in seen.items() if name.rsplit("/", 1)[-1] != "y" and "/y/" not in f"/{name}"}
