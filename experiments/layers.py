@@ -21,7 +21,7 @@ from experiments.flows import Training, Windows, fit, flow, fresh_params, last_t
 from experiments.sources import Source
 from seqjax import plot
 from seqjax.combinators import Bidirectional, Repeat, Stack
-from seqjax.core.cell import initial_carry
+from seqjax.core.start import start_carry
 from seqjax.core.wrapper import Wrapper
 from seqjax.diagnostics import GradientFlow, half_life, log_mean
 
@@ -45,7 +45,7 @@ def check_layered(text: str, source: Source) -> None:
         params = jax.eval_shape(lambda: model.init(jax.random.key(0), width(source)))
         own = params[str(len(model.cells) - 2)]
         features = width(source) or model.cells[0].out_features
-        if not jax.tree.leaves(jax.eval_shape(lambda p: initial_carry(cell, p, (1,), in_features=features), own)):
+        if not jax.tree.leaves(jax.eval_shape(lambda p: start_carry(cell, p, (1,), in_features=features), own)):
             raise sj.ArgumentError(f"{cell!r} has no state, so no gradient flows from step to step")
     except sj.ArgumentError as error:
         raise sj.ArgumentError(f"layered: {error}") from error

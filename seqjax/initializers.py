@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax._internal.spelling import Spelled
-from seqjax._internal.types import Array, DTypeLike, Float, Key, Shape
+from seqjax._internal.types import DTypeLike, Float, Key, Shape
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 
 __all__ = [
@@ -23,27 +23,29 @@ __all__ = [
 class Initializer(Spelled):
     """Draws one matrix: `init(key, (rows, columns), dtype)`.
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax import LSTM
-        >>> from seqjax.initializers import Initializer
-        >>> class uniform(Initializer):
-        ...     width: float = 0.1
-        ...     def draw(self, key, shape, dtype):
-        ...         return jax.random.uniform(key, shape, dtype, -self.width, self.width)
-        >>> cell = LSTM(4, kernel_init=uniform(0.5))
-        >>> cell
-        LSTM(4, kernel_init=uniform(width=0.5))
-        >>> kernel = cell.init(jax.random.key(0), 3)["project"]["kernel"]
-        >>> kernel.shape, bool(jnp.all(jnp.abs(kernel) < 0.5))
-        ((3, 16), True)
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax import LSTM
+    >>> from seqjax.initializers import Initializer
+    >>> class uniform(Initializer):
+    ...     width: float = 0.1
+    ...     def draw(self, key, shape, dtype):
+    ...         return jax.random.uniform(key, shape, dtype, -self.width, self.width)
+    >>> cell = LSTM(4, kernel_init=uniform(0.5))
+    >>> cell
+    LSTM(4, kernel_init=uniform(width=0.5))
+    >>> kernel = cell.init(jax.random.key(0), 3)["project"]["kernel"]
+    >>> kernel.shape, bool(jnp.all(jnp.abs(kernel) < 0.5))
+    ((3, 16), True)
     """
 
-    def __call__(self, key: Key[Array, ""], shape: Shape, dtype: DTypeLike = jnp.float32) -> Float[jax.Array, "..."]:
+    def __call__(
+        self, key: Key[jax.Array, ""], shape: Shape, dtype: DTypeLike = jnp.float32
+    ) -> Float[jax.Array, "..."]:
         """Draw in float32 or wider, then cast."""
         wide = jnp.promote_types(dtype, jnp.float32)
         return self.draw(key, shape, wide).astype(dtype)
 
-    def draw(self, key: Key[Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
+    def draw(self, key: Key[jax.Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
         """The values, in float32 or float64."""
         raise TypeError(f"{type(self).__name__} must define draw(key, shape, dtype)")
 
@@ -51,48 +53,48 @@ class Initializer(Spelled):
 class orthogonal(Initializer):
     """`scale` times a matrix with orthonormal rows or columns, uniform over them (Saxe et al. 2014).
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax.initializers import orthogonal
-        >>> q = orthogonal(2.0)(jax.random.key(0), (3, 3))
-        >>> print((q @ q.T).round(4))
-        [[4. 0. 0.]
-         [0. 4. 0.]
-         [0. 0. 4.]]
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax.initializers import orthogonal
+    >>> q = orthogonal(2.0)(jax.random.key(0), (3, 3))
+    >>> print((q @ q.T).round(4))
+    [[4. 0. 0.]
+     [0. 4. 0.]
+     [0. 0. 4.]]
     """
 
     scale: float = 1.0
 
-    def draw(self, key: Key[Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
+    def draw(self, key: Key[jax.Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
         return jax.nn.initializers.orthogonal(self.scale)(key, shape, dtype)
 
 
 class identity(Initializer):
     """`scale` times the identity: the IRNN of Le, Jaitly and Hinton 2015 (with relu).
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax.initializers import identity
-        >>> print(identity(0.5)(jax.random.key(0), (2, 3)))
-        [[0.5 0.  0. ]
-         [0.  0.5 0. ]]
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax.initializers import identity
+    >>> print(identity(0.5)(jax.random.key(0), (2, 3)))
+    [[0.5 0.  0. ]
+     [0.  0.5 0. ]]
     """
 
     scale: float = 1.0
 
-    def draw(self, key: Key[Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
+    def draw(self, key: Key[jax.Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
         return self.scale * jnp.eye(shape[0], shape[1], dtype=dtype)
 
 
 class glorot(Initializer):
     """Uniform within sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010).
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax.initializers import glorot
-        >>> kernel = glorot()(jax.random.key(0), (30, 20))
-        >>> bool(jnp.abs(kernel).max() < (6 / 50) ** 0.5)
-        True
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax.initializers import glorot
+    >>> kernel = glorot()(jax.random.key(0), (30, 20))
+    >>> bool(jnp.abs(kernel).max() < (6 / 50) ** 0.5)
+    True
     """
 
-    def draw(self, key: Key[Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
+    def draw(self, key: Key[jax.Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
         bound = math.sqrt(6.0 / max(1, sum(shape)))
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
@@ -100,18 +102,18 @@ class glorot(Initializer):
 class normal(Initializer):
     """Gaussian of standard deviation `std`, or 1 / sqrt(rows) where none is given.
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax.initializers import normal
-        >>> kernel = normal()(jax.random.key(0), (100, 100))
-        >>> round(float(jnp.std(kernel)), 2)
-        0.1
-        >>> normal(0.02)
-        normal(std=0.02)
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax.initializers import normal
+    >>> kernel = normal()(jax.random.key(0), (100, 100))
+    >>> round(float(jnp.std(kernel)), 2)
+    0.1
+    >>> normal(0.02)
+    normal(std=0.02)
     """
 
     std: float | None = None
 
-    def draw(self, key: Key[Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
+    def draw(self, key: Key[jax.Array, ""], shape: Shape, dtype: DTypeLike) -> Float[jax.Array, "..."]:
         std = 1.0 / math.sqrt(max(1, shape[0])) if self.std is None else self.std
         return std * jax.random.normal(key, shape, dtype)
 
@@ -119,24 +121,24 @@ class normal(Initializer):
 class Bias(Spelled):
     """Draws the biases of all gates of a cell: `init(key, cell, dtype)` -> `[G F]`.
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax import LSTM
-        >>> from seqjax.initializers import Bias
-        >>> class closed_output(Bias):
-        ...     def draw(self, key, cell):
-        ...         return {"o": jnp.full(cell.features, -1.0)}
-        >>> cell = LSTM(1, bias_init=closed_output())
-        >>> dict(zip(cell.gates, cell.init(jax.random.key(0), 1)["project"]["bias"].tolist()))
-        {'i': 0.0, 'f': 0.0, 'g': 0.0, 'o': -1.0}
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax import LSTM
+    >>> from seqjax.initializers import Bias
+    >>> class closed_output(Bias):
+    ...     def draw(self, key, cell):
+    ...         return {"o": jnp.full(cell.features, -1.0)}
+    >>> cell = LSTM(1, bias_init=closed_output())
+    >>> dict(zip(cell.gates, cell.init(jax.random.key(0), 1)["project"]["bias"].tolist()))
+    {'i': 0.0, 'f': 0.0, 'g': 0.0, 'o': -1.0}
     """
 
-    def __call__(self, key: Key[Array, ""], cell: Any, dtype: DTypeLike = jnp.float32) -> Float[jax.Array, " GF"]:
+    def __call__(self, key: Key[jax.Array, ""], cell: Any, dtype: DTypeLike = jnp.float32) -> Float[jax.Array, " GF"]:
         """The biases of all gates in the cell's order, zero where `draw` names none."""
         values = {gate: jnp.zeros(cell.features) for gate in cell.gates}
         values.update(self.draw(key, cell))
         return jnp.concatenate([values[gate].astype(dtype) for gate in cell.gates])
 
-    def draw(self, key: Key[Array, ""], cell: Any) -> dict[str, Float[jax.Array, " F"]]:
+    def draw(self, key: Key[jax.Array, ""], cell: Any) -> dict[str, Float[jax.Array, " F"]]:
         """The biases of the gates that are not zero, by name."""
         return {}
 
@@ -144,11 +146,11 @@ class Bias(Spelled):
 class zeros(Bias):
     """All biases zero.
 
-        >>> import jax, jax.numpy as jnp
-        >>> from seqjax.initializers import zeros
-        >>> from seqjax import LSTM
-        >>> zeros()(jax.random.key(0), LSTM(1)).tolist()
-        [0.0, 0.0, 0.0, 0.0]
+    >>> import jax, jax.numpy as jnp
+    >>> from seqjax.initializers import zeros
+    >>> from seqjax import LSTM
+    >>> zeros()(jax.random.key(0), LSTM(1)).tolist()
+    [0.0, 0.0, 0.0, 0.0]
     """
 
 
@@ -169,7 +171,7 @@ class forget_bias(Bias):
 
     value: float = 1.0
 
-    def draw(self, key: Key[Array, ""], cell: Any) -> dict[str, Float[jax.Array, " F"]]:
+    def draw(self, key: Key[jax.Array, ""], cell: Any) -> dict[str, Float[jax.Array, " F"]]:
         return {_keep_gate(self, cell): jnp.full(cell.features, self.value)}
 
 
@@ -189,7 +191,7 @@ class chrono(Bias):
 
     max_length: int
 
-    def draw(self, key: Key[Array, ""], cell: Any) -> dict[str, Float[jax.Array, " F"]]:
+    def draw(self, key: Key[jax.Array, ""], cell: Any) -> dict[str, Float[jax.Array, " F"]]:
         if not isinstance(self.max_length, int) or self.max_length < 3:
             raise ArgumentError(f"chrono: max_length must be above 2, found {self.max_length!r}")
         bias = jnp.log(jax.random.uniform(key, (cell.features,), minval=1.0, maxval=self.max_length - 1.0))

@@ -328,8 +328,8 @@ class Zoneout(Wrapper):
     def asks(self):
         return super().asks | {"key"}
 
-    def initial_carry(self, params, batch_shape=(), *, key, **asked):
-        inner = super().initial_carry(params, batch_shape, key=key, **asked)
+    def initial_carry(self, params, batch_shape=(), *, key, **given):
+        inner = super().initial_carry(params, batch_shape, key=key, **given)
         return ZoneoutCarry(inner, jax.random.split(key, batch_shape), jnp.zeros(batch_shape, int))
 
     def restart(self, params, carry, batch_shape):

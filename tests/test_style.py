@@ -101,8 +101,9 @@ def public_things():
     modules = [seqjax, seqjax.initializers, seqjax.testing, seqjax.diagnostics, seqjax.datasets, seqjax.plot,
                seqjax.tasks, seqjax.losses, seqjax.text, seqjax.batching, seqjax.train]  # fmt: skip
     for module in modules:
-        for name, value in vars(module).items():
-            if not name.startswith("_") and getattr(value, "__module__", "").startswith("seqjax"):
+        for name in getattr(module, "__all__", vars(module)):
+            value = getattr(module, name)
+            if not name.startswith("_") and (getattr(value, "__module__", None) or "").startswith("seqjax"):
                 yield f"{module.__name__}.{name}", value
 
 
@@ -123,7 +124,7 @@ def test_protocol_argument_names():
         if inspect.isclass(value) and issubclass(value, seqjax.Cell):
             for method, names in wanted.items():
                 found = [
-                    p for p in inspect.signature(getattr(value, method)).parameters if p not in ("self", "key", "asked")
+                    p for p in inspect.signature(getattr(value, method)).parameters if p not in ("self", "key", "given")
                 ]
                 assert found == [n for n in names if n != "key"], f"{name}.{method}"
 

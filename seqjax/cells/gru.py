@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 
 from seqjax._internal.trees import out_dtype
@@ -46,14 +47,16 @@ class GRU(Gated):
     def separable(self) -> bool:
         return self.reset_after
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """As `Gated`, and `update` {bias `[F]`}, zero, for the reset-after form."""
         params = super().init(key, in_features, dtype)
         if self.reset_after:
             params["update"] = {"bias": jnp.zeros(self.features, dtype)}
         return params
 
-    def update(self, p: Params, h: Float[Array, "*B F"], z: Float[Array, "*B GF"], m: Float[Array, "*B GF"]) -> Pair:
+    def update(
+        self, p: Params, h: Float[jax.Array, "*B F"], z: Float[jax.Array, "*B GF"], m: Float[jax.Array, "*B GF"]
+    ) -> Pair:
         """The next h, for the reset after the product."""
         # Cut by `split`, whose transpose is one concatenation; that of slices is sums of padded arrays.
         (z_ru, z_n), (m_ru, hidden) = (jnp.split(a, [2 * self.features], axis=-1) for a in (z, m))
@@ -65,7 +68,7 @@ class GRU(Gated):
         h = tap("h", n + u * (h - n))  # (1 - u) n + u h with one product less
         return h, h
 
-    def step(self, params: Params, carry: Float[Array, "*B F"], x: Float[Array, "*B D"]) -> Pair:
+    def step(self, params: Params, carry: Float[jax.Array, "*B F"], x: Float[Array, "*B D"]) -> Pair:
         if self.reset_after:
             return super().step(params, carry, x)
         # r multiplies h before the product with U, so that r must be known first: two products, one after the other.

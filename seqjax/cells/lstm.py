@@ -3,9 +3,10 @@
 import dataclasses
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from seqjax._internal.types import Array, Float, Pair, Params
+from seqjax._internal.types import Float, Pair, Params
 from seqjax.core.gating import activate
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
@@ -15,8 +16,8 @@ from seqjax.initializers import Bias, forget_bias
 class LSTMCarry(NamedTuple):
     """The memory c and the output h of an LSTM, `[B, F]` each."""
 
-    c: Float[Array, "*B F"]
-    h: Float[Array, "*B F"]
+    c: Float[jax.Array, "*B F"]
+    h: Float[jax.Array, "*B F"]
 
 
 class LSTM(Gated):
@@ -51,7 +52,7 @@ class LSTM(Gated):
     _: dataclasses.KW_ONLY
     bias_init: Bias = forget_bias()
 
-    def update(self, p: Params, carry: LSTMCarry, z: Float[Array, "*B GF"], m: Float[Array, "*B GF"]) -> Pair:
+    def update(self, p: Params, carry: LSTMCarry, z: Float[jax.Array, "*B GF"], m: Float[jax.Array, "*B GF"]) -> Pair:
         i, f, g, o = activate(z + m, "sigmoid sigmoid tanh sigmoid")
         i, f, g, o = (tap(name, gate) for name, gate in zip(self.gates, (i, f, g, o)))
         c = tap("c", f * carry.c + i * g)

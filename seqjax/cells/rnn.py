@@ -1,6 +1,8 @@
 """The simple recurrent network."""
 
-from seqjax._internal.types import Array, Float, Pair, Params
+import jax
+
+from seqjax._internal.types import Float, Pair, Params
 from seqjax.core import gating
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
@@ -33,7 +35,9 @@ class RNN(Gated):
         super().__post_init__()
         gating.activation(self.activation)
 
-    def update(self, p: Params, h: Float[Array, "*B F"], z: Float[Array, "*B F"], m: Float[Array, "*B F"]) -> Pair:
+    def update(
+        self, p: Params, h: Float[jax.Array, "*B F"], z: Float[jax.Array, "*B F"], m: Float[jax.Array, "*B F"]
+    ) -> Pair:
         (h,) = gating.activate(z + m, self.activation)
         h = tap("h", h)
         return h, h

@@ -51,26 +51,23 @@ class Composite(Cell):
     def _first(self) -> Cell:
         return next(iter(self.parts.values()))
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """A dict with the parameters of each part, under its name."""
-        check_key(self, key)
         keys, inputs = self._split_key(key), self.part_inputs(in_features)
         return {name: init_params(part, keys[name], inputs[name], dtype) for name, part in self.parts.items()}
 
     def initial_carry(self, params: Params, batch_shape: Shape = (), **given: PyTree) -> Carry:
         """The carry of each part; a key is split, and `in_features` are those of each part's own input."""
         check_given(self, given)
-        keys, inputs = self._split_key(given.get("key")), self.part_inputs(given.get("in_features"))
+        key, inputs = given.get("key"), self.part_inputs(given.get("in_features"))
+        keys = dict.fromkeys(self.parts) if key is None else self._split_key(key)
         carries = {}
         for name, part in self.parts.items():
             own = given | {"key": keys[name], "in_features": inputs[name]}
             carries[name] = start_carry(part, params[name], batch_shape, **own)
         return self.join_carries(carries)
 
-    def _split_key(self, key: Key[Array, ""] | None) -> dict[str, Key[Array, ""] | None]:
-        """A key for each part, where there is one."""
-        if key is None:
-            return dict.fromkeys(self.parts)
+    def _split_key(self, key: Key[jax.Array, ""]) -> dict[str, Key[jax.Array, ""]]:
         check_key(self, key)
         return dict(zip(self.parts, jax.random.split(key, len(self.parts))))
 

@@ -33,7 +33,7 @@ class Repeat(Wrapper):
     def __repr__(self) -> str:
         return f"repeat({self.cell!r}, {self.layers})"
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """The parameters of all layers, `[L, ...]`.
 
         Raises:
@@ -50,7 +50,7 @@ class Repeat(Wrapper):
         key = given.pop("key", None)
         keys = None if key is None else jax.random.split(key, self.layers)
 
-        def one(params: Params, key: Key[Array, ""] | None) -> Carry:
+        def one(params: Params, key: Key[jax.Array, ""] | None) -> Carry:
             return start_carry(self.cell, params, batch_shape, key=key, **given)
 
         return jax.vmap(one, out_axes=len(batch_shape), axis_size=self.layers)(params, keys)
@@ -82,7 +82,7 @@ class Repeat(Wrapper):
         """Scan over the layers; what is tapped in them has their axis after those of time and batch."""
         leading = x.ndim - 1
 
-        def layer(x: jax.Array, inputs: PyTree) -> Pair:
+        def layer(x: Array, inputs: PyTree) -> Pair:
             params, carry, probes = inputs
             (carry, y), values = taps.run_recorded(run, probes, params, carry, x)
             return y, (carry, values)

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import jax
 import jax.numpy as jnp
 
 from seqjax._internal.types import Array, Carry, DTypeLike, Float, Key, Pair, Params
@@ -26,7 +27,7 @@ class Residual(Wrapper):
     def __repr__(self) -> str:
         return f"residual({self.cell!r})"
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """The cell's parameters.
 
         Raises:

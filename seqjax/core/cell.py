@@ -75,7 +75,7 @@ class Cell(Spelled):
         """Features of one output for inputs of `in_features`: `out_features`, or else as many as come in."""
         return in_features if self.out_features is None else self.out_features
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """Draw parameters for inputs of `in_features` features: a nested dict of arrays of `dtype`."""
         raise TypeError(f"{type(self).__name__} must define init(key, in_features)")
 

@@ -27,9 +27,7 @@ def prepare(call: Call) -> Call:
     check_options(call)
     check_arrays("xs", call.xs)
     check_params(call)
-    arrays = {name: getattr(call, name) for name in ARRAYS}
-    if any(array is not None and not hasattr(array, "dtype") for array in arrays.values()):  # lists
-        call = dataclasses.replace(call, **{n: a if a is None else np.asarray(a) for n, a in arrays.items()})
+    call = _lists_as_arrays(call)
     check_mask(call)
     check_lengths(call)
     check_resets(call)
@@ -38,6 +36,15 @@ def prepare(call: Call) -> Call:
         check_arrays("carry", call.carry)
         call = dataclasses.replace(call, carry=check_carry(call))
     return call
+
+
+def _lists_as_arrays(call: Call) -> Call:
+    arrays: dict[str, Any] = {}
+    for name in ARRAYS:
+        value = getattr(call, name)
+        if value is not None and not hasattr(value, "dtype"):
+            arrays[name] = np.asarray(value)
+    return dataclasses.replace(call, **arrays) if arrays else call
 
 
 def run(call: Call) -> Pair:

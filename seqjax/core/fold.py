@@ -1,7 +1,7 @@
 """A cell as the deferred gradient sees it: a step of (p, carry, x, s), where s comes of the input and the carry."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -9,10 +9,6 @@ from seqjax._internal.trees import cast_floats, cast_like, out_dtype
 from seqjax._internal.types import Array, Carry, DTypeLike, Num, Pair, Params, PyTree
 from seqjax.core.held import Held, with_held, without_held
 from seqjax.core.plan import Plan
-
-if TYPE_CHECKING:
-    from seqjax.core.cell import Cell
-    from seqjax.core.recurrent import Recurrent
 
 Sums = tuple[PyTree, ...]
 """s: (z + m,) or (z, m) of a `Recurrent` cell, nothing of a cell with a step alone."""
@@ -29,7 +25,7 @@ class Fold(NamedTuple):
     unroll: int
 
 
-def fold_from_parts(cell: "Recurrent", params: Params, xs: PyTree, plan: Plan) -> Fold:
+def fold_from_parts(cell: Any, params: Params, xs: PyTree, plan: Plan) -> Fold:
     """That of a cell that gives project, mix and update."""
     dtype, sums = out_dtype(params, xs), getattr(cell, "sums", False)
 
@@ -40,7 +36,7 @@ def fold_from_parts(cell: "Recurrent", params: Params, xs: PyTree, plan: Plan) -
     return Fold(step, cell.mix, sums, True, plan.reverse, plan.unroll)
 
 
-def fold_from_step(cell: "Cell", held: list[Held], plan: Plan) -> Fold:
+def fold_from_step(cell: Any, held: list[Held], plan: Plan) -> Fold:
     """That of a cell with a step alone."""
 
     def step(shared: tuple[Params, list[Held]], carry: Carry, x: PyTree, s: tuple[()]) -> Pair:
@@ -52,7 +48,7 @@ def fold_from_step(cell: "Cell", held: list[Held], plan: Plan) -> Fold:
 
 
 def update_in_dtypes(
-    cell: "Recurrent", dtype: DTypeLike, p: Params, carry: Carry, z: Num[Array, "..."], m: Num[Array, "..."]
+    cell: Any, dtype: DTypeLike, p: Params, carry: Carry, z: Num[Array, "..."], m: Num[Array, "..."]
 ) -> Pair:
     """`cell.update` with the dtypes of the law: the carry's own for the carry, `dtype` for the outputs."""
     after, y = cell.update(p, carry, z, m)

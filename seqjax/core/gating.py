@@ -64,7 +64,7 @@ def linear(p: Params, x: Num[Array, "*B D"], keep: bool = False) -> Num[jax.Arra
     return y
 
 
-def _product(x: Num[jax.Array, "*B D"], kernel: Num[jax.Array, "D F"], dtype: DTypeLike) -> Num[jax.Array, "*B F"]:
+def _product(x: Num[Array, "*B D"], kernel: Num[jax.Array, "D F"], dtype: DTypeLike) -> Num[jax.Array, "*B F"]:
     if x.ndim > 2 and may_merge_axes():
         batch = x.shape[:-1]
         return _product(x.reshape(math.prod(batch), x.shape[-1]), kernel, dtype).reshape(*batch, kernel.shape[-1])

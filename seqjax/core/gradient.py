@@ -35,7 +35,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,9 +51,6 @@ from seqjax.core.gating import keep_gates, transpose_kernels
 from seqjax.core.held import with_held, without_held
 from seqjax.core.linearize import linearize_steps
 from seqjax.core.plan import Plan
-
-if TYPE_CHECKING:
-    from seqjax.core.cell import Cell
 
 FEWEST_GATES = (
     32  # gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them
@@ -76,7 +73,7 @@ class Terms(NamedTuple):
     resets: Bool[Array, " T *B"] | None
 
 
-def deferred_loop(carry: Carry, inputs: PyTree, cell: "Cell", shared: PyTree, plan: Plan) -> Pair:
+def deferred_loop(carry: Carry, inputs: PyTree, cell: Any, shared: PyTree, plan: Plan) -> Pair:
     """The fold of a cell in chunks; its last carry, ys and what was tapped (nothing).
 
     carry: what moves of it; every leaf is inexact, and so are outputs.
@@ -111,7 +108,7 @@ def deferred_loop(carry: Carry, inputs: PyTree, cell: "Cell", shared: PyTree, pl
     return scan_chunks(checkpointed, carry, inputs, size, plan.reverse)
 
 
-def _count_rows(cell: "Cell", xs: PyTree) -> int:
+def _count_rows(cell: Any, xs: PyTree) -> int:
     """The number of rows of the batch, xs `[T, B, ...]`."""
     x, axes = jax.tree.leaves(xs)[0], jax.tree.leaves(jax.tree.broadcast(cell.feature_axes, xs))[0]
     return math.prod(x.shape[1 : x.ndim - axes])
@@ -127,12 +124,13 @@ class _Output:
 
 def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Carry, list[jax.Array] | None]:
     """The last carry and, for every step, the outputs, the carry it read and its activated gates (None if few)."""
+    mix = fold.mix
 
     def body(carry: Carry, inputs: PyTree) -> Pair:
         x, z, mask, reset = inputs
         before = carry if reset is None else select(reset, terms.restart, carry)
         read = select(mask, before, terms.filler)
-        s = _combine(fold, z, fold.mix(terms.q, read)) if fold.mix else ()
+        s = _combine(fold, z, mix(terms.q, read)) if mix else ()
         with keep_gates() as gates:
             after, y = fold.step(terms.p, read, x, s)
         # An RNN's gate is its output: the scan then stacks one array instead of two equal ones.
@@ -171,15 +169,15 @@ def _chain(fold: Fold, terms: Terms) -> Pair:
 @_chain.defjvp
 def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple[Pair, Pair]:
     """The linear recurrence of the module's docstring: d... is the tangent of ..."""
-    (terms,), (dterms,) = primals, tangents
+    (terms,), (dterms,), mix = primals, tangents, fold.mix
     last, ys, befores, gates = _run_forward(fold, terms)
     befores, gates = checkpoint_name((befores, gates), _SAVED)
 
     # Everything that does not wait for the carry's tangent, for all steps at once: dz + mix(dq, before), J and driven.
     # Transposed, mix(dq, before) and driven are the products over time that give the gradients of all weights.
     s, ds = (), ()
-    if fold.mix:
-        m, dm = jax.jvp(lambda q: fold.mix(q, befores), (terms.q,), (dterms.q,))
+    if mix:
+        m, dm = jax.jvp(lambda q: mix(q, befores), (terms.q,), (dterms.q,))
         s, ds = _combine(fold, terms.z, m), _combine(fold, dterms.z, dm)
     residuals = _Residuals(befores, terms.x, s, gates)
     jacobian = linearize_steps(partial(_linearize, fold), terms.p, residuals)
@@ -190,9 +188,9 @@ def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple
         stacked, ds, driven, before, mask, reset = inputs
         dbefore = dcarry if reset is None else select(reset, dterms.restart, dcarry)
         dread = select(mask, dbefore, jax.tree.map(jnp.zeros_like, dbefore))
-        if fold.mix:
+        if mix:
             with transpose_kernels():
-                _, dm = jax.jvp(lambda c: fold.mix(terms.q, c), (before,), (dread,))
+                _, dm = jax.jvp(lambda c: mix(terms.q, c), (before,), (dread,))
             ds = (*ds[:-1], jax.tree.map(jnp.add, ds[-1], dm))
         dafter, dy = jacobian.apply(stacked, dread, ds)
         if driven is not None:

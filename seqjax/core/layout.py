@@ -1,16 +1,13 @@
 """How the arrays of a sequence lie: batch axes, time, features."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from seqjax._internal.types import Array, PyTree, Shape
 from seqjax.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from seqjax.core.cell import Cell
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Layout:
         return jax.tree.map(lambda a: jnp.moveaxis(a, 0, len(self.batch)), tree)
 
 
-def find_layout(cell: "Cell", xs: PyTree, time_major: bool) -> Layout:
+def find_layout(cell: Any, xs: PyTree, time_major: bool) -> Layout:
     """The layout of xs, on which all its leaves must agree.
 
     Raises:
@@ -74,7 +71,7 @@ def find_layout(cell: "Cell", xs: PyTree, time_major: bool) -> Layout:
     return Layout(batch, length, width, time_major)
 
 
-def _batch_and_length(cell: "Cell", x: Array, rank: int, time_major: bool) -> tuple[Shape, int]:
+def _batch_and_length(cell: Any, x: Array, rank: int, time_major: bool) -> tuple[Shape, int]:
     if x.ndim < rank + 1:
         want = "time" + ", features" * rank
         raise ArgumentError(

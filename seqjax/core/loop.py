@@ -6,7 +6,7 @@ the layout of `jax.lax.scan`; `seqjax.scan` is the batch-major public face.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,14 +22,11 @@ from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.core.linearize import find_readers
 from seqjax.core.plan import Plan, find_starts
 
-if TYPE_CHECKING:
-    from seqjax.core.cell import Cell
-
-Loop = Callable[[Carry, PyTree, "Cell", PyTree, Plan], Pair]
+Loop = Callable[[Carry, PyTree, Any, PyTree, Plan], Pair]
 RunAll = Callable[[Carry, PyTree, Bool[Array, " T *B"] | None, Bool[Array, " T *B"] | None], Pair]
 
 
-def run_loop(cell: "Cell", params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
+def run_loop(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
     """Run `cell` over `xs` `[T, B, ...]`: the fold of its step."""
     held = held_parts(carry)
     loop = _choose_loop(cell, params, carry, xs, plan)
@@ -140,7 +137,7 @@ def _run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: b
     return scan_chunks(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
 
 
-def _choose_loop(cell: "Cell", params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Loop:
+def _choose_loop(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Loop:
     """The deferred loop wherever it gives what autodiff gives; `explain` tells why it does not."""
     if plan.gradient == "autodiff":
         why = "asked for"
@@ -160,12 +157,12 @@ def _choose_loop(cell: "Cell", params: Params, carry: Carry, xs: PyTree, plan: P
     return _autodiff_loop
 
 
-def _output_of_step(cell: "Cell", params: Params, carry: Carry, xs: PyTree) -> PyTree:
+def _output_of_step(cell: Any, params: Params, carry: Carry, xs: PyTree) -> PyTree:
     """Shape and dtype of y."""
     return jax.eval_shape(cell.step, params, carry, jax.tree.map(lambda x: x[0], xs))[1]
 
 
-def _restart_reads_carry(cell: "Cell", params: Params, carry: Carry, batch: Shape) -> bool:
+def _restart_reads_carry(cell: Any, params: Params, carry: Carry, batch: Shape) -> bool:
     """Whether the carry after a reset depends on that before it, but for what is held.
 
     Then a reset is not like another, and the deferred loop, which computes one carry a chunk for all of them, is wrong.
@@ -175,7 +172,7 @@ def _restart_reads_carry(cell: "Cell", params: Params, carry: Carry, batch: Shap
     return any(find_readers(jaxpr, jaxpr.invars[: len(jax.tree.leaves(without_held(carry)))]))
 
 
-def _autodiff_loop(carry: Carry, inputs: PyTree, cell: "Cell", shared: PyTree, plan: Plan) -> Pair:
+def _autodiff_loop(carry: Carry, inputs: PyTree, cell: Any, shared: PyTree, plan: Plan) -> Pair:
     """The fold as it is written, differentiated by JAX: the reference, and where taps are seen."""
     params, held, filler = shared
 

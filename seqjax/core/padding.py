@@ -10,12 +10,12 @@ from seqjax._internal.trees import is_inexact, select
 from seqjax._internal.types import Array, Bool, Inexact, PyTree, Shaped
 
 
-def zero_padding(tree: PyTree, mask: Bool[jax.Array, " T *B"] | None) -> PyTree:
+def zero_padding(tree: PyTree, mask: Bool[Array, " T *B"] | None) -> PyTree:
     """Zeros in the unreal steps; by selection, as 0 * NaN is NaN."""
     return select(mask, tree, jax.tree.map(jnp.zeros_like, tree))
 
 
-def fill_padding(xs: PyTree, mask: Bool[jax.Array, " T *B"] | None, reverse: bool) -> PyTree:
+def fill_padding(xs: PyTree, mask: Bool[Array, " T *B"] | None, reverse: bool) -> PyTree:
     """Inputs `[T, B, ...]` whose unreal steps hold what their row's first real step (in this direction) holds.
 
     What comes of an unreal step is thrown away, but a gradient of zero times an infinite slope would be NaN. Zeros

@@ -129,7 +129,7 @@ class Gated(Recurrent):
     def out_features(self) -> int:
         return self.features
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """`project` {kernel `[D, G F]`, bias `[G F]`}, `mix` {kernel `[F, G F]`} and, if learned, `carry`."""
         check_init(self, key, in_features, dtype)
         key_project, key_mix, key_bias = jax.random.split(key, 3)
@@ -144,7 +144,9 @@ class Gated(Recurrent):
             params["carry"] = self._make_carry(lambda: jnp.zeros(self.features, dtype))
         return params
 
-    def _draw_gates(self, init: Initializer, key: Key[Array, ""], rows: int, dtype: DTypeLike) -> Float[Array, "D GF"]:
+    def _draw_gates(
+        self, init: Initializer, key: Key[jax.Array, ""], rows: int, dtype: DTypeLike
+    ) -> Float[Array, "D GF"]:
         """The kernels `[D, F]` of all gates side by side, each drawn apart."""
         shape, count = (rows, self.features), len(self.gates)
         kernels = jax.vmap(lambda k: init(k, shape, dtype))(jax.random.split(key, count))

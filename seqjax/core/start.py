@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from seqjax._internal.types import Array, Carry, DTypeLike, Key, Params, PyTree, Shape
+from seqjax._internal.types import Carry, DTypeLike, Key, Params, PyTree, Shape
 from seqjax._internal.validation import check_batch_shape
 from seqjax.core.cell import Cell
 from seqjax.errors import ArgumentError
@@ -16,7 +17,7 @@ _REMEDIES = {
 }
 
 
-def init_params(cell: Cell, key: Key[Array, ""], in_features: Any, dtype: DTypeLike) -> Params:
+def init_params(cell: Cell, key: Key[jax.Array, ""], in_features: Any, dtype: DTypeLike) -> Params:
     """`cell.init`, leaving dtype out where it is the default, as a cell need not know of it."""
     if dtype == jnp.float32:
         return cell.init(key, in_features)

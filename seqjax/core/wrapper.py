@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
@@ -64,7 +65,7 @@ class Wrapper(Cell):
     def size(self, in_features: int) -> int:
         return self.cell.size(in_features)
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         return init_params(self.cell, key, in_features, dtype)
 
     def initial_carry(self, params: Params, batch_shape: Shape = (), **given: PyTree) -> Carry:

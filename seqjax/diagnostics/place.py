@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax._internal.trees import is_inexact
-from seqjax._internal.types import Array, Bool, Float, Int, PyTree
+from seqjax._internal.types import Bool, Float, Int, PyTree
 from seqjax.core.plan import Plan
 from seqjax.diagnostics.scaled import LOWEST, Scaled, log_norm, times
 from seqjax.errors import ArgumentError

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax._internal.types import Array, Float, Inexact, Int, PyTree
+from seqjax._internal.types import Float, Inexact, Int, PyTree
 
 LOWEST = -(2**29)  # the exponent of zero; far below all others, and two of them add up without overflow
 

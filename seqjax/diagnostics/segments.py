@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax._internal.types import Array, Bool, PyTree
+from seqjax._internal.types import Bool, PyTree
 
 
 class Segments(NamedTuple):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqjax._internal.trees import cast_like, is_inexact, select, split_inexact
-from seqjax._internal.types import Array, Bool, Carry, Pair, Params, PyTree
+from seqjax._internal.types import Bool, Carry, Pair, Params, PyTree
 from seqjax.core import taps
 from seqjax.core.cell import Cell
 from seqjax.core.held import Held, held_parts, with_held, without_held

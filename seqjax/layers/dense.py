@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 
 from seqjax._internal.types import Array, DTypeLike, Float, Key, Params
@@ -40,11 +41,11 @@ class Dense(Pointwise):
     def out_features(self) -> int:
         return self.features
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """kernel `[D, F]`, bias `[F]`."""
         check_init(self, key, in_features, dtype)
         kernel = self.kernel_init(key, (in_features, self.features), dtype)
         return {"kernel": kernel, "bias": jnp.zeros(self.features, dtype)}
 
-    def apply(self, params: Params, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
+    def apply(self, params: Params, x: Float[Array, "*B D"]) -> Float[jax.Array, "*B F"]:
         return gating.activation(self.activation)(gating.linear(params, x))

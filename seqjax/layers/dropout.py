@@ -20,8 +20,8 @@ from seqjax.errors import ArgumentError
 class DropoutCarry(NamedTuple):
     """A key for each example and a number of draws so far, both `[B]`."""
 
-    key: Key[Array, "*B"]
-    draws: Int[Array, "*B"]
+    key: Key[jax.Array, "*B"]
+    draws: Int[jax.Array, "*B"]
 
 
 class Dropout(Cell):
@@ -66,10 +66,10 @@ class Dropout(Cell):
     def out_features(self) -> None:
         return None
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         return {}
 
-    def initial_carry(self, params: Params, batch_shape: Shape = (), *, key: Key[Array, ""] | None = None) -> Carry:
+    def initial_carry(self, params: Params, batch_shape: Shape = (), *, key: Key[jax.Array, ""] | None = None) -> Carry:
         """A key of its own for each example.
 
         Raises:
@@ -125,7 +125,7 @@ class Dropout(Cell):
         else:
             draws = starts
         steps = draws.astype(jnp.int32)
-        count = jax.lax.cumsum(steps, axis=0)
+        count = jax.lax.cumsum(jnp.asarray(steps), axis=0)
         counts = jnp.broadcast_to(carry.draws, count.shape) + count
         if self.per == "step":
             counts = counts - steps
@@ -133,10 +133,12 @@ class Dropout(Cell):
         last = carry.draws + jnp.sum(steps, axis=0, dtype=steps.dtype)
         return carry._replace(draws=last), xs * self._mask(keys, counts, xs)
 
-    def _mask(self, key: Key[Array, "*B"], count: Int[Array, "*B"], x: Float[Array, "... D"]) -> Float[Array, "*B D"]:
+    def _mask(
+        self, key: Key[jax.Array, "*B"], count: Int[jax.Array, "*B"], x: Float[Array, "... D"]
+    ) -> Float[jax.Array, "*B D"]:
         """0 or 1 / (1 - rate) for each feature, of the draw number `count`."""
 
-        def draw(key: Key[Array, ""], count: Int[Array, ""]) -> Bool[Array, " D"]:
+        def draw(key: Key[jax.Array, ""], count: Int[jax.Array, ""]) -> Bool[jax.Array, " D"]:
             return jax.random.bernoulli(jax.random.fold_in(key, count), 1 - self.rate, x.shape[-1:])
 
         for _ in range(key.ndim):

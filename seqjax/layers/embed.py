@@ -53,7 +53,7 @@ class Embed(Pointwise):
     def out_features(self) -> int:
         return self.features
 
-    def init(self, key: Key[Array, ""], in_features: int = 0, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int = 0, dtype: DTypeLike = jnp.float32) -> Params:
         """table `[V, F]`; `in_features` plays no part."""
         check_key(self, key)
         check_dtype(self, dtype)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -29,9 +30,11 @@ class Norm(Pointwise):
         >>> xs = jnp.array([[3.0, 4.0], [30.0, 40.0]])
         >>> for kind in ("layer", "rms"):
         ...     cell = sj.Norm(kind)
-        ...     print(sj.scan(cell, cell.init(jax.random.key(0), 2), xs)[1].round(2).tolist())
-        [[-1.0, 1.0], [-1.0, 1.0]]
-        [[0.85, 1.13], [0.85, 1.13]]
+        ...     print(sj.scan(cell, cell.init(jax.random.key(0), 2), xs)[1].round(2))
+        [[-1.  1.]
+         [-1.  1.]]
+        [[0.85 1.13]
+         [0.85 1.13]]
     """
 
     kind: str = "layer"
@@ -46,7 +49,7 @@ class Norm(Pointwise):
     def out_features(self) -> None:
         return None
 
-    def init(self, key: Key[Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
+    def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """scale `[D]`, ones, and for layer bias `[D]`, zeros."""
         check_init(self, key, in_features, dtype)
         params = {"scale": jnp.ones(in_features, dtype)}

@@ -157,7 +157,7 @@ CALLS = {
     "a pair inside a stack": (lambda: stack(bidirectional(LSTM_, merge="pair"), GRU_), ArgumentError, "gives a pair"),
     "a residual of another width": (lambda: residual(LSTM(3)).init(KEY, 5), ArgumentError, "gives 3 features but gets 5"),
     "a residual of another width in scan": (run(params={}, cell=residual(LSTM(3))), ArgumentError, "gives 3 features but gets 7"),
-    "a step of both directions": (lambda: bidirectional(LSTM_).step({}, (), XS[:, 0]), NotCausalError, "has no step; run it with seqjax.core.scan"),
+    "a step of both directions": (lambda: bidirectional(LSTM_).step({}, (), XS[:, 0]), NotCausalError, "has no step; run it with seqjax.scan"),
     "a step of a stack of both directions": (lambda: stack(bidirectional(LSTM_)).step({}, (), XS[:, 0]), NotCausalError, "no step"),
     "a forget bias without a gate": (lambda: RNN(3, bias_init=forget_bias()).init(KEY, 2), ArgumentError, "no gate that keeps"),
     "chrono of two steps": (lambda: LSTM(3, bias_init=chrono(2)).init(KEY, 2), ArgumentError, "max_length must be above 2"),

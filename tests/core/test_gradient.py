@@ -8,13 +8,13 @@ import pytest
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Cell, Held, activate, linear, scan
 from seqjax.core import gating
+from seqjax.core.chunks import LONGEST_CHUNK, SHORTEST_CHUNK, chunk_length
 from seqjax.core.gating import keep_gates
-from seqjax.core.gradient import LONGEST, SHORTEST, chunk_length
 from seqjax.core.plan import Plan
 from seqjax.testing import Case, time_laws, transform_laws, vectors
 from tests.core.test_scan import loops_of
 
-D, B, T = 3, 2, 2 * LONGEST + 5
+D, B, T = 3, 2, 2 * LONGEST_CHUNK + 5
 XS = np.asarray(jax.random.normal(jax.random.key(0), (B, T, D)))
 NOISE = np.random.default_rng(0)
 OPTIONS = {
@@ -84,7 +84,7 @@ class TwoPasses(Cell):
 
 
 def test_gates_are_kept_from_any_step(x64):
-    """More than FEWEST of them; also from one with whole numbers among its outputs, and not from inside transformations of its own."""
+    """More than FEWEST_GATES of them; also from one with whole numbers among its outputs, and not from inside transformations of its own."""
     first, second = derivatives(TwoPasses(16), OPTIONS["mask and resets"])
     close(*first)
     close(*second, 1e-11)
@@ -266,7 +266,7 @@ def test_gates_can_be_given_back():
 def test_chunk_lengths_by_rows(rows, steps):
     assert chunk_length(2**14, rows) == steps
     assert chunk_length(2 * steps, rows) == 2 * steps
-    assert SHORTEST <= chunk_length(1009, rows) <= LONGEST
+    assert SHORTEST_CHUNK <= chunk_length(1009, rows) <= LONGEST_CHUNK
 
 
 def temp_bytes(cell, shape, gradient):
@@ -308,5 +308,5 @@ def test_linear_with_merged_axes(monkeypatch):
     want = [linear(p, x) for x in xs]
     monkeypatch.setattr(gating, "may_merge_axes", lambda: True)
     close([linear(p, x) for x in xs], want, 1e-6)
-    with gating.for_backward_loop():
+    with gating.transpose_kernels():
         close([linear(p, x) for x in xs], want, 1e-6)

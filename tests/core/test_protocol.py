@@ -29,7 +29,7 @@ from seqjax import (
     stack,
 )  # fmt: skip
 from seqjax._internal.trees import select
-from seqjax.core.cell import initial_carry
+from seqjax.core.start import start_carry
 from tests.own_cells import AttendingLSTM, DelayLine, Skip, WindowAttention
 
 B, T, D = 3, 7, 4
@@ -102,11 +102,13 @@ class TestMembersArePassedOn:
     over = pytest.mark.parametrize("wrap", WRAPPERS, ids=IDS)
 
     def test_no_member_is_forgotten(self):
-        """Each public member of Cell is defined by Wrapper and by Stack, or means the same for every cell."""
+        """Each public member of Cell is defined by Wrapper and by stacks, or means the same for every cell."""
         derived = {"evaluation", "separable"}  # of the parts that are options; of whether step is made of three
         members = {name for name in vars(Cell) if not name.startswith("_")}
-        for cls in (Wrapper, sj.combinators.Stack):
-            assert members - derived <= set(vars(cls)), members - derived - set(vars(cls))
+        for cls in (Wrapper, sj.combinators.Stack, sj.combinators.Bidirectional):
+            bases = [base for base in cls.__mro__ if issubclass(base, Cell) and base is not Cell]
+            defined = {name for base in bases for name in vars(base)}
+            assert members - derived <= defined, members - derived - defined
 
     @over
     def test_what_is_said_of_the_cell(self, wrap):
@@ -136,7 +138,7 @@ class TestMembersArePassedOn:
         assert clocks
         assert all(np.all(leaf == -1) for leaf in clocks)
         with pytest.raises(sj.ArgumentError, match="needs 'mood'"):
-            initial_carry(cell, params, (B,), **given | {"mood": None})
+            start_carry(cell, params, (B,), **given | {"mood": None})
 
     @over
     def test_inputs_are_checked_by_the_cell_within(self, wrap):

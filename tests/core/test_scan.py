@@ -13,7 +13,7 @@ from jax.experimental import checkify
 
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Dense, Dropout, Embed, bidirectional, explain, residual, scan, stack
-from seqjax.core.gradient import LONGEST, ROWS, SHORTEST, chunk_length
+from seqjax.core.chunks import CHUNK_ROWS, LONGEST_CHUNK, SHORTEST_CHUNK, chunk_length
 from tests.own_cells import TreeCell, mixed_tree
 
 D, B, T = 3, 3, 7
@@ -116,7 +116,7 @@ def test_pytree_inputs():
     close(scan(cell, params, turned, lengths=np.array([0, 3, T]), time_major=True)[1], ys.swapaxes(0, 1))
 
 
-LONG = np.asarray(jax.random.normal(jax.random.key(2), (2, 2 * LONGEST + 3, D)))
+LONG = np.asarray(jax.random.normal(jax.random.key(2), (2, 2 * LONGEST_CHUNK + 3, D)))
 LONG_MASK = np.random.default_rng(0).random(LONG.shape[:2]) < 0.8
 
 
@@ -143,7 +143,7 @@ def test_options_of_speed_and_memory_change_nothing(x64, reverse):
 @pytest.mark.parametrize("length", [1, 16, 65, 97, 1000, 1009])
 def test_chunks_have_about_as_many_rows_as_wanted(length, rows):
     size = chunk_length(length, rows)
-    wanted = min(max(ROWS / max(rows, 1), SHORTEST), LONGEST)
+    wanted = min(max(CHUNK_ROWS / max(rows, 1), SHORTEST_CHUNK), LONGEST_CHUNK)
     assert size == length <= 2 * wanted or wanted // 2 <= size <= 2 * wanted
 
 
