@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from seqjax._internal.types import Array, Float, Key, PyTree
 from seqjax.batching.batch import Batch
-from seqjax.core.cell import Cell, check_cell_type, initial_carry
+from seqjax.core.cell import Cell, check_cell_type
 from seqjax.core.scan import scan
+from seqjax.core.start import start_carry
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.losses import last
 from seqjax.train.mean import Mean
@@ -72,7 +73,7 @@ def outputs_at(at: str, cell: Cell, params: PyTree, inputs: PyTree, lengths: Any
     """The outputs of each step `[B, T, F]`, or of the last real one `[B, F]` (of the first where there is none)."""
     carry = None
     if "key" in cell.asks:
-        carry = initial_carry(cell, params, jnp.shape(lengths), key=key, in_features=jnp.shape(inputs)[-1])
+        carry = start_carry(cell, params, jnp.shape(lengths), key=key, in_features=jnp.shape(inputs)[-1])
     _, outputs = scan(cell, params, inputs, carry, lengths=lengths)
     return outputs if at == "each" else last(outputs, jnp.maximum(lengths, 1))
 
