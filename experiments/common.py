@@ -14,6 +14,7 @@ import json
 import math
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ import jax
 import seqjax as sj
 from experiments import records
 from seqjax._internal.files import write_atomically
-from seqjax._internal.signals import sigterm
+from seqjax._internal.signals import stop_requests
 
 RUNS = Path("runs")
 
@@ -97,7 +98,7 @@ class Run:
         return [row for unit in jobs for row in self.units[unit]]
 
     def _work_alone(self, todo: Mapping[str, Callable[[], Rows]]) -> None:
-        with sigterm() as asked:
+        with stop_requests(signal.SIGTERM) as asked:
             for i, (unit, work) in enumerate(todo.items(), 1):
                 print(f"{unit} ({i} of {len(todo)})", file=sys.stderr, flush=True)
                 self.record(unit, work())

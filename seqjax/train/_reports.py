@@ -1,6 +1,8 @@
 """What a training tells: sums of metrics that stay on the device, and the reading of them one step late."""
 
+import logging
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,18 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.progress import Bar
-from seqjax._internal.types import PyTree
+from seqjax._internal.types import Array, Int, PyTree
 from seqjax.errors import ArgumentError
+from seqjax.train._skips import name_skip
 from seqjax.train._writer import Writer
 from seqjax.train.mean import Mean
-from seqjax.train.state import State, names_of
+from seqjax.train.state import State
+
+logger = logging.getLogger("seqjax")
 
 
 class Window(NamedTuple):
     """Metrics summed over the steps since the last report, and the longest row of skipped steps so far."""
 
     metrics: dict[str, Mean]
-    longest: Any
+    longest: Int[Array, "..."]
 
 
 def empty_window(metrics: PyTree, state: State) -> Window:
@@ -53,12 +58,22 @@ def with_sums(window: Window, sums: dict[str, list[float]]) -> Window:
 
 
 class Reports:
-    """Rows for the log, the bar and the history."""
+    """Rows for the log, the bar and the history; and what is said of steps that were skipped.
 
-    def __init__(self, writer: Writer | None, bar: Bar, max_skips: int | None) -> None:
+    Args:
+        writer: of the log, or None.
+        bar: shows the latest values.
+        max_skips: so many skipped steps in a row are an error.
+        hint: says of a step why it may have been skipped. Without it nothing is said of skipped steps.
+    """
+
+    def __init__(
+        self, writer: Writer | None, bar: Bar, max_skips: int = 0, hint: Callable[[int], str] | None = None
+    ) -> None:
         self.history: list[dict[str, Any]] = list(writer.rows) if writer else []
-        self._writer, self._bar, self._max_skips = writer, bar, max_skips
+        self._writer, self._bar, self._max_skips, self._hint = writer, bar, max_skips, hint
         self._waiting: tuple[int, Window, bool] | None = None
+        self._warned = False
 
     def later(self, step: int, window: Window, partial: bool = False) -> None:
         """Report a window once the device has the next step to work on."""
@@ -74,6 +89,8 @@ class Reports:
             return
         (step, window, partial), self._waiting = self._waiting, None
         metrics, _ = jax.device_get(window)
+        if self._hint is not None and metrics["skipped"].total > 0:
+            self._warn(state, self._hint)
         self.check(window.longest, state)
         values = {name: _mean(metrics[name]) for name in sorted(metrics, key=lambda name: (name != "loss", name))}
         self._write({"step": step, "time": time.time()} | values | ({"partial": True} if partial else {}))
@@ -82,22 +99,30 @@ class Reports:
         """Report what an evaluation gave."""
         self._write({"step": step, "time": time.time()} | {f"evaluation/{name}": v for name, v in values.items()})
 
-    def check(self, longest: Any, state: State) -> None:
+    def check(self, longest: Int[Array, ""], state: State) -> None:
         """Whether the longest row of skipped steps is one to go on with.
 
         Raises:
             ArgumentError: it has reached `max_skips`.
         """
-        if self._max_skips is None or int(longest) < self._max_skips:
+        if self._hint is None or int(longest) < self._max_skips:
             return
-        skipped = jax.device_get(state.skipped)
-        wrong = [name for name, bad in zip(names_of(state.params), skipped.leaves) if bad]
-        where = f"the gradient or the new value of {_list(wrong)}" if wrong else "the loss, though not its gradient,"
+        step = int(state.skipped.step)
         raise ArgumentError(
-            f"{int(longest)} steps in a row were skipped (max_skips is {self._max_skips}): in the latest, step "
-            f"{skipped.step}, {where} was not finite. The parameters are those of before. A learning rate too high, "
-            "no clip=, or NaN in the data? `jax_debug_nans` finds the operation"
+            f"{int(longest)} steps in a row were skipped (max_skips is {self._max_skips}): in the latest, step {step}, "
+            f"there was NaN or inf in {name_skip(state)}. The parameters are those of before.{self._hint(step)} "
+            "A learning rate too high, no clip=, or NaN in the data? `jax_debug_nans` finds the operation"
         )
+
+    def _warn(self, state: State, hint: Callable[[int], str]) -> None:
+        """Once, so that a training that stands still is noticed long before `max_skips`, or where that is large."""
+        if not self._warned:
+            step = int(state.skipped.step)
+            logger.warning(
+                "step %d was skipped (%d up to now): NaN or inf in %s.%s Later ones are counted in silence",
+                *(step, int(state.skipped.in_all), name_skip(state), hint(step)),
+            )
+        self._warned = True
 
     def _write(self, row: dict[str, Any]) -> None:
         self.history.append(row)
@@ -106,13 +131,8 @@ class Reports:
         self._bar.update(row["step"], {k: v for k, v in row.items() if k != "time"})
 
 
-def _mean(mean: Mean) -> Any:
+def _mean(mean: Mean) -> float | np.ndarray:
     """A float, or an array where there are axes; NaN where every step was skipped."""
     total, count = (np.asarray(part, np.float64) for part in mean)
     value = np.where(count == 0, np.nan, total) / np.where(count == 0, 1, count)
     return float(value) if value.ndim == 0 else value
-
-
-def _list(names: list[str]) -> str:
-    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + rest

@@ -1,5 +1,6 @@
 """A training under way: its state on the devices, its best parameters, and both in checkpoints."""
 
+import logging
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -11,11 +12,14 @@ from seqjax._internal.types import PyTree
 from seqjax.errors import DataError
 from seqjax.train import _reports as reports
 from seqjax.train._feed import AHEAD, place, shardings_of
-from seqjax.train._protocols import Store
+from seqjax.train._protocols import Batches, Store
 from seqjax.train._reports import Window
+from seqjax.train._settings import changes, settings_of
 from seqjax.train.evaluation import Evaluation
 from seqjax.train.state import State
 from seqjax.train.step import TrainStep
+
+logger = logging.getLogger("seqjax")
 
 
 class Best(NamedTuple):
@@ -34,7 +38,13 @@ class Run:
     """
 
     def __init__(
-        self, step: TrainStep, state: State, mesh: Mesh | None, evaluation: Evaluation | None, checkpoints: Store | None
+        self,
+        step: TrainStep,
+        state: State,
+        source: Batches,
+        mesh: Mesh | None,
+        evaluation: Evaluation | None,
+        checkpoints: Store | None,
     ) -> None:
         self._step, self._evaluation = step, evaluation
         self._mesh = mesh
@@ -49,6 +59,7 @@ class Run:
         self._empty: Any = None
         self.window: Any = None
         self._in_flight: deque[jax.Array] = deque()
+        self._settings = {} if checkpoints is None else settings_of(step, state, source, evaluation)
         if checkpoints is not None and checkpoints.latest() is not None:
             self._restore(checkpoints)
 
@@ -91,7 +102,7 @@ class Run:
 
     def save(self, checkpoints: Store, done: int) -> None:
         """Save everything, which waits for the device."""
-        meta: dict[str, Any] = {"window": reports.sums_of(self.window)}
+        meta: dict[str, Any] = {"window": reports.sums_of(self.window), "settings": self._settings}
         if self._evaluation is not None:
             step, value = self.best or (None, None)
             meta["best"] = {"value": value, "step": step, "waited": self._waited}
@@ -106,6 +117,8 @@ class Run:
         self.state = tree["state"]
         if int(self.state.step) != step:
             raise DataError(f"checkpoint {step} holds the state after step {int(self.state.step)}; it is damaged")
+        if found := changes(meta.get("settings", {}), self._settings, self.state.opt_state):
+            logger.warning("going on from step %d with changes: %s", step, "; ".join(found))
         self._sums = meta.get("window", {})
         if self._evaluation is not None:
             best = meta["best"]

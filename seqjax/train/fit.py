@@ -1,6 +1,7 @@
 """The training loop."""
 
 import contextlib
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from seqjax._internal import progress as progress_bar
-from seqjax._internal.signals import sigterm
+from seqjax._internal.signals import stop_requests
 from seqjax._internal.types import PyTree
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.errors import ArgumentTypeError
@@ -16,6 +17,7 @@ from seqjax.train._feed import check_mesh, feed
 from seqjax.train._protocols import Batches, Store
 from seqjax.train._reports import Reports
 from seqjax.train._run import Best, Run
+from seqjax.train._skips import padding_hint
 from seqjax.train._writer import Writer
 from seqjax.train.evaluation import Evaluation
 from seqjax.train.log import Log
@@ -30,7 +32,7 @@ class Result(NamedTuple):
     params: those of the best evaluation; without one the average if one is kept, else the last.
     best: step and value of the best evaluation, or None.
     history: the rows of `metrics.jsonl`, as dicts.
-    reason: why it ended: "steps", "patience", "target" or "terminated".
+    reason: why it ended: "steps", "patience", "target" or "terminated" (by SIGTERM or ^C).
     """
 
     state: State
@@ -57,8 +59,11 @@ def fit(
 
     Step s takes `source.batch(s)` and draws from a key made of the state's and s, so that a training that was stopped
     and goes on ends as one that was not, bit for bit. Metrics stay on the device and are read once in `every` steps,
-    while the device works on the next step. SIGTERM ends the training after the current step (where several processes
-    train together: after the next step that `every` divides), with a checkpoint.
+    while the device works on the next step. SIGTERM or ^C ends the training after the current step (where several
+    processes train together: after the next step that `every` divides), with a checkpoint; a second ^C at once.
+
+    A training that goes on with another optimiser, option of the step, source or metric says so, in a warning of the
+    logger "seqjax". So does one whose steps are skipped, at the report of the first.
 
     Args:
         step: from `make_train_step`. One with a carry needs a source with `starts(step)`, as `Stream`: there the
@@ -86,15 +91,15 @@ def fit(
     evaluate_every = every if evaluation is None or evaluation.every is None else evaluation.every
     save_every = getattr(checkpoints, "every", None) or evaluate_every
     starts = None if step.carry is None else source.starts  # type: ignore[attr-defined]
-    run = Run(step, state, mesh, evaluation, checkpoints)
+    run = Run(step, state, source, mesh, evaluation, checkpoints)
     start = done = int(run.state.step)
     reason = run.reason_to_stop(done, steps)
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(sigterm())
+        stop = stack.enter_context(stop_requests(signal.SIGTERM, signal.SIGINT))
         writer = _writer(stack, log, start, not reason, checkpoints is not None)
         shown = true_or_false("progress", progress) and jax.process_index() == 0
         bar = stack.enter_context(progress_bar.bar(steps, start)) if shown else progress_bar.Bar()
-        reports = Reports(writer, bar, step.max_skips)
+        reports = Reports(writer, bar, step.max_skips, lambda step: padding_hint(source.batch(step)))
         batches = stack.enter_context(contextlib.closing(feed(source, start, max(start, steps), mesh)))
         while not reason:
             run.advance(next(batches), None if starts is None else starts(done))

@@ -12,9 +12,11 @@ from seqjax._internal.types import Array, Bool, Key, PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._clipping import clip_by_norm, finite_leaves
+from seqjax.train._init import new_state
 from seqjax.train._loss import check_precision, gradient_of, restart
+from seqjax.train._skips import Finite, count_skip, stays_finite
 from seqjax.train.mean import Mean
-from seqjax.train.state import Skipped, State, new_state
+from seqjax.train.state import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +63,18 @@ class TrainStep:
         found = gradient(state.params, batch, jax.random.fold_in(state.key, state.step), state.carry, anew)
         grads, norm, fine = clip_by_norm(found.grads, self.clip)
         value = found.loss.total / found.loss.count
-        optimizer = optax.with_extra_args_support(self.optimizer)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, value=value)
+        updates, opt_state = _update(self.optimizer, grads, state, value)
         params = optax.apply_updates(state.params, updates)
         average = None if self.ema is None else _average(self.ema, state.ema, params)
-        fine = fine & finite_leaves(params)
-        ok = jnp.all(fine) & jnp.isfinite(value)
+        finite = Finite(fine & finite_leaves(params), stays_finite(opt_state, state.opt_state), jnp.isfinite(value))
+        ok = finite.all()
         new = (params, opt_state, average, found.carry)
         old = (state.params, state.opt_state, state.ema, state.carry)
         params, opt_state, average, after = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, old)
         metrics = {"loss": found.loss, "norm": Mean(norm, _one())} | found.metrics | _rate(opt_state)
         metrics = jax.tree.map(lambda leaf: jnp.where(ok, leaf, jnp.zeros_like(leaf)), metrics)
         metrics["skipped"] = Mean(jnp.where(ok, 0.0, 1.0).astype(norm.dtype), _one())
-        skipped = _count_skips(state.skipped, ok, fine, state.step)
+        skipped = count_skip(state.skipped, finite, state.step)
         return State(params, opt_state, state.step + 1, state.key, after, average, skipped), metrics
 
 
@@ -95,8 +96,9 @@ def make_train_step(
         program = jax.jit(step, donate_argnums=0)
         state, metrics = program(state, batch)
 
-    A step whose gradient, loss or new parameters hold a NaN or inf is skipped: parameters, optimiser and average stay
-    as they were, the step is counted in `state.skipped`, and its metrics are means of nothing.
+    A step in which the loss, its gradient, a new parameter or the optimiser's new state is not finite is skipped:
+    parameters, optimiser, average and carry stay as they were, `state.skipped` counts it and says what was wrong, and
+    its metrics are means of nothing.
 
     Args:
         loss: a function of (params, batch, key). It returns a scalar; or a `Mean`, whose value is then minimised; or
@@ -125,23 +127,32 @@ def make_train_step(
     return TrainStep(loss, optimizer, clip, accumulate, ema, precision, carry, whole_number("max_skips", max_skips, 1))
 
 
+def _update(
+    optimizer: optax.GradientTransformation, grads: PyTree, state: State, value: jax.Array
+) -> tuple[PyTree, PyTree]:
+    """Updates and new state of the optimiser.
+
+    Raises:
+        ArgumentTypeError: it needs what a step does not have, as a line search does.
+    """
+    try:
+        update = optax.with_extra_args_support(optimizer).update
+        return update(grads, state.opt_state, state.params, value=value)
+    except TypeError as error:
+        if "required keyword-only argument" not in str(error):
+            raise
+        raise ArgumentTypeError(
+            f"optimizer must need no more than the gradient and the value of the loss, but {error}. A line search, as "
+            "in optax.lbfgs, evaluates the loss by itself; take optax.adam(1e-3)"
+        ) from error
+
+
 def _average(decay: float, average: PyTree, params: PyTree) -> PyTree:
     return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
 
 
 def _one() -> jax.Array:
     return jnp.ones((), jnp.int32)
-
-
-def _count_skips(before: Skipped, ok: jax.Array, fine: jax.Array, step: jax.Array) -> Skipped:
-    in_a_row = jnp.where(ok, 0, before.in_a_row + 1)
-    return Skipped(
-        in_a_row,
-        jnp.maximum(before.longest, in_a_row),
-        before.in_all + jnp.where(ok, 0, 1),
-        jnp.where(ok, before.step, step),
-        jnp.where(ok, before.leaves, ~fine),
-    )
 
 
 def _rate(opt_state: PyTree) -> dict[str, Mean]:

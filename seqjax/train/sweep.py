@@ -73,7 +73,7 @@ def sweep(
     state = jax.jit(jax.vmap(lambda params, key, rate: make_step(rate).init(params, key)))(params, keys, rates)
     shown = progress_bar.bar(steps) if true_or_false("progress", progress) else contextlib.nullcontext(Bar())
     with shown as bar, contextlib.closing(feed(source, 0, steps, None)) as batches:
-        state, history = _train(make_step, rates, state, batches, steps, every, Reports(None, bar, None))
+        state, history = _train(make_step, rates, state, batches, steps, every, Reports(None, bar))
 
     def to_grid(leaf: Any) -> Any:
         return leaf.reshape(len(seeds), len(learning_rates), *leaf.shape[1:]) if hasattr(leaf, "reshape") else leaf

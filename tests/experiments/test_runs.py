@@ -26,7 +26,7 @@ from experiments.common import Run, Stopped, environment, table
 from experiments.compare import grouped, interval, spread
 from experiments.training import first_below
 from seqjax import train
-from seqjax._internal.signals import sigterm
+from seqjax._internal.signals import stop_requests
 from tests.test_style import ROOT
 
 
@@ -296,7 +296,7 @@ def test_sigterm_between_units_stops_the_run(tmp_path):
     run = Run("x", Options(), root=tmp_path)
 
     def job(folder):
-        with sigterm():  # as `fit` does
+        with stop_requests(signal.SIGTERM):  # as `fit` does
             os.kill(os.getpid(), signal.SIGTERM)
         return [{"value": 1}]
 

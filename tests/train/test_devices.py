@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,8 +22,7 @@ from seqjax.errors import ArgumentError
 from seqjax.losses import squared_error
 from seqjax.train import Mean, evaluate
 from tests.test_style import ROOT
-from tests.train.test_fit import Memory, compiled_programs, quiet
-from tests.train.test_step import close, drawn
+from tests.train.problems import Memory, compiled_programs, drawn, train
 
 KEY, ADAM = jax.random.key(3), optax.adam(0.03)
 MODEL = stack(RNN(8), Dense(1))
@@ -44,7 +44,7 @@ def loss(params, batch, key):
 
 def trained(mesh=None, steps=5, params=None, **options):
     options = dict(steps=steps, clip=0.1, ema=0.9, every=3) | options
-    return quiet(loss, drawn(MODEL, 1) if params is None else params, ADAM, SOURCE, mesh=mesh, **options)
+    return train(loss, drawn(MODEL, 1) if params is None else params, ADAM, SOURCE, mesh=mesh, **options)
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,13 @@ def test_eight_devices_train_as_one(alone, kind, caplog):
     names = compiled_programs(caplog, lambda: results.append(trained(mesh)))
     (result,) = results
     assert names.count("run") == 1
-    close(result.state.params, alone.state.params, **NEAR)
-    close(result.state.ema, alone.state.ema, **NEAR)
+    chex.assert_trees_all_close(result.state.params, alone.state.params, **NEAR)
+    chex.assert_trees_all_close(result.state.ema, alone.state.ema, **NEAR)
     for row, wanted in zip(result.history, alone.history, strict=True):
-        close([row["loss"], row["norm"]], [wanted["loss"], wanted["norm"]], **NEAR)
+        chex.assert_trees_all_close([row["loss"], row["norm"]], [wanted["loss"], wanted["norm"]], **NEAR)
     assert all(len(leaf.sharding.device_set) == 8 for leaf in jax.tree.leaves(result.state))
     found = evaluate(loss, result.params, SOURCE, mesh=mesh)
-    close(found["loss"], evaluate(loss, jax.device_get(result.params), SOURCE)["loss"], rtol=1e-6)
+    chex.assert_trees_all_close(found["loss"], evaluate(loss, jax.device_get(result.params), SOURCE)["loss"], rtol=1e-6)
 
 
 def test_parameters_divided_as_asked_stay_so(alone):
@@ -76,7 +76,7 @@ def test_parameters_divided_as_asked_stay_so(alone):
     trained(mesh, 3, params, checkpoints=checkpoints)
     assert checkpoints.latest() == 3
     result = trained(mesh, params=params)
-    close(result.state.params, alone.state.params, **NEAR)
+    chex.assert_trees_all_close(result.state.params, alone.state.params, **NEAR)
     state = result.state
     for tree in (state.params, state.ema, optax.tree.get(state.opt_state, "mu")):
         assert tree["0"]["mix"]["kernel"].sharding.spec == PartitionSpec(None, "data")
@@ -98,9 +98,9 @@ def test_a_carry_is_divided_as_the_batch_is():
 
     options = dict(steps=6, carry=begin)
     one, eight = (
-        quiet(streamed, drawn(MODEL, 1), ADAM, stream, mesh=mesh, **options) for mesh in (None, mesh_of(AxisType.Auto))
+        train(streamed, drawn(MODEL, 1), ADAM, stream, mesh=mesh, **options) for mesh in (None, mesh_of(AxisType.Auto))
     )
-    close(eight.state.params, one.state.params, **NEAR)
+    chex.assert_trees_all_close(eight.state.params, one.state.params, **NEAR)
     (carry,) = jax.tree.leaves(eight.state.carry)
     assert carry.sharding.shard_shape(carry.shape) == (1, 8)
 
@@ -147,6 +147,6 @@ def test_two_processes_train_as_one(alone, tmp_path):
     assert other == [reason, step, *values]
     assert (reason, step) == ("terminated", "6")  # asked of one process after 4 steps, agreed on at the next report
     wanted = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(alone.state.params)])
-    close(np.array([float.fromhex(v) for v in values]), wanted, **NEAR)
+    chex.assert_trees_all_close(np.array([float.fromhex(v) for v in values]), wanted, **NEAR)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 3  # of one process alone: after 3 steps the mean and the evaluation, after 5 the rest
