@@ -33,7 +33,7 @@ def tables() -> dict[str, list[Line]]:
             (f"{name}(...)", about(getattr(combinators, name))) for name in combinators.__all__ if name.islower()
         ],
         "tasks": [(name, about(type(task))) for name, task in tasks.ALL.items()],
-        "datasets": [(entry.name, entry.title) for entry in datasets.catalogue.CATALOGUE.values()],
+        "datasets": [(entry.name, entry.about) for entry in datasets.catalogue.CATALOGUE.values()],
     }
 
 

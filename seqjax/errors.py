@@ -27,6 +27,7 @@ class DataError(SeqjaxError, OSError):
 def closest(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name: " Perhaps you meant 'x'?" with the known names after it."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f" Perhaps you meant {close[0]!r}?" if close else ""
+    by_lower_case = {known_name.lower(): known_name for known_name in names}  # load("MNIST") means mnist
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    hint = f" Perhaps you meant {by_lower_case[close[0]]!r}?" if close else ""
     return f"{hint} Known: {', '.join(names)}."

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from seqjax.datasets import catalogue
 from seqjax.datasets.entry import Entry
@@ -40,7 +41,7 @@ def _list() -> int:
         examples = " + ".join(f"{count:,}" for count in entry.counts.values())
         megabytes = f"{sum(original.size for original in entry.originals) / 1e6:.1f}"
         kept = ("package" if entry.in_place else "yes") if catalogue.is_kept(entry) else "-"
-        rows.append((entry.name, examples, megabytes, kept, entry.title, entry.licence))
+        rows.append((entry.name, examples, megabytes, kept, entry.about, entry.licence))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]))
@@ -50,10 +51,9 @@ def _list() -> int:
 
 def _show(entries: list[Entry]) -> int:
     for entry in entries:
-        print(f"{entry.name}: {entry.title}")
-        for key in ("splits", "licence", "citation", "note"):
-            if value := getattr(entry, key):
-                print(f"  {key:9} {value}")
+        print(f"{entry.name}: {entry.about}")
+        for topic, text in entry.describe().items():
+            print(f"  {topic:9} {text}")
         print(f"  examples  {', '.join(f'{name} {count:,}' for name, count in entry.counts.items())}")
         for original in entry.originals:
             print(f"  original  {original.filename} ({original.size:,} bytes, sha256 {original.sha256})")
@@ -73,13 +73,13 @@ def _verify(entries: list[Entry]) -> int:
 
 
 def _load(entry: Entry, word: str) -> str:
-    counts = catalogue.load(entry.name).counts()
+    counts = catalogue.load(entry).counts()
     return f"{word}: " + ", ".join(
         f"{name} {examples:,} ({steps:,} steps)" for name, (examples, steps) in counts.items()
     )
 
 
-def _each(entries: list[Entry], action) -> int:  # type: ignore[no-untyped-def]
+def _each(entries: list[Entry], action: Callable[[Entry], str]) -> int:
     failed = 0
     for entry in entries:
         try:

@@ -23,6 +23,12 @@ class Split:
     targets: one for each example `[n]`, or `Ragged` (tags, translations, names); None where the sequence
         itself is what is predicted.
     groups: int32 `[n]`, where each example comes from (a speaker, a fold, a genre); None where nothing is known.
+
+    >>> split = Split(Ragged.of(["to be", "or", "not"]), np.array([1, 0, 0]))
+    >>> split
+    <Split: 3 examples; inputs: <Ragged: 3 sequences, 10 steps, uint8[T]>; targets: int64[3]; groups: None>
+    >>> split[1:].inputs.texts()
+    ['or', 'not']
     """
 
     inputs: Any
@@ -47,6 +53,11 @@ class Split:
 
     def hold_out(self, count: int, seed: int = 0) -> tuple["Split", "Split"]:
         """The split without `count` examples, and these; chosen at random, as many files are sorted by class.
+
+        >>> split = Split(np.zeros((100, 8, 3)), np.arange(100))
+        >>> train, valid = split.hold_out(10)
+        >>> len(train), len(valid)
+        (90, 10)
 
         The same seed chooses the same ones: the first `count` of `batching.permutation(seed, 0, n)`.
 
@@ -74,7 +85,7 @@ class Split:
         return f"<Split: {len(self)} examples; {'; '.join(parts)}>"
 
 
-def _describe(part: Any) -> str:
+def _describe(part: Ragged | np.ndarray | None) -> str:
     if part is None or isinstance(part, Ragged):
         return repr(part)
     return f"{part.dtype}[{', '.join(map(str, part.shape))}]"
@@ -82,7 +93,12 @@ def _describe(part: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """The splits by name, and names by number: of input tokens or columns, of classes or tags, of groups."""
+    """The splits by name, and names by number: of input tokens or columns, of classes or tags, of groups.
+
+    >>> content = Content({"train": Split(np.zeros((5, 3))), "test": Split(np.zeros((2, 3)))})
+    >>> content.counts(), content.overlap()
+    ({'train': (5, 15), 'test': (2, 6)}, {'test': 2})
+    """
 
     splits: Mapping[str, Split]
     input_names: tuple[str, ...] = ()
@@ -92,6 +108,15 @@ class Content:
     def counts(self) -> dict[str, tuple[int, int]]:
         """(examples, steps) of each split."""
         return {name: (len(split), split.steps) for name, split in self.splits.items()}
+
+    def overlap(self) -> dict[str, int]:
+        """How many examples of each other split have inputs that stand in train too, to the last bit."""
+        train = {np.ascontiguousarray(example).tobytes() for example in self.splits["train"].inputs}
+        return {
+            name: sum(np.ascontiguousarray(example).tobytes() in train for example in split.inputs)
+            for name, split in self.splits.items()
+            if name != "train"
+        }
 
 
 NAMES = ("input_names", "target_names", "group_names")

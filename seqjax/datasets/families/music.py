@@ -9,7 +9,8 @@ import numpy as np
 from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
-from seqjax.datasets.fetch.origins import GitHub, Original
+from seqjax.datasets.fetch.addresses import GitHub
+from seqjax.datasets.fetch.origins import Original
 from seqjax.errors import DataError
 
 COMMIT = "ba0a543785f74673eb64141dcf4abf714e3908d8"
@@ -28,7 +29,7 @@ TUNES = Original(
 LOWEST = 21  # the MIDI number of the first of 88 keys, A0
 
 
-def _rolls(original: Original, originals: Mapping[str, bytes]) -> Content:
+def _convert_rolls(original: Original, originals: Mapping[str, bytes]) -> Content:
     from scipy.io import loadmat
 
     try:
@@ -47,23 +48,29 @@ ENTRIES = (
     Entry(
         name="jsb_chorales",
         kind="rolls",
-        title="Bach's chorales as piano rolls `[T, 88]` of bits, a step for each quarter note",
+        about="Bach's chorales as piano rolls `[T, 88]` of bits, a step for each quarter note",
         licence="none stated for the arrays; the music is in the public domain",
         citation=CITATION,
         splits="published",
         counts={"train": 229, "valid": 76, "test": 77},
         originals=(CHORALES,),
-        convert=functools.partial(_rolls, CHORALES),
+        convert=functools.partial(_convert_rolls, CHORALES),
+        digest="0cac00c536d04557629884a79616c78e7d99e10010a7818cfc7c025dc39bbcf3",
+        size=2_039_849,
     ),
     Entry(
         name="nottingham",
         kind="rolls",
-        title="folk tunes with chords as piano rolls `[T, 88]` of bits",
+        about="folk tunes with chords as piano rolls `[T, 88]` of bits",
         licence="none stated for the arrays; the music is in the public domain",
         citation=CITATION,
         splits="published",
         counts={"train": 694, "valid": 173, "test": 170},
         originals=(TUNES,),
-        convert=functools.partial(_rolls, TUNES),
+        convert=functools.partial(_convert_rolls, TUNES),
+        overlap={"valid": 1, "test": 1},
+        note="some tunes are variants of others: 7 of valid and 6 of test have passages of 32 steps as in train",
+        digest="27cde8e9139df2568cdb44063e9b44cf6694a786e5b300a806e116fa6cf3fdc1",
+        size=23_464_553,
     ),
 )

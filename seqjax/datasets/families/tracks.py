@@ -10,7 +10,8 @@ from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch.archives import members
-from seqjax.datasets.fetch.origins import Original, Pip
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import Pip
 from seqjax.errors import DataError
 
 MATCH = Original(
@@ -33,12 +34,12 @@ class _Piece(NamedTuple):
     places: list[tuple[float, float, float]]
 
 
-def _football(originals: Mapping[str, bytes]) -> Content:
+def _convert_football(originals: Mapping[str, bytes]) -> Content:
     files = members(MATCH.filename, originals[MATCH.filename], FRAMES, FACTS)
     try:
         facts = json.loads(files[FACTS])
         kinds = {facts["ball"]["trackable_object"]: 1} | {r["trackable_object"]: 2 for r in facts["referees"]}
-        pieces = _pieces(json.loads(files[FRAMES]))
+        pieces = _find_pieces(json.loads(files[FRAMES]))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{MATCH.filename} holds no match as expected: {error!r}") from error
     kept = sorted((p for p in pieces if len(p.places) >= SHORTEST), key=lambda p: (p.period, p.start))
@@ -59,7 +60,7 @@ def _football(originals: Mapping[str, bytes]) -> Content:
     return Content(splits, input_names=("x", "y", "seconds"), group_names=("player", "ball", "referee"))
 
 
-def _pieces(frames: list[dict[str, Any]]) -> list[_Piece]:
+def _find_pieces(frames: list[dict[str, Any]]) -> list[_Piece]:
     pieces: list[_Piece] = []
     running: dict[int, _Piece] = {}
     last = None
@@ -85,13 +86,15 @@ ENTRIES = (
     Entry(
         name="football",
         kind="tracks",
-        title="paths of players and ball in a match, ten places a second: x and y in metres from the centre, seconds",
+        about="paths of players and ball in a match, ten places a second: x and y in metres from the centre, seconds",
         licence="MIT (SkillCorner open data)",
         citation="SkillCorner, broadcast tracking of Bayern - Dortmund, 2019-11-09, in the PyPI package kloppy 3.19.1",
         splits="ours: the first half is train, the second half is cut in two by time",
         counts={"train": 2_191, "valid": 1_033, "test": 927},
         originals=(MATCH,),
-        convert=_football,
+        convert=_convert_football,
+        digest="97ae468da65b4939b56e2fc3e7a5302576743fe047f134a78e65d8c2cd8f825c",
+        size=5_170_874,
         note="105 x 68 m; unbroken runs of at least 5 s, as the camera does not see everybody always; seconds are "
         "those of the recording, so that runs of one time can be put together; groups are players, ball and referees",
     ),

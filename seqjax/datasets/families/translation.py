@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from seqjax.batching.ragged import Ragged
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
+from seqjax.datasets.fetch.addresses import GitHub
 from seqjax.datasets.fetch.archives import unpack
-from seqjax.datasets.fetch.origins import AptDescriptions, GitHub, Original
+from seqjax.datasets.fetch.origins import Original
+from seqjax.datasets.fetch.packages import AptDescriptions
 from seqjax.errors import DataError
 
 COMMIT = "c9be912dc05a3ebf9ae5bb5f7f58c1791cda43ab"
@@ -44,7 +46,7 @@ def _multi30k_files(language: str) -> tuple[Original, ...]:
     )
 
 
-def _multi30k(language: str, originals: Mapping[str, bytes]) -> Content:
+def _convert_multi30k(language: str, originals: Mapping[str, bytes]) -> Content:
     def lines(part: str, code: str) -> Ragged:
         name = f"multi30k/{part}.{code}.gz"
         return Ragged.of(unpack(name, originals[name]).decode().removesuffix("\n").split("\n"))
@@ -52,15 +54,15 @@ def _multi30k(language: str, originals: Mapping[str, bytes]) -> Content:
     return Content({name: Split(lines(part, "en"), lines(part, language)) for name, part in PARTS.items()})
 
 
-def _debian(originals: Mapping[str, bytes]) -> Content:
-    english, french = (_descriptions(original.filename, originals[original.filename]) for original in DEBIAN)
+def _convert_debian(originals: Mapping[str, bytes]) -> Content:
+    english, french = (_read_descriptions(original.filename, originals[original.filename]) for original in DEBIAN)
     pairs: dict[str, list[tuple[str, str]]] = {"train": [], "valid": [], "test": []}
     seen: set[tuple[str, str]] = set()
     for key in sorted(english.keys() & french.keys(), key=lambda key: (english[key][0], key)):
         package, ours = english[key]
         draw = int(hashlib.sha256(package.encode()).hexdigest()[:8], 16) % 100
         split = "test" if draw < 3 else "valid" if draw < 6 else "train"
-        for pair in _sentences(ours, french[key][1]):
+        for pair in _pair_sentences(ours, french[key][1]):
             if pair not in seen:
                 seen.add(pair)
                 pairs[split].append(pair)
@@ -72,7 +74,7 @@ def _debian(originals: Mapping[str, bytes]) -> Content:
     )
 
 
-def _descriptions(filename: str, content: bytes) -> dict[str, tuple[str, list[str]]]:
+def _read_descriptions(filename: str, content: bytes) -> dict[str, tuple[str, list[str]]]:
     """Checksum of the English text -> (package, paragraphs with the title first)."""
     found = {}
     for entry in content.decode().split("\n\n"):
@@ -82,11 +84,11 @@ def _descriptions(filename: str, content: bytes) -> dict[str, tuple[str, list[st
                 raise DataError(f"{filename} is no list of descriptions; it has {entry[:60]!r}")
             continue
         title, *lines = fields[3].rstrip("\n").split("\n")
-        found[fields[2]] = (fields[1], [title.strip(), *_paragraphs(lines)])
+        found[fields[2]] = (fields[1], [title.strip(), *_join_paragraphs(lines)])
     return found
 
 
-def _paragraphs(lines: list[str]) -> Iterator[str]:
+def _join_paragraphs(lines: list[str]) -> Iterator[str]:
     """Running text; a line with more than one blank before it (a list or a listing) stands for itself."""
     running: list[str] = []
     for line in [*lines, " ."]:
@@ -100,7 +102,7 @@ def _paragraphs(lines: list[str]) -> Iterator[str]:
             running.append(" ".join(line.split()))
 
 
-def _sentences(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
+def _pair_sentences(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
     """Pairs from texts of equally many paragraphs, and paragraphs of equally many sentences."""
     if len(ours) != len(theirs):
         return
@@ -110,33 +112,38 @@ def _sentences(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
             yield from (pair for pair in zip(left, right) if all(SHORTEST <= len(s.split()) <= LONGEST for s in pair))
 
 
-def _multi30k_entry(language: str, name: str) -> Entry:
+def _multi30k_entry(language: str, name: str, digest: str, size: int) -> Entry:
     return Entry(
         name=f"multi30k_en_{language}",
         kind="pairs",
-        title=f"captions of pictures in English and {name}, raw text",
+        about=f"captions of pictures in English and {name}, raw text",
         licence="CC BY-NC-SA 4.0, non-commercial research",
         citation="Elliott, Frank, Sima'an and Specia, 2016, Multi30K: multilingual English-German image descriptions",
         splits="published; test is test_2016_flickr",
         counts={"train": 29_000, "valid": 1_014, "test": 1_000},
         originals=_multi30k_files(language),
-        convert=functools.partial(_multi30k, language),
+        convert=functools.partial(_convert_multi30k, language),
+        digest=digest,
+        size=size,
+        overlap={"valid": 1, "test": 0},
     )
 
 
 ENTRIES = (
-    _multi30k_entry("de", "German"),
-    _multi30k_entry("fr", "French"),
+    _multi30k_entry("de", "German", "48da311e75dd01089b142313912e39f098bcfa25d2c0bde3597af2beed96b087", 4_617_883),
+    _multi30k_entry("fr", "French", "920f48fa6503d103a5a0994b51b1f35cc8dec30596b21a8e81ee8372541ce709", 4_618_343),
     Entry(
         name="debian_en_fr",
         kind="pairs",
-        title="titles, list items and sentences of 3 to 50 words from package descriptions, in English and French",
+        about="titles, list items and sentences of 3 to 50 words from package descriptions, in English and French",
         licence="that of each package, all free",
         citation="Debian Description Translation Project, release bookworm",
         splits="ours: 3 of 100 packages are valid, 3 are test, chosen by the sha256 of the name",
         counts={"train": 60_083, "valid": 1_715, "test": 1_655},
         originals=DEBIAN,
-        convert=_debian,
+        convert=_convert_debian,
+        digest="c9bcf1b9ec43885074819087234cbfeffc782f217f9d98e3366a102a625fec9f",
+        size=12_063_911,
         note="one domain with much repetition; no pair stands twice, and no side of a held-out pair stands in train. "
         "Made of the lists of bookworm as of 2026-11; should they change, put the old ones into SEQJAX_DATA",
     ),

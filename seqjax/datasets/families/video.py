@@ -4,22 +4,38 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from seqjax._internal.types import Num
 from seqjax._internal.validation import whole_number
 from seqjax.datasets.content import Content, Split
 from seqjax.datasets.entry import Entry
-from seqjax.datasets.families.images import MNIST, _mnist
+from seqjax.datasets.families.images import MNIST, convert_mnist
 from seqjax.errors import ArgumentError
 
 SPEED = 3.6  # pixels a frame: a tenth of the way that a digit has, as in the paper's generator
 
 
 def moving_digits(
-    images: np.ndarray, count: int, seed: int, frames: int = 20, size: int = 64, digits: int = 2
-) -> np.ndarray:
-    """Videos `[count, frames, size, size]` uint8 of pictures in motion.
+    images: Num[np.ndarray, "n H W"], count: int, seed: int, frames: int = 20, size: int = 64, digits: int = 2
+) -> Num[np.ndarray, "count frames size size"]:
+    r"""Videos `[count, frames, size, size]` uint8 of pictures in motion.
 
     Each picture starts at a random place, moves in a random direction with constant speed, and is mirrored at the
     sides; where pictures overlap the brighter pixel is seen. All is drawn by NumPy's Philox generator.
+
+    >>> square = np.full((1, 2, 2), 9, np.uint8)
+    >>> videos = moving_digits(square, count=1, seed=0, frames=2, size=5, digits=1)
+    >>> print(videos[0, 0], videos[0, 1], sep="\n\n")
+    [[0 0 0 0 0]
+     [9 9 0 0 0]
+     [9 9 0 0 0]
+     [0 0 0 0 0]
+     [0 0 0 0 0]]
+    <BLANKLINE>
+    [[9 9 0 0 0]
+     [9 9 0 0 0]
+     [0 0 0 0 0]
+     [0 0 0 0 0]
+     [0 0 0 0 0]]
 
     Srivastava, Mansimov and Salakhutdinov, 2015, "Unsupervised learning of video representations using LSTMs".
 
@@ -60,8 +76,8 @@ def _bounce(position: np.ndarray, limit: int) -> np.ndarray:
     return np.minimum(folded.astype(int), limit)
 
 
-def _moving(originals: Mapping[str, bytes]) -> Content:
-    still = _mnist(originals).splits
+def _convert_moving(originals: Mapping[str, bytes]) -> Content:
+    still = convert_mnist(originals).splits
     made = {
         "train": moving_digits(still["train"].inputs[:-5000], 1000, seed=1),
         "valid": moving_digits(still["train"].inputs[-5000:], 200, seed=2),
@@ -74,13 +90,15 @@ ENTRIES = (
     Entry(
         name="moving_mnist",
         kind="video",
-        title="videos of two moving digits, 20 frames of 64 x 64 bytes",
+        about="videos of two moving digits, 20 frames of 64 x 64 bytes",
         licence="CC BY-SA 3.0 (MNIST)",
         citation="Srivastava et al., 2015, Unsupervised learning of video representations using LSTMs",
         splits="ours: made from the first 55,000, the last 5,000 and the test pictures of MNIST, seeds 1, 2, 3",
         counts={"train": 1000, "valid": 200, "test": 400},
         originals=(MNIST,),
-        convert=_moving,
+        convert=_convert_moving,
+        digest="b64db4ab0d4f1b004b925599d0fc61f39593d9a1ae226bd8d030162b87246744",
+        size=131_072_000,
         note="the published test videos are a file of their own, so figures from these are comparable in kind alone; "
         "datasets.moving_digits makes more",
     ),

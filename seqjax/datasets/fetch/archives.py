@@ -1,22 +1,24 @@
 """Reading archives in memory: named files only, no links, no paths outside, no more bytes than allowed."""
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from seqjax.errors import DataError
 
 MEMBER_LIMIT = 250_000_000
 STREAM_LIMIT = 400_000_000
 DEB_DATA = ("data.tar.xz", "data.tar.gz")
-Unpacked = tuple[str, int, Any]
+Unpacked = tuple[str, int, Callable[[], bytes]]
+"""Name, size, and what reads the content."""
 
 
 def members(filename: str, content: bytes, *patterns: str, limit: int = MEMBER_LIMIT) -> dict[str, bytes]:
@@ -68,7 +70,7 @@ def unpack(filename: str, content: bytes, limit: int = MEMBER_LIMIT) -> bytes:
         DataError: it is damaged, or holds more than `limit` bytes.
     """
     try:
-        unpacked: bytes = _decompressed(filename, content).read(limit + 1)
+        unpacked: bytes = _open_compressed(filename, content).read(limit + 1)
     except Exception as error:
         raise DataError(f"{filename} is damaged: {error!r}") from error
     if len(unpacked) > limit:
@@ -76,7 +78,7 @@ def unpack(filename: str, content: bytes, limit: int = MEMBER_LIMIT) -> bytes:
     return unpacked
 
 
-def _decompressed(filename: str, content: bytes) -> Any:
+def _open_compressed(filename: str, content: bytes) -> IO[bytes]:
     opener: Any = {"gz": gzip, "xz": lzma, "bz2": bz2}[filename.rsplit(".", 1)[-1]]
     return opener.open(io.BytesIO(content))
 
@@ -87,26 +89,26 @@ def _files(filename: str, content: bytes) -> Iterator[Unpacked]:
             for info in archive.infolist():
                 link = (info.external_attr >> 28) == 0o12
                 if not info.is_dir() and not link:
-                    yield info.filename, info.file_size, lambda info=info: _exactly(archive.open(info), info.file_size)
+                    yield info.filename, info.file_size, functools.partial(_read_member, archive, info)
     elif filename.endswith(".deb"):
         inner = {name: data for name, data in _ar(content) if name in DEB_DATA}
         if len(inner) != 1:
             raise DataError(f"{filename} is no Debian package: it holds none of {', '.join(DEB_DATA)}")
-        yield from (file for name, data in inner.items() for file in _tar(_decompressed(name, data)))
+        yield from (file for name, data in inner.items() for file in _tar(_open_compressed(name, data)))
     else:
         yield from _tar(gzip.GzipFile(fileobj=io.BytesIO(content)))
 
 
-def _exactly(file: Any, size: int) -> bytes:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """A zip's member, which must not unpack to more than its directory says."""
-    content: bytes = file.read(size + 1)
-    if len(content) != size:
-        raise zipfile.BadZipFile(f"a member of {size} bytes has another size")
+    content = archive.open(info).read(info.file_size + 1)
+    if len(content) != info.file_size:
+        raise zipfile.BadZipFile(f"a member of {info.file_size} bytes has another size")
     return content
 
 
-def _tar(stream: Any) -> Iterator[Unpacked]:
-    with tarfile.open(fileobj=_Bounded(stream), mode="r|") as tar:  # type: ignore[call-overload]
+def _tar(stream: IO[bytes] | gzip.GzipFile) -> Iterator[Unpacked]:
+    with tarfile.open(fileobj=_LimitedStream(stream), mode="r|") as tar:  # type: ignore[call-overload]
         for info in tar:
             if info.isfile():
                 file = tar.extractfile(info)
@@ -114,10 +116,10 @@ def _tar(stream: Any) -> Iterator[Unpacked]:
                 yield info.name.removeprefix("./"), info.size, file.read
 
 
-class _Bounded:
+class _LimitedStream:
     """A stream that ends with an error where a bomb would not end."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile) -> None:
         self.stream, self.left = stream, STREAM_LIMIT
 
     def read(self, size: int) -> bytes:

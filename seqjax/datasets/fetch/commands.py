@@ -13,9 +13,6 @@ FETCH_SECONDS = 1200
 POLL_SECONDS = 0.1
 TELLING = ("ERROR", "npm error", "npm ERR!", "E:", "Err:")
 
-Progress = Callable[[str, int, int], None]
-"""Called with the name of a file, the bytes so far and the bytes expected."""
-
 
 def run(
     command: list[str], what: str, target: Path, environment: Mapping[str, str], progress: Callable[[int], None]
@@ -50,12 +47,12 @@ def _wait(process: subprocess.Popen[bytes], what: str, target: Path, progress: C
         try:
             return process.wait(POLL_SECONDS)
         except subprocess.TimeoutExpired:
-            progress(_written(target))
+            progress(_bytes_written(target))
         if time.monotonic() > end:
             raise DataError(f"{what} could not be fetched in {FETCH_SECONDS} s")
 
 
-def _written(folder: Path) -> int:
+def _bytes_written(folder: Path) -> int:
     """Bytes of the largest file; what is fetched is one file, and helpers are smaller."""
     largest = 0
     for parent, _, files in os.walk(folder):  # unlike rglob it bears folders that vanish while it looks

@@ -30,7 +30,7 @@ def cache_folder() -> Path:
         raise DataError(f"there is no home folder to keep data in ({error}). {ELSEWHERE}") from error
 
 
-def read_checked(path: Path, sha256: str, remedy: str) -> bytes:
+def read_and_check(path: Path, sha256: str, remedy: str) -> bytes:
     """The content of a file, refused if its checksum is not the expected one ("" for any).
 
     Raises:

