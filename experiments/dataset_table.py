@@ -16,7 +16,7 @@ from seqjax.batching.ragged import Ragged
 from seqjax.datasets import Dataset
 from seqjax.errors import DataError
 
-FIELDS = ("data set", "split", "examples", "steps", "min_length", "longest", "features", "names in", "names out")
+FIELDS = ("data set", "split", "examples", "steps", "shortest", "longest", "features", "names in", "names out")
 TABLE = Path(__file__).parent / "results" / "datasets.csv"
 
 

@@ -190,7 +190,7 @@ ENTRIES = (
         convert=_convert_imdb,
         digest="39fb6729dc62b71b1d0421e9dd6c82caea8b217f1dc7ad785069ec8fffd8e08e",
         size=66_083_548,
-        note="123 reviews stand in both halves, as in the original",
+        overlap={"test": 123},
     ),
     Entry(
         name="reuters_r8",
