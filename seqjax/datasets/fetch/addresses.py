@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqjax.datasets.fetch.origins import Origin
 from seqjax.errors import DataError
 
 DOWNLOAD_LIMIT = 500_000_000
 
 
 @dataclass(frozen=True)
-class GitHub:
+class GitHub(Origin):
     """A file of a public repository at one commit, or without a path the whole of it as a zip archive."""
 
     repository: str
@@ -27,7 +28,7 @@ class GitHub:
 
 
 @dataclass(frozen=True)
-class Url:
+class Url(Origin):
     """A file behind an address.
 
     >>> Url("https://example.org/table.csv")

