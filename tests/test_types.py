@@ -10,9 +10,9 @@ PROGRAM = """
 from jaxtyping import install_import_hook
 
 with install_import_hook("seqjax", "beartype.beartype"):
-    import jax, jax.numpy as jnp, numpy as np
+    import tempfile, jax, jax.numpy as jnp, numpy as np
     import seqjax as sj
-    from seqjax import diagnostics, losses, tasks, train
+    from seqjax import batching, checkpoint, diagnostics, losses, tasks, train
 
 xs = jax.random.normal(jax.random.key(0), (4, 6, 3))
 for cell in (sj.RNN(5), sj.LSTM(5), sj.GRU(5), sj.bidirectional(sj.LSTM(5)), sj.stack(sj.Norm(), sj.GRU(5), sj.Dense(2))):
@@ -28,6 +28,11 @@ model = sj.stack(sj.Embed(task.vocabulary, 4), sj.GRU(4), sj.Dense(task.out_feat
 params = model.init(jax.random.key(3), 0)
 task.loss(sj.scan(model, params, batch.inputs, lengths=batch.lengths)[1], batch)
 losses.cross_entropy(np.zeros((2, 3), np.float32), np.array([0, 2]))
+with tempfile.TemporaryDirectory() as folder:
+    scaler = batching.Scaler.fit(np.arange(6.0).reshape(3, 2))
+    checkpoint.save_model(folder, model, params, assets={"scaler": scaler, "labels": ["a"]}, meta={"loss": 0.5})
+    assert checkpoint.load(folder).assets["scaler"] == scaler
+    checkpoint.Checkpoints(folder, cell=model).restore({"params": jax.eval_shape(lambda: params)}, step=0)
 
 try:
     losses.accuracy(np.zeros((2, 3), np.float32), "no array")

@@ -18,13 +18,13 @@ class Spelled:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, repr=False, eq=False)(cls)
-        with_any_values = cls.__init__
+        original_init = cls.__init__
 
         # Around the constructor, as what a subclass checks in `__post_init__` is to see Python's values already.
-        @functools.wraps(with_any_values)
+        @functools.wraps(original_init)
         def __init__(self: Any, *args: object, **options: object) -> None:
             values = {name: _from_numpy(value) for name, value in options.items()}
-            with_any_values(self, *map(_from_numpy, args), **values)
+            original_init(self, *map(_from_numpy, args), **values)
 
         cls.__init__ = __init__  # type: ignore[method-assign]
 
@@ -45,7 +45,7 @@ class Spelled:
         for field in sorted(dataclasses.fields(self), key=lambda f: bool(f.kw_only)):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             required = field.default is dataclasses.MISSING
-            if not required and value == field.default:
+            if not required and _with_type(value) == _with_type(field.default):  # 1 where 1.0 is the default is said
                 continue
             words.append(repr(value) if required else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(words)})"

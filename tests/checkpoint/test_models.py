@@ -14,6 +14,7 @@ pytest.importorskip("optax", reason="optax is not installed (extra train)")
 from seqjax import (
     GRU,
     LSTM,
+    RNN,
     ArgumentError,
     ArgumentTypeError,
     DataError,
@@ -25,6 +26,7 @@ from seqjax import (
     stack,
 )
 from seqjax.checkpoint import Checkpoints, _folders, load, save_model
+from seqjax.initializers import orthogonal
 from tests.checkpoint.trees import assert_same_bits
 
 
@@ -65,6 +67,13 @@ def test_numpy_scalars_in_cells_broke_load(tmp_path):
         assert cell == plain and hash(cell) == hash(plain) and repr(cell) == repr(plain)
         save_model(tmp_path, cell, cell.init(jax.random.key(0), 2), in_features=np.int64(2))
         assert load(tmp_path, cell if isinstance(cell, Window) else None).cell == plain
+
+
+def test_an_option_equal_to_its_default_but_of_another_type_was_left_out_of_the_text(tmp_path):
+    cell = RNN(3, recurrent_init=orthogonal(scale=1), learned_carry=0)
+    assert repr(cell) == "RNN(3, recurrent_init=orthogonal(scale=1), learned_carry=0)"
+    save_model(tmp_path, cell, cell.init(jax.random.key(0), 2), in_features=2)
+    assert load(tmp_path).cell == cell
 
 
 def test_a_model_is_replaced_whole(tmp_path):
