@@ -141,36 +141,44 @@ def test_a_new_task_touches_two_files(copy):
     check_listed(copy, "previous")
 
 
-ENTRY = """    Entry(
-        name="tones",
-        kind="series",
-        title="three tones",
-        licence="CC0",
-        citation="none",
-        splits="ours: the first two, the last",
-        counts={"train": 2, "test": 1},
-        originals=(Original("tones.bin", "SHA256", 12, None),),
-        convert=lambda files: _tones(files["tones.bin"]),
-    ),
-"""
-CONVERT = """def _tones(content: bytes) -> Content:
-    waves = np.frombuffer(content, np.uint8).reshape(3, 4)
+FAMILY = '''"""Tones."""
+
+import numpy as np
+
+from seqjax.datasets.content import Content, Split
+from seqjax.datasets.entry import Entry
+from seqjax.datasets.fetch.origins import Original
+
+
+def _convert(originals):
+    waves = np.frombuffer(originals["tones.bin"], np.uint8).reshape(3, 4)
     return Content({"train": Split(waves[:2]), "test": Split(waves[2:])})
 
 
-"""
+ENTRIES = (
+    Entry(
+        name="tones",
+        about="three tones",
+        licence="CC0",
+        counts={"train": 2, "test": 1},
+        originals=(Original("tones.bin", "SHA256", 12),),
+        convert=_convert,
+        digest="DIGEST",
+        size=12,
+    ),
+)
+'''
 
 
-def test_a_new_data_set_of_a_family_touches_two_files(copy, tmp_path):
+def test_a_new_data_set_touches_two_files(copy, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "tones.bin").write_bytes(bytes(range(12)))
     waves = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    arrays = pack(Content({"train": Split(waves[:2]), "test": Split(waves[2:])}))
-    pin = (store.digest(arrays), sum(array.nbytes for array in arrays.values()))
-    entry = ENTRY.replace("SHA256", hashlib.sha256(bytes(range(12))).hexdigest())
-    copy.put_before("datasets/families/images.py", ("ENTRIES = (", CONVERT), ("    Entry(\n", entry))
-    copy.put_before("datasets/fetch/pins.py", ("}\n", f'    "tones": {pin},\n'))
-    assert copy.touched() == ["seqjax/datasets/families/images.py", "seqjax/datasets/fetch/pins.py"]
+    digest = store.digest(pack(Content({"train": Split(waves[:2]), "test": Split(waves[2:])})))
+    sha256 = hashlib.sha256(bytes(range(12))).hexdigest()
+    copy.add("datasets/families/tones.py", FAMILY.replace("SHA256", sha256).replace("DIGEST", digest))
+    copy.put_before("datasets/families/__init__.py", ("    tracks,\n", "    tones,\n"), ("tracks, emoji)", "tones, "))
+    assert copy.touched() == ["seqjax/datasets/families/__init__.py", "seqjax/datasets/families/tones.py"]
     folders = {"SEQJAX_DATA": str(tmp_path / "data"), "SEQJAX_CACHE": str(tmp_path / "cache")}
     said = copy.run("from seqjax import datasets\nprint(datasets.load('tones').train.inputs.tolist())", **folders)
     assert said == ["[[0, 1, 2, 3], [4, 5, 6, 7]]"]
@@ -179,6 +187,5 @@ def test_a_new_data_set_of_a_family_touches_two_files(copy, tmp_path):
 
 def check_listed(copy, name):
     """Whether `python -m seqjax` lists it."""
-    if (ROOT / "seqjax" / "__main__.py").exists():
-        code = "import runpy, sys; sys.argv = ['seqjax']; runpy.run_module('seqjax', run_name='__main__')"
-        assert re.search(rf"\b{name}\b", "\n".join(copy.run(code)))
+    code = "import runpy, sys; sys.argv = ['seqjax']; runpy.run_module('seqjax', run_name='__main__')"
+    assert re.search(rf"^  {name}\b", "\n".join(copy.run(code)), re.MULTILINE)
