@@ -14,12 +14,14 @@ import os
 import sys
 import typing
 from pathlib import Path
-from typing import Any
 
-from experiments import records
-from experiments.common import RUNS, Stopped, folder_of, save_figure, table
-from experiments.compare import compare, plain
-from experiments.records import Record
+from experiments.harness import records
+from experiments.harness.compare import compare
+from experiments.harness.figures import save_figure
+from experiments.harness.folder import RUNS, folder_of
+from experiments.harness.records import Record
+from experiments.harness.run import Stopped
+from experiments.harness.tables import table, text_rows
 from seqjax.errors import ArgumentError, SeqjaxError
 
 HERE = Path(__file__).parent
@@ -42,14 +44,14 @@ def main(words: list[str] | None = None) -> None:
     several.add_argument("run", nargs="+")
     given = parser.parse_args(words)
     if given.command == "list":
-        listed()
+        print_list()
     elif given.command == "compare":
-        compared(records.find(given.run, RUNS))
+        print_comparison(given.run)
     else:
-        {"show": shown, "resume": resumed}[given.command](_one(given.run))
+        {"show": show, "resume": resume}[given.command](_one(given.run))
 
 
-def listed() -> None:
+def print_list() -> None:
     """Print the experiments with their questions, and the runs."""
     questions = [["experiment", "question"]]
     for path in sorted(HERE.glob("*.py")):
@@ -61,20 +63,22 @@ def listed() -> None:
     for record in found:
         where = record.environment
         runs.append([record.name, record.status, where["date"], str(len(record.units)), where["device"]])
-    print("", table(runs) if len(runs) > 1 else f"no runs yet under {RUNS}/", *damaged, sep="\n")
+    print("", table(runs) if len(runs) > 1 else f"no runs yet under {RUNS}/", sep="\n")
+    for one in damaged:
+        print(one.reason)
 
 
-def shown(record: Record) -> None:
+def show(record: Record) -> None:
     """Print what a run was asked, where it ran, what it found so far, and its figures."""
     print(f"{record.name}: {record.status}, in {record.folder}")
     print(table([["option", "value"], *([k, str(v)] for k, v in record.config.items())]), "", sep="\n")
     print(table([["where", ""], *([k, str(v)] for k, v in record.environment.items())]), "", sep="\n")
-    print(table(plain(record.rows)) if record.rows else "nothing is finished yet")
+    print(table(text_rows(record.rows)) if record.rows else "nothing is finished yet")
     for path in sorted(record.folder.glob("plots/*.png")):
         print(f"figure: {path}")
 
 
-def resumed(record: Record) -> None:
+def resume(record: Record) -> None:
     """Call the experiment with the run's own config, so that it goes on in the same folder.
 
     Raises:
@@ -98,23 +102,20 @@ def resumed(record: Record) -> None:
     module.main(config)
 
 
-def compared(found: list[Record]) -> None:
-    """Print the table over seeds; draw the figure."""
-    done = [record for record in found if record.status == "done"]
-    rows, figure = compare(found)
-    print(table(rows))
+def print_comparison(words: list[str]) -> None:
+    """Print the table over seeds and what is left out of it; draw the figure."""
+    found = compare(*records.find(words, RUNS))
+    print(table(found.rows))
     print("± is half of a 95 % interval of the mean over seeds (Student's t)")
-    for record in found:
-        if record not in done:
-            print(f"left out: {record.name} ({record.status})")
-    name = done[0].config["experiment"]
-    print(f"figure: {save_figure(figure, RUNS / name / 'comparison')}")
+    for line in found.left_out:
+        print(f"left out: {line}")
+    print(f"figure: {save_figure(found.figure, RUNS / found.experiment / found.name)}")
 
 
-def _one(word: str) -> Any:
-    found = records.find([word], RUNS)
+def _one(name: str) -> Record:
+    found, _ = records.find([name], RUNS)
     if len(found) > 1:
-        raise ArgumentError(f"{word!r} names {len(found)} runs: {', '.join(record.name for record in found)}")
+        raise ArgumentError(f"{name!r} names {len(found)} runs: {', '.join(record.name for record in found)}")
     return found[0]
 
 

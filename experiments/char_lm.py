@@ -14,14 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 
 import seqjax as sj
-from experiments.common import Rows, Run, check_options, command
-from experiments.compare import conclude
-from experiments.training import cells_of, matched, trained
-from seqjax import batching, datasets, losses, train
+from experiments.harness.cells import cells_of, match_parameters
+from experiments.harness.command import check_options, command
+from experiments.harness.compare import conclude
+from experiments.harness.run import Rows, Run
+from experiments.harness.training import fit_unit, init_params
+from seqjax import Batch, batching, datasets, losses, train
+from seqjax._internal.types import Array, Int, Key, PyTree
+from seqjax.text import Vocabulary
+
+MEASURE = "bits_per_character"
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Config:
     """Change the widths so that each model has about as many; 0 leaves them"""
     embedding: int = 32
     """Features of a character"""
-    batch: int = 32
+    batch_size: int = 32
     """Rows of the stream"""
     length: int = 100
     """Steps of a row in a batch, which gradients reach back"""
@@ -58,67 +65,74 @@ def main(config: Config) -> dict[str, Any]:
     Raises:
         ArgumentError: an option out of range.
     """
-    check_options(config, "embedding", "batch", "length", "steps", "learning_rate", "clip", "every")
+    check_options(config, "embedding", "batch_size", "length", "steps", "learning_rate", "clip", "every")
     cells = cells_of(config.cell)
-    ids, size = characters(config.characters)
-    if (least := min(map(len, ids))) < 2 * config.batch * config.length:
-        needed = 2 * config.batch * config.length
-        raise sj.ArgumentError(f"characters: a split has {least}, expected at least 2 * batch * length = {needed}")
+    vocabulary, ids = read_text(config.characters)
+    needed = 2 * config.batch_size * config.length
+    if (least := min(map(len, ids))) < needed:
+        raise sj.ArgumentError(f"characters: a split has {least}, expected at least 2 * batch_size * length = {needed}")
     run = Run("char_lm", config, by=("cell",))
-    jobs = {repr(cell): functools.partial(study, config, cell, ids, size) for cell in cells}
-    return conclude(run, run.work(jobs), "bits")
+    jobs = {repr(cell): functools.partial(study, config, cell, vocabulary, ids) for cell in cells}
+    return conclude(run, run.work(jobs), MEASURE)
 
 
-def characters(count: int) -> tuple[list[np.ndarray], int]:
-    """The three splits of Shakespeare as numbers of characters, and how many characters there are."""
-    parts = [split.inputs.values for split in datasets.load("shakespeare").splits.values()]
-    alphabet = np.unique(np.concatenate(parts))
-    return [np.searchsorted(alphabet, part[: count or None]).astype(np.int32) for part in parts], len(alphabet)
+def read_text(count: int) -> tuple[Vocabulary, list[Int[Array, " T"]]]:
+    """A vocabulary of all characters of Shakespeare, by code point, and the ids of its three splits."""
+    texts = [split.inputs.text(0) for split in datasets.load("shakespeare").splits.values()]
+    vocabulary = Vocabulary("characters", tuple(sorted(set().union(*texts))))
+    return vocabulary, [vocabulary.encode(text[: count or None]) for text in texts]
 
 
-def study(config: Config, cell: sj.Cell, ids: list[np.ndarray], size: int, folder: Path) -> Rows:
+def study(config: Config, cell: sj.Cell, vocabulary: Vocabulary, ids: list[Int[Array, " T"]], folder: Path) -> Rows:
     """One training."""
-    front, last = sj.Embed(size, config.embedding), sj.Dense(size)
+    front, last = sj.Embed(len(vocabulary), config.embedding), sj.Dense(len(vocabulary))
     if config.parameters:
-        cell = matched(cell, config.parameters, 0, lambda cell: sj.stack(front, cell, last))
+        cell = match_parameters(cell, config.parameters, 0, lambda cell: sj.stack(front, cell, last))
     model = sj.stack(front, cell, last)
     loss = functools.partial(nats, model)
-    source = batching.Stream(ids[0], config.batch, config.length)
-    valid = batching.Stream(ids[1], config.batch, config.length)
+    source, valid = (batching.Stream(part, config.batch_size, config.length) for part in ids[:2])
     test = batching.Stream(ids[2], 1, min(2000, len(ids[2]) - 1))
 
-    def bits(params: Any, stream: batching.Stream) -> dict[str, float]:
+    def bits(params: PyTree, stream: batching.Stream) -> dict[str, float]:
         rows = stream.batch_size
         found = train.evaluate(loss, params, stream, carry=lambda p, key: model.initial_carry(p, (rows,)))
-        return {"bits": found["loss"] / math.log(2)}
+        return {MEASURE: found["loss"] / math.log(2)}
 
-    result, columns = trained(
+    step = train.make_train_step(
+        loss,
+        optax.adam(optax.cosine_decay_schedule(config.learning_rate, max(config.steps, 1), 0.1)),
+        clip=config.clip,
+        carry=lambda params, key: model.initial_carry(params, (config.batch_size,)),
+        max_skips=config.steps + 1,
+    )
+    every = min(config.every, config.steps)
+    evaluation = train.Evaluation(lambda params: bits(params, valid), every=every, metric=MEASURE)
+    state = step.init(init_params(model, 0, config.seed), jax.random.key(config.seed))
+    result, columns = fit_unit(
         folder,
         model,
-        loss,
+        step,
+        state,
         source,
         steps=config.steps,
-        seed=config.seed,
-        rate=config.learning_rate,
-        optimizer=optax.adam(optax.cosine_decay_schedule(config.learning_rate, max(config.steps, 1), 0.1)),
-        clip=config.clip,
-        carry=lambda params, key: model.initial_carry(params, (config.batch,)),
-        every=min(100, config.every, config.steps),
-        evaluation=train.Evaluation(
-            lambda params: bits(params, valid), every=min(config.every, config.steps), metric="bits"
-        ),
+        in_features=0,
+        every=min(100, every),
+        evaluation=evaluation,
+        assets={"vocabulary": vocabulary},
     )
-    baseline = entropy(ids[0], ids[2], size)
-    return [{"cell": repr(cell)} | bits(result.params, test) | {"baseline": baseline} | columns]
+    baseline = {f"baseline_{MEASURE}": entropy(ids[0], ids[2], len(vocabulary))}
+    return [{"cell": repr(cell)} | bits(result.params, test) | baseline | columns]
 
 
-def entropy(seen: np.ndarray, new: np.ndarray, size: int) -> float:
+def entropy(seen: Int[Array, " T"], new: Int[Array, " S"], size: int) -> float:
     """Bits a character of `new` by each character's share in `seen` (counts plus one)."""
     share = (np.bincount(seen, minlength=size) + 1) / (len(seen) + size)
     return float(-np.log2(share[new]).mean())
 
 
-def nats(model: sj.Cell, params: Any, batch: Any, key: Any, carry: Any) -> Any:
+def nats(
+    model: sj.Cell, params: PyTree, batch: Batch, key: Key[Array, ""] | None, carry: PyTree
+) -> tuple[train.Mean, PyTree]:
     """Cross-entropy a character in nats, and the carry."""
     carry, logits = sj.scan(model, params, batch.inputs, carry)
     return train.Mean.of(losses.cross_entropy(logits, batch.targets)), carry

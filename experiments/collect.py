@@ -4,18 +4,21 @@
 
 One line for each measured row and seed: the options that are not the defaults, its numbers and words (curves are left
 to the run folders), the date, the device and the version of jax. What was measured layer by layer is a table of its
-own, `<name>_layers.csv`.
+own, `<name>_layers.csv`. A cell holds a number, a word, or nothing where there is none; units are in the column names.
 """
 
 import csv
 import dataclasses
 import importlib
+import math
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.common import RUNS
-from experiments.records import every
+from experiments.harness.folder import RUNS
+from experiments.harness.records import every
+from experiments.harness.run import Rows
 from seqjax.errors import ArgumentError
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,21 +30,19 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
     Raises:
         ArgumentError: no finished run of this name.
     """
-    rows: list[dict[str, Any]] = []
-    layers: list[dict[str, Any]] = []
+    rows: Rows = []
+    layers: Rows = []
     for record in every(root)[0]:
         if record.config["experiment"] != name or record.status != "done":
             continue
         where = {key: record.environment[key] for key in ("date", "device", "jax")}
-        run = {"run": record.folder.name.split("-")[0], "options": options(record.config)}
-        run["seed"] = record.config["seed"]
+        run = {"run": record.setting, "options": options(record.config), "seed": record.config["seed"]}
         layers += [run | row | where for row in record.summary.get("layers", ())]
         for row in record.rows:
             if row.get("group") == "layers":
                 continue  # they stand in the summary, one line each
             numbers = {k: v for k, v in row.items() if not isinstance(v, (list, dict))}
-            curve = {f"log10 k={k}": row["mean"][k] for k in (1, 10, 100, 1000) if k < len(row.get("mean", ()))}
-            rows.append(run | numbers | curve | where)
+            rows.append(run | numbers | where)
     if not rows:
         raise ArgumentError(f"no finished run of {name!r} under {root}")
     if layers:
@@ -49,15 +50,21 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
     return write(name, rows, results)
 
 
-def write(name: str, rows: list[dict[str, Any]], results: Path = RESULTS) -> Path:
-    """Store rows as the table of this name; numbers with six digits."""
+def write(name: str, rows: Sequence[Mapping[str, Any]], results: Path = RESULTS) -> Path:
+    """Store rows as the table of this name: numbers with six digits, nothing where there is none."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     path = results / f"{name}.csv"
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     return path
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else None
+    return value
 
 
 def options(config: dict[str, Any]) -> str:

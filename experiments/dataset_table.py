@@ -5,47 +5,43 @@
 Expectation: the counts that are published of each; `tests/test_datasets_real.py` compares.
 """
 
-import csv
 import sys
-from pathlib import Path
 
 import numpy as np
 
+from experiments.collect import write
+from experiments.harness.tables import table, text_rows
 from seqjax import datasets
 from seqjax.batching.ragged import Ragged
 from seqjax.datasets import Dataset
 from seqjax.errors import DataError
 
-FIELDS = ("data set", "split", "examples", "steps", "shortest", "longest", "features", "names in", "names out")
-TABLE = Path(__file__).parent / "results" / "datasets.csv"
 
-
-def rows(data: Dataset) -> list[tuple[str | int, ...]]:
+def rows_of(data: Dataset) -> list[dict[str, str | int | None]]:
     """A row for each split: sizes and lengths of the inputs, and how many names inputs and targets have."""
-    found: list[tuple[str | int, ...]] = []
+    rows = []
     for name, split in data.splits.items():
         ragged = isinstance(split.inputs, Ragged)
         lengths = split.inputs.lengths if ragged else np.full(len(split), split.inputs.shape[1])
-        features = "x".join(map(str, split.inputs.values.shape[1:] if ragged else split.inputs.shape[2:])) or "-"
-        sizes = (len(split), split.steps, int(lengths.min()), int(lengths.max()), features)
-        found.append((data.name, name, *sizes, len(data.input_names), len(data.target_names)))
-    return found
+        shape = split.inputs.values.shape[1:] if ragged else split.inputs.shape[2:]
+        row: dict[str, str | int | None] = {"data_set": data.name, "split": name, "examples": len(split)}
+        row |= {"steps": split.steps, "min_length": int(lengths.min()), "max_length": int(lengths.max())}
+        row |= dict(zip(("features", "features_2"), (*shape, None, None)))
+        rows.append(row | {"input_names": len(data.input_names), "target_names": len(data.target_names)})
+    return rows
 
 
 def main() -> int:
     """Write the table; 1 if something could not be reached."""
-    table, failed = [], 0
+    found, failed = [], 0
     for name in datasets.names():
         try:
-            table += rows(datasets.load(name))
+            found += rows_of(datasets.load(name))
         except DataError as error:
             failed += 1
             print(f"{name}: {error}", file=sys.stderr)
-    with TABLE.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([FIELDS, *table])
-    for row in [FIELDS, *table]:
-        print("".join(str(cell).ljust(width) for cell, width in zip(row, (20, 7, 10, 11, 9, 9, 10, 9, 9))))
+    write("datasets", found)
+    print(table(text_rows(found)))
     return 1 if failed else 0
 
 

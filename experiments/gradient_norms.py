@@ -16,21 +16,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import optax
 
 import seqjax as sj
-from experiments import sources
-from experiments.common import Rows, Run, command, table
-from experiments.flows import LOG10, Training, Windows, fit, flow, fresh_params, last_target, model_of, powers
-from experiments.layers import check_layered, layer_figures, layer_reading, layer_rows, layer_table, study_layers
-from experiments.report import exploding_rows, figures, flow_rows, reading
-from experiments.training import matched, sizes
+from experiments.gradients import report, sources
+from experiments.gradients.flows import LOG10, Training, Windows, fit, flow, fresh_params, last_target, model_of, powers
+from experiments.gradients.layers import (
+    check_layered,
+    layer_figures,
+    layer_reading,
+    layer_rows,
+    layer_table,
+    study_layers,
+)
+from experiments.harness.cells import count_parameters, match_parameters
+from experiments.harness.command import command
+from experiments.harness.figures import print_figures
+from experiments.harness.run import Job, Row, Rows, Run
+from experiments.harness.tables import table
+from seqjax._internal.types import Array, Bool, Int, Num, PyTree
+from seqjax._internal.validation import key_number
+from seqjax.combinators import Stack
 from seqjax.diagnostics import GradientFlow, half_life, log_mean
 from seqjax.initializers import orthogonal
 
 EXPLODING_RATE, EXPLODING_LENGTH = 0.5, 200
+WIDTH = 32  # features that a cell reads, where its parameters are counted
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Config:
     """shakespeare, digits, or the path of a text file"""
     equal_parameters: bool = True
     """Compare also at equal parameter count"""
-    batch: int = 32
+    batch_size: int = 32
     """Sequences in a batch"""
     train_steps: int = 150
     """Adam steps between the two measurements"""
@@ -71,18 +83,20 @@ def main(config: Config) -> dict[str, Any]:
     rows = [{"group": group} | row for group, cell in plan(config, cells) for row in run.units[repr(cell)]]
     rows += run.units.get("exploding", [])
     layers = run.units.get("layers", [])
-    summary = {"flow": flow_rows(rows), "exploding": exploding_rows(rows), "layers": layer_rows(layers)}
-    print(*words(rows, summary), sep="\n\n")
-    drawn = {} if run.was_done else figures(rows, source.name) | layer_figures(layers, source.name)
-    for path in run.plots() or run.plot(drawn):
-        print(f"figure: {path}")
+    summary = {
+        "flow": report.flow_rows(rows),
+        "exploding": report.exploding_rows(rows),
+        "layers": layer_rows(layers),
+    }
+    print(*words(summary), sep="\n\n")
+    print_figures(run, lambda: report.figures(rows, source.name) | layer_figures(layers, source.name))
     run.finish(summary)
     return summary
 
 
-def jobs(config: Config, cells: list[sj.Cell], source: sources.Source) -> dict[str, Any]:
+def jobs(config: Config, cells: list[sj.Cell], source: sources.Source) -> dict[str, Job]:
     """The units of the run: what measures each cell, the exploding RNN, and the layers of the layered model."""
-    found: dict[str, Any] = {}
+    found: dict[str, Job] = {}
     if config.layered:
         found["layers"] = functools.partial(study_layers, sj.cell_from_text(config.layered), source, training(config))
     found |= {repr(cell): functools.partial(study, cell, source, config) for _, cell in plan(config, cells)}
@@ -91,11 +105,11 @@ def jobs(config: Config, cells: list[sj.Cell], source: sources.Source) -> dict[s
     return found
 
 
-def words(rows: Rows, summary: dict[str, Any]) -> list[str]:
+def words(summary: dict[str, Rows]) -> list[str]:
     """All tables, each with its reading."""
-    said = [table(summary["flow"]), reading(rows)]
+    said = [table(report.flow_table(summary["flow"])), report.in_words(summary["flow"])]
     if summary["exploding"]:
-        said.append(table(summary["exploding"]))
+        said.append(table(report.exploding_table(summary["exploding"])))
     if summary["layers"]:
         said += [table(layer_table(summary["layers"])), layer_reading(summary["layers"])]
     return said
@@ -116,10 +130,11 @@ def check(config: Config, cells: list[sj.Cell], source: sources.Source) -> tuple
         check_layered(config.layered, source)
     if not cells:
         raise sj.ArgumentError("cell: give at least one, such as LSTM(64)")
-    for name in ("batch", "train_length", "learning_rate"):
+    for name in ("batch_size", "train_length", "learning_rate"):
         if getattr(config, name) <= 0:
             raise sj.ArgumentError(f"{name} must be above 0, found {getattr(config, name)}")
-    for name in ("train_steps", "exploding_scale", "seed"):
+    key_number("seed", config.seed)
+    for name in ("train_steps", "exploding_scale"):
         if getattr(config, name) < 0:
             raise sj.ArgumentError(f"{name} must not be below 0, found {getattr(config, name)}")
     if config.train_length > source.longest:
@@ -139,14 +154,9 @@ def plan(config: Config, cells: list[sj.Cell]) -> list[tuple[str, sj.Cell]]:
     """(group, cell) pairs: as given, then resized to the parameter count of the largest."""
     pairs = [("as given", cell) for cell in cells]
     if config.equal_parameters and len(cells) > 1 and all(isinstance(c, sj.Gated) for c in cells):
-        most = max(count(cell) for cell in cells)
-        pairs += [("equal parameters", matched(cell, most, 32)) for cell in cells]
+        most = max(count_parameters(cell, WIDTH) for cell in cells)
+        pairs += [("equal parameters", match_parameters(cell, most, WIDTH)) for cell in cells]
     return pairs
-
-
-def count(cell: sj.Cell, in_features: int = 32) -> int:
-    """Number of parameters."""
-    return sizes(jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features)))
 
 
 def study(cell: sj.Cell, source: sources.Source, config: Config, folder: Path) -> Rows:
@@ -157,45 +167,55 @@ def study(cell: sj.Cell, source: sources.Source, config: Config, folder: Path) -
     for phase in ("before", "after"):
         if phase == "after":
             params = fit(model, params, Windows(source, training(config)), optax.adam(config.learning_rate)).params
-        head = {"cell": repr(cell), "size": count(cell), "phase": phase}
+        head = {"cell": repr(cell), "parameters": count_parameters(cell, WIDTH), "phase": phase}
         rows += [head | row for row in measure(model, source, params, config)]
     return rows
 
 
-def measure(model: Any, source: sources.Source, params: Any, config: Config) -> Iterator[dict[str, Any]]:
+def measure(model: Stack, source: sources.Source, params: PyTree, config: Config) -> Iterator[Row]:
     """A row for each length, all by one compiled program."""
     for length in config.lengths:
         result = flow(model, params, *pad_left(source, length, config))
         yield {"length": length} | statistics(result, length)
 
 
-def pad_left(source: sources.Source, length: int, config: Config) -> tuple[Any, Any, Any]:
+def pad_left(
+    source: sources.Source, length: int, config: Config
+) -> tuple[Num[Array, "B T *D"], Int[Array, " B"], Bool[Array, "B T"]]:
     """Windows of `length` steps at the right end of the longest: one shape, so one compilation for all."""
     rng = np.random.default_rng((config.seed, length))
-    xs, targets = source.windows(rng, config.batch, length)
+    xs, targets = source.windows(rng, config.batch_size, length)
     longest = max(config.lengths)
     pad = [(0, 0), (longest - length, 0)] + [(0, 0)] * (xs.ndim - 2)
-    mask = np.broadcast_to(np.arange(longest) >= longest - length, (config.batch, longest))
+    mask = np.broadcast_to(np.arange(longest) >= longest - length, (config.batch_size, longest))
     return np.pad(xs, pad), last_target(targets), mask
 
 
-def statistics(result: GradientFlow, length: int) -> dict[str, Any]:
-    """Log10 of the norms by distance 0 ... T: mean, median and 10-90 % over the examples; half-life in steps."""
+def statistics(result: GradientFlow, length: int) -> Row:
+    """Log10 of the norms by distance 0 ... T: mean, median and 10-90 % over the examples; half-life in steps.
+
+    None is a norm of exactly zero, or a half-life that there is not, as the norm neither falls nor grows.
+    """
     joint = np.asarray(result.joint, np.float64)[:, : length + 1]
     low, middle, high = np.quantile(joint, (0.1, 0.5, 0.9), axis=0)
     mean = log_mean(joint)
-    parts = {name: log_mean(part[:, :length]) for name, part in result.parts.items()}
+    parts = {name: powers(log_mean(part[:, :length])) for name, part in result.parts.items()}
     return {
-        "loss": float(np.mean(result.loss)),
-        "parameters": float(result.parameters) / LOG10,
-        "half_life": half_life(mean),
-        "parts": {name: powers(part) for name, part in parts.items()} if len(parts) > 1 else {},
-    } | {name: powers(c) for name, c in (("mean", mean), ("median", middle), ("p10", low), ("p90", high))}
+        "loss_nats": float(np.mean(result.loss)),
+        "log10_parameter_norm": float(result.parameters) / LOG10,
+        "half_life_steps": half_life(mean),
+        **report.norms_at(powers(mean)),
+        "log10_norms": powers(mean),
+        "log10_norms_median": powers(middle),
+        "log10_norms_p10": powers(low),
+        "log10_norms_p90": powers(high),
+        "log10_norms_of_parts": parts if len(parts) > 1 else {},
+    }
 
 
 def training(config: Config) -> Training:
     """The short training between the two measurements."""
-    return Training(config.train_steps, config.train_length, config.batch, config.learning_rate, config.seed)
+    return Training(config.train_steps, config.train_length, config.batch_size, config.learning_rate, config.seed)
 
 
 def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
@@ -203,18 +223,18 @@ def explode(source: sources.Source, config: Config, folder: Path) -> Rows:
     cell = sj.RNN(64, recurrent_init=orthogonal(config.exploding_scale))
     model = model_of(cell, source)
     params = fresh_params(model, source, config.seed)
-    head = {"group": "exploding", "cell": repr(cell), "size": count(cell), "phase": "before"}
+    head = {"group": "exploding", "cell": repr(cell), "parameters": count_parameters(cell, WIDTH), "phase": "before"}
     rows = [head | row for row in measure(model, source, params, config)]
     length = min(EXPLODING_LENGTH, source.longest)
     long = Windows(source, training(config)._replace(length=length))
     for clip in (None, 1.0):
         log = fit(model, params, long, optax.sgd(EXPLODING_RATE), clip).history
-        row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
+        row: Row = {"group": "exploding training", "cell": repr(cell), "clip": clip, "train_length": length}
         losses, norms = ([row[name] for row in log] for name in ("loss", "norm"))
-        row |= {"first loss": losses[0], "last loss": float(np.mean(losses[-10:]))}
+        row |= {"first_loss_nats": losses[0], "last_loss_nats": float(np.mean(losses[-10:]))}
         ordered = np.sort(np.nan_to_num(norms, nan=np.inf, posinf=np.inf))
-        row |= {"largest norm": float(ordered[-1]), "median norm": float(ordered[len(ordered) // 2])}
-        rows.append(row | {"losses": losses, "norms": powers(np.log(norms))})
+        row |= {"largest_norm": float(ordered[-1]), "median_norm": float(ordered[len(ordered) // 2])}
+        rows.append(row | {"loss_by_step": losses, "log10_norm_by_step": powers(np.log(norms))})
     return rows
 
 

@@ -10,10 +10,11 @@ key by its share in the training frames (Bernoulli), and by the same key one ste
 below the latter has learned nothing but how long notes last. Long pieces, as Nottingham's, are better read in chunks:
 five times the updates for the same frames.
 
-    python -m experiments.polyphonic_music --data nottingham --chunk 50 --batch 16 --seeds 0 1 2
+    python -m experiments.polyphonic_music --data nottingham --chunk 50 --batch-size 16 --seeds 0 1 2
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,21 @@ import numpy as np
 import optax
 
 import seqjax as sj
-from experiments.common import Rows, Run, check_options, command
-from experiments.compare import conclude
-from experiments.training import cells_of, trained
-from seqjax import batching, datasets, losses, train
-from seqjax.batching.ragged import Ragged
+from experiments.harness.cells import cells_of
+from experiments.harness.command import check_options, command
+from experiments.harness.compare import conclude
+from experiments.harness.run import Rows, Run
+from experiments.harness.training import fit_unit, init_params
+from seqjax import Batch, Ragged, batching, datasets, losses, train
+from seqjax._internal.types import Array, Key, PyTree
+from seqjax.datasets import Dataset
 
 KEYS = 88
+MEASURE = "nats_per_frame"
 # groups of like length: 4 for pieces of 25 to 129 frames, 16 for 40 to 1,788, where 4 cost twice the time in padding
 DATA = {"jsb_chorales": 4, "nottingham": 16}
+
+Source = batching.Buckets | batching.Stream
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Config:
     """jsb_chorales or nottingham"""
     cell: tuple[str, ...] = ("RNN(100)", "GRU(46)", "LSTM(36)")
     """Cells to compare"""
-    batch: int = 8
+    batch_size: int = 8
     """Pieces in a batch"""
     chunk: int = 0
     """Frames of a training batch: pieces are read end to end, and the carry is handed on; 0 reads whole pieces"""
@@ -73,70 +80,79 @@ def main(config: Config) -> dict[str, Any]:
     Raises:
         ArgumentError: an option out of range, a data set that is no music.
     """
-    check_options(config, "batch", "epochs", "patience", "learning_rate", "clip")
+    check_options(config, "batch_size", "epochs", "patience", "learning_rate", "clip")
     if config.data not in DATA:
         raise sj.ArgumentError(f"data must be one of {', '.join(DATA)}, found {config.data!r}")
     if config.final_rate > 1:
         raise sj.ArgumentError(f"final_rate must be at most 1, the whole learning rate, found {config.final_rate}")
     cells = cells_of(config.cell)
     data = datasets.load(config.data)
-    source = reading(config, data.train.inputs)
+    source = source_of(config, data.train.inputs)
     run = Run("polyphonic_music", config, by=("data", "cell"))
     jobs = {f"{config.data} {cell!r}": functools.partial(study, config, cell, data, source) for cell in cells}
     note = "floors on the test pieces: Bernoulli {:.2f}, Markov {:.2f} nats a frame".format(*floors(data))
-    return conclude(run, run.work(jobs), "nats", note)
+    return conclude(run, run.work(jobs), MEASURE, note)
 
 
-def study(config: Config, cell: sj.Cell, data: Any, source: Any, folder: Path) -> Rows:
+def study(config: Config, cell: sj.Cell, data: Dataset, source: Source, folder: Path) -> Rows:
     """One training."""
     model = sj.stack(cell, sj.Dense(KEYS))
     score = functools.partial(nats, model)
-    loss = functools.partial(nats_of_chunk, model) if config.chunk else score
-    handed = {"carry": lambda params, key: model.initial_carry(params, (config.batch,))} if config.chunk else {}
-    valid = batching.Buckets(data.valid.inputs, None, 32, buckets=3, shuffle=False)
-    test = batching.Buckets(data.test.inputs, None, 32, buckets=3, shuffle=False)
+    valid, test = (
+        batching.Buckets(split.inputs, None, 32, buckets=3, shuffle=False) for split in (data.valid, data.test)
+    )
     epoch = source.steps_per_epoch
-    rate = optax.cosine_decay_schedule(config.learning_rate, config.epochs * epoch, config.final_rate)
-    result, columns = trained(
+    steps = config.epochs * epoch
+    evaluation = train.Evaluation(
+        lambda params: {MEASURE: train.evaluate(score, params, valid)["loss"]}, metric=MEASURE, patience=config.patience
+    )
+    step = step_of(config, model, steps)
+    state = step.init(init_params(model, KEYS, config.seed), jax.random.key(config.seed))
+    result, columns = fit_unit(
         folder,
         model,
-        functools.partial(noisy, loss, config.noise),
+        step,
+        state,
         source,
-        steps=config.epochs * epoch,
-        seed=config.seed,
-        rate=config.learning_rate,
-        optimizer=optax.adam(rate),
+        steps=steps,
         in_features=KEYS,
+        every=epoch,
+        evaluation=evaluation,
+    )
+    bernoulli, markov = floors(data)
+    found = {"data": config.data, "cell": repr(cell), MEASURE: train.evaluate(score, result.params, test)["loss"]}
+    return [found | {f"baseline_{MEASURE}": markov, f"bernoulli_{MEASURE}": bernoulli} | columns]
+
+
+def step_of(config: Config, model: sj.Cell, steps: int) -> train.TrainStep:
+    """The training step: whole pieces, or chunks with the carry handed on."""
+    loss = functools.partial(nats_of_chunk if config.chunk else nats, model)
+    rate = optax.cosine_decay_schedule(config.learning_rate, steps, config.final_rate)
+    return train.make_train_step(
+        functools.partial(add_noise, loss, config.noise),
+        optax.adam(rate),
         clip=config.clip,
         ema=config.average or None,
-        every=epoch,
-        evaluation=train.Evaluation(
-            lambda params: {"nats": train.evaluate(score, params, valid)["loss"]},
-            metric="nats",
-            patience=config.patience,
-        ),
-        **handed,
+        carry=(lambda params, key: model.initial_carry(params, (config.batch_size,))) if config.chunk else None,
+        max_skips=steps + 1,
     )
-    found = {"data": config.data, "cell": repr(cell), "nats": train.evaluate(score, result.params, test)["loss"]}
-    bernoulli, markov = floors(data)
-    return [found | {"baseline": markov, "bernoulli": bernoulli} | columns]
 
 
-def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> train.Mean:
+def nats(model: sj.Cell, params: PyTree, batch: Batch, key: Key[Array, ""] | None) -> train.Mean:
     """Nats a frame of the pieces in a batch."""
     _, logits = sj.scan(model, params, batch.inputs.astype(jnp.float32), lengths=batch.lengths)
     return train.Mean.of(losses.sigmoid_binary_cross_entropy(logits, batch.targets), batch.weights)
 
 
-def reading(config: Config, pieces: Any) -> Any:
-    """The batches that train: chunks, or whole pieces grouped by length."""
-    pieces = transposed(pieces, config.transpose, config.seed)
+def source_of(config: Config, pieces: Ragged) -> Source:
+    """The batches that train: chunks, or whole pieces with others of like length."""
+    pieces = transpose(pieces, config.transpose, config.seed)
     if config.chunk:
-        return chunks(pieces, config.batch, config.chunk)
-    return batching.Buckets(pieces, None, config.batch, config.seed, buckets=DATA[config.data])
+        return chunks(pieces, config.batch_size, config.chunk)
+    return batching.Buckets(pieces, None, config.batch_size, config.seed, buckets=DATA[config.data])
 
 
-def transposed(pieces: Any, most: int, seed: int) -> Any:
+def transpose(pieces: Ragged, most: int, seed: int) -> Ragged:
     """Each piece in 2 `most` + 1 transpositions, in random order; the pieces themselves for 0.
 
     Raises:
@@ -152,14 +168,16 @@ def transposed(pieces: Any, most: int, seed: int) -> Any:
     return Ragged.of([np.roll(moved[i][0], moved[i][1], axis=1) for i in rng.permutation(len(moved))])
 
 
-def chunks(pieces: Any, batch: int, length: int) -> batching.Stream:
-    """All pieces end to end in `batch` rows; a last column, after the keys, is 1 in the first frame of each."""
+def chunks(pieces: Ragged, batch_size: int, length: int) -> batching.Stream:
+    """All pieces end to end in `batch_size` rows; a last column, after the keys, is 1 in the first frame of each."""
     first = np.zeros((len(pieces.values), 1), pieces.values.dtype)
     first[pieces.offsets[:-1]] = 1
-    return batching.Stream(np.concatenate([pieces.values, first], 1), batch, length)
+    return batching.Stream(np.concatenate([pieces.values, first], 1), batch_size, length)
 
 
-def nats_of_chunk(model: sj.Cell, params: Any, batch: Any, key: Any, carry: Any) -> tuple[train.Mean, Any]:
+def nats_of_chunk(
+    model: sj.Cell, params: PyTree, batch: Batch, key: Key[Array, ""] | None, carry: PyTree
+) -> tuple[train.Mean, PyTree]:
     """Nats a frame of the pieces in a chunk, each from its second frame on, and the carry."""
     (frames, first), (targets, new) = (
         (part[..., :KEYS].astype(jnp.float32), part[..., KEYS] > 0) for part in (batch.inputs, batch.targets)
@@ -168,7 +186,14 @@ def nats_of_chunk(model: sj.Cell, params: Any, batch: Any, key: Any, carry: Any)
     return train.Mean.of(losses.sigmoid_binary_cross_entropy(logits, targets), ~new), carry
 
 
-def noisy(score: Any, deviation: float, params: Any, batch: Any, key: jax.Array, *carry: Any) -> Any:
+def add_noise(
+    score: Callable[..., PyTree],
+    deviation: float,
+    params: PyTree,
+    batch: Batch,
+    key: Key[Array, ""],
+    *carry: PyTree,
+) -> PyTree:
     """The score with Gaussian noise on all parameters."""
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves) + 1)
@@ -176,7 +201,7 @@ def noisy(score: Any, deviation: float, params: Any, batch: Any, key: jax.Array,
     return score(jax.tree.unflatten(tree, moved), batch, keys[0], *carry)
 
 
-def floors(data: Any) -> tuple[float, float]:
+def floors(data: Dataset) -> tuple[float, float]:
     """Test nats a frame of each key's share in the training frames, and of its two-state Markov chain.
 
     Shares are counts plus one half over all plus one.
@@ -187,10 +212,11 @@ def floors(data: Any) -> tuple[float, float]:
     share = (frames.sum(0) + 0.5) / (len(frames) + 1)
     sounded = [(((before == s) & (after == 1)).sum(0) + 0.5) / ((before == s).sum(0) + 1) for s in (0, 1)]
     chain = np.where(test_before == 1, sounded[1], sounded[0])
-    return tuple(float(-np.log(np.where(test_after == 1, p, 1 - p)).sum(1).mean()) for p in (share, chain))  # type: ignore[return-value]
+    bernoulli, markov = (float(-np.log(np.where(test_after == 1, p, 1 - p)).sum(1).mean()) for p in (share, chain))
+    return bernoulli, markov
 
 
-def _pairs(pieces: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(pieces: Ragged) -> tuple[np.ndarray, np.ndarray]:
     """All frames but the last of each piece, and those after them."""
     rolls = [np.asarray(piece) for piece in pieces]
     return np.concatenate([roll[:-1] for roll in rolls]), np.concatenate([roll[1:] for roll in rolls])

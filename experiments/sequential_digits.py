@@ -9,17 +9,28 @@ starts at the identity with rectified units reaches 97 % and 82 % after a very l
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+import optax
+
 import seqjax as sj
-from experiments.common import Rows, Run, check_options, command
-from experiments.compare import conclude
-from experiments.training import at_last, cells_of, matched, trained
-from seqjax import batching, datasets, losses, train
+from experiments.harness.cells import cells_of, match_parameters
+from experiments.harness.command import check_options, command
+from experiments.harness.compare import conclude
+from experiments.harness.run import Rows, Run
+from experiments.harness.training import at_last, fit_unit, init_params
+from seqjax import Batch, batching, datasets, losses, train
+from seqjax._internal.types import Array, Float, Key, Num, PyTree
 
 DATA = ("digits", "mnist")
+
+Part = tuple[Float[Array, "N T 1"], Num[Array, " N"]]
+"""Pictures and their classes."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class Config:
     """Cells to compare"""
     parameters: int = 0
     """Change the widths so that each model has about as many; 0 leaves them"""
-    batch: int = 32
+    batch_size: int = 32
     """Pictures in a batch"""
     epochs: int = 40
     """Passes through the training pictures"""
@@ -54,7 +65,7 @@ def main(config: Config) -> dict[str, Any]:
     Raises:
         ArgumentError: an option out of range, a data set that is not of digits.
     """
-    check_options(config, "batch", "epochs", "learning_rate", "clip")
+    check_options(config, "batch_size", "epochs", "learning_rate", "clip")
     if config.data not in DATA:
         raise sj.ArgumentError(f"data must be one of {', '.join(DATA)}, found {config.data!r}")
     cells = cells_of(config.cell)
@@ -66,43 +77,48 @@ def main(config: Config) -> dict[str, Any]:
     return conclude(run, run.work(jobs), "accuracy")
 
 
-def study(config: Config, cell: sj.Cell, parts: Any, folder: Path) -> Rows:
+def study(config: Config, cell: sj.Cell, parts: Sequence[Part], folder: Path) -> Rows:
     """One training."""
     if config.parameters:
-        cell = matched(cell, config.parameters, 1, lambda cell: sj.stack(cell, sj.Dense(10)))
+        cell = match_parameters(cell, config.parameters, 1, lambda cell: sj.stack(cell, sj.Dense(10)))
     model = sj.stack(cell, sj.Dense(10))
     score = functools.partial(nats, model)
     (xs, ys), *held = parts
     some = config.train_pictures or len(xs)
-    source = batching.Shuffled(xs[:some], ys[:some], config.batch, config.seed, remainder="drop")
+    source = batching.Shuffled(xs[:some], ys[:some], config.batch_size, config.seed, remainder="drop")
     valid, test = (batching.Shuffled(xs, ys, 200, shuffle=False) for xs, ys in held)
     epoch = source.steps_per_epoch
-    result, columns = trained(
+    steps = config.epochs * epoch
+    step = train.make_train_step(score, optax.adam(config.learning_rate), clip=config.clip, max_skips=steps + 1)
+    evaluation = train.Evaluation(
+        lambda params: train.evaluate(score, params, valid), every=epoch, metric="accuracy", higher_is_better=True
+    )
+    state = step.init(init_params(model, 1, config.seed), jax.random.key(config.seed))
+    result, columns = fit_unit(
         folder,
         model,
-        score,
+        step,
+        state,
         source,
-        steps=config.epochs * epoch,
-        seed=config.seed,
-        rate=config.learning_rate,
-        clip=config.clip,
+        steps=steps,
+        in_features=1,
         every=min(epoch, 100),
-        evaluation=train.Evaluation(
-            lambda params: train.evaluate(score, params, valid), every=epoch, metric="accuracy", higher_is_better=True
-        ),
+        evaluation=evaluation,
     )
     found = {"data": config.data, "permuted": config.permuted, "cell": repr(cell)}
     found["accuracy"] = train.evaluate(score, result.params, test)["accuracy"]
-    return [found | {"baseline": 0.1} | columns]
+    return [found | {"baseline_accuracy": 0.1} | columns]
 
 
-def sequences(images: Any, permuted: bool) -> Any:
-    """Pictures pixel by pixel, `[n, T, 1]`."""
+def sequences(images: Num[np.ndarray, "N H W"], permuted: bool) -> Float[Array, "N T 1"]:
+    """Pictures pixel by pixel."""
     xs = datasets.pixels(images)
     return datasets.permute(xs) if permuted else xs
 
 
-def nats(model: sj.Cell, params: Any, batch: Any, key: Any) -> Any:
+def nats(
+    model: sj.Cell, params: PyTree, batch: Batch, key: Key[Array, ""] | None
+) -> tuple[train.Mean, dict[str, train.Mean]]:
     """Cross-entropy at the last pixel, and the share that is right."""
     logits = at_last(model, params, batch)
     right = train.Mean.of(losses.accuracy(logits, batch.targets), batch.weights)

@@ -25,7 +25,8 @@ import optax
 import seqjax as sj
 from experiments.benchmarks.batching_torch import BATCH, BATCHES, LENGTH, examples, turn
 from experiments.collect import write
-from experiments.common import environment, table
+from experiments.harness.environment import where
+from experiments.harness.tables import table, text_rows
 from seqjax.batching import Buckets, RandomWindows, Shuffled, Stream, Windows, prefetch, to_devices
 from seqjax.batching.batch import Batch
 
@@ -135,14 +136,15 @@ def main(turns: int = 7) -> list[dict[str, Any]]:
             times[name].append(turn(program, i * count, count))
     times = {name: taken[1:] for name, taken in times.items()} | torch_times(turns)  # the first turn warms up
     bare = float(np.median(times["step alone"]))
-    where = {k: v for k, v in environment().items() if k in ("date", "python", "jax", "device")}
-    where |= {package: version(package) for package in ("numpy", "grain", "torch")}
-    lines = [["program", "share of step", "min us", "median us"]]
+    versions = where("date", "python", "jax", "device") | {p: version(p) for p in ("numpy", "grain", "torch")}
+    rows: list[dict[str, Any]] = []
     for name, taken in times.items():
         middle = float(np.median(taken))
-        lines.append([name, f"{middle / bare:.4f}", f"{min(taken):.1f}", f"{middle:.1f}"])
-    print(table(lines))
-    rows = [dict(zip(lines[0], line)) | {"turns": turns} | where for line in lines[1:]]
+        rows.append(
+            {"program": name, "share_of_step": middle / bare, "min_us": min(taken), "median_us": middle, "turns": turns}
+        )
+    print(table(text_rows(rows)))
+    rows = [row | versions for row in rows]
     write("benchmark_batching", rows)
     return rows
 

@@ -17,7 +17,8 @@ import numpy as np
 
 import seqjax as sj
 from experiments.collect import write
-from experiments.common import environment, table
+from experiments.harness.environment import where
+from experiments.harness.tables import table, text_rows
 from seqjax.diagnostics import gradient_flow
 
 SMALL = ("LSTM(16)", "stack(Embed(50, 16), LSTM(16), GRU(16), Dense(50))")
@@ -73,7 +74,6 @@ def flow_calls(text: str) -> dict[str, Callable[[], Any]]:
 
 def main(runs: int = 50) -> list[dict[str, Any]]:
     """Time everything, print a table, store the rows."""
-    where = {k: v for k, v in environment().items() if k in ("date", "device", "jax")}
     rows: list[dict[str, Any]] = []
     for texts, calls, turns in ((SMALL, small_calls, runs), (FLOWS, flow_calls, 7)):
         for text in texts:
@@ -86,9 +86,8 @@ def main(runs: int = 50) -> list[dict[str, Any]]:
                 rows.append(
                     row | {"median_ms": float(np.median(times)), "first_ms": first, "ratio": ratio, "runs": turns}
                 )
-    rows = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} | where for row in rows]
-    shown = ["cell", "work", "call", "min_ms", "median_ms", "first_ms", "ratio"]
-    print(table([shown, *([str(row[name]) for name in shown] for row in rows)]))
+    print(table(text_rows(rows)))
+    rows = [row | where() for row in rows]
     write("benchmark_calls", rows)
     return rows
 

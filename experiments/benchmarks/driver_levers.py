@@ -22,7 +22,7 @@ CELLS = ("LSTM({})", "GRU({})", "RNN({})", "GRU({}, reset_after=False)")
 RUNS, SECONDS = 9, 1.0  # in one process: at least so many runs, and more of a short step
 
 
-def measured(text: str, batch: int, length: int, width: int) -> dict[str, float]:
+def measure(text: str, batch: int, length: int, width: int) -> dict[str, float]:
     """Milliseconds of CPU time and MiB of temporary memory, in this process."""
     import jax
     import jax.numpy as jnp
@@ -41,11 +41,11 @@ def measured(text: str, batch: int, length: int, width: int) -> dict[str, float]
         jax.block_until_ready(step(params, xs))
         times.append(time.process_time() - start)
     memory: Any = step.memory_analysis()
-    return {"ms": 1e3 * min(times), "MiB": memory.temp_size_in_bytes / 2**20}
+    return {"ms": 1e3 * min(times), "mib": memory.temp_size_in_bytes / 2**20}
 
 
-def apart(tree: Path, shape: tuple[int, int, int, int]) -> dict[str, dict[str, float]]:
-    """`measured` for every cell, by the package in the folder `tree`, in a process of its own."""
+def measure_apart(tree: Path, shape: tuple[int, int, int, int]) -> dict[str, dict[str, float]]:
+    """`measure` for every cell, by the package in the folder `tree`, in a process of its own."""
     pin = ["taskset", "-c", "1"] if shutil.which("taskset") else []
     command = [*pin, sys.executable, str(Path(__file__).resolve()), "--one", *map(str, shape)]
     environment = os.environ | {"PYTHONPATH": str(tree), "JAX_PLATFORMS": "cpu"}
@@ -56,14 +56,15 @@ def apart(tree: Path, shape: tuple[int, int, int, int]) -> dict[str, dict[str, f
 def compare(shape: tuple[int, int, int, int], older: Path, turns: int) -> list[dict[str, Any]]:
     """A row for each cell: the older checkout is `before`, this one `after`."""
     here = Path(__file__).resolve().parents[2]
-    found = [(apart(older, shape), apart(here, shape)) for _ in range(turns)]
+    found = [(measure_apart(older, shape), measure_apart(here, shape)) for _ in range(turns)]
     rows = []
     for cell in CELLS:
         before, after = (min(turn[side][cell]["ms"] for turn in found) for side in (0, 1))
-        memory = [found[0][side][cell]["MiB"] for side in (0, 1)]
-        row = {"cell": cell.format(shape[3]), "B": shape[0], "T": shape[1], "D": shape[2], "F": shape[3]}
+        memory = [found[0][side][cell]["mib"] for side in (0, 1)]
+        sizes = zip(("batch_size", "length", "in_features", "features"), shape)
+        row: dict[str, Any] = {"cell": cell.format(shape[3])} | dict(sizes)
         row |= {"before_ms": round(before, 3), "after_ms": round(after, 3), "ratio": round(after / before, 3)}
-        rows.append(row | {"before_MiB": round(memory[0], 2), "after_MiB": round(memory[1], 2)})
+        rows.append(row | {"before_mib": round(memory[0], 2), "after_mib": round(memory[1], 2)})
         print(*rows[-1].values(), flush=True)
     return rows
 
@@ -71,16 +72,15 @@ def compare(shape: tuple[int, int, int, int], older: Path, turns: int) -> list[d
 def main(older: Path, turns: int = 2) -> None:
     """Compare at every shape and store the rows."""
     from experiments.collect import write
-    from experiments.common import environment
+    from experiments.harness.environment import where
 
-    where = {k: v for k, v in environment().items() if k in ("date", "device", "jax")}
-    rows = [row | where for shape in SHAPES for row in compare(shape, older.resolve(), turns)]
+    rows = [row | where() for shape in SHAPES for row in compare(shape, older.resolve(), turns)]
     write("benchmark_driver_levers", rows)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--one":
         *shape, features = map(int, sys.argv[2:])
-        print(json.dumps({cell: measured(cell.format(features), *shape) for cell in CELLS}))
+        print(json.dumps({cell: measure(cell.format(features), *shape) for cell in CELLS}))
     else:
         main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

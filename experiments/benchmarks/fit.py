@@ -7,9 +7,9 @@ The step: a language model over 64 tokens with clipping and Adam, float32. Four 
     read        as bare, and the loss is read in every step, as most training loops have it
     fit         with metrics.jsonl and a report every 100 steps
 
-So that they share a moment of the machine, the others run inside `evaluate`, which `fit` calls after each of its turns.
-A turn ends when the device is done. The share is the median over turns of the time divided by that of bare in the same
-turn.
+So that they share a moment of the machine, the others run inside the evaluation, which `fit` calls after each of its
+turns. A turn ends when the device is done. The share is the median over turns of the time divided by that of bare in
+the same turn.
 
     python -m experiments.benchmarks.fit [TURNS]
 """
@@ -26,7 +26,9 @@ import optax
 
 import seqjax as sj
 from experiments.collect import write
-from experiments.common import environment, table
+from experiments.harness.environment import where
+from experiments.harness.tables import table, text_rows
+from seqjax._internal.types import Array, Key, PyTree
 from seqjax.batching import Shuffled, prefetch, to_devices
 from seqjax.losses import cross_entropy
 from seqjax.train import Evaluation, Mean, TrainStep, fit, make_train_step
@@ -45,7 +47,7 @@ def source_of(rows: int, length: int) -> Shuffled:
     return Shuffled(list(tokens), None, rows)
 
 
-def loops(step: TrainStep, params: Any, source: Shuffled, steps: int) -> dict[str, Callable[[], None]]:
+def loops(step: TrainStep, params: PyTree, source: Shuffled, steps: int) -> dict[str, Callable[[], None]]:
     """A turn of each of the other programs."""
     program = jax.jit(step, donate_argnums=0)
     states = {name: step.init(params, KEY) for name in ("bare", "prefetched", "read")}
@@ -67,12 +69,12 @@ def loops(step: TrainStep, params: Any, source: Shuffled, steps: int) -> dict[st
     }
 
 
-def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[str, list[float]]:
+def times_of(cell: sj.Cell, rows: int, length: int, steps: int, turns: int) -> dict[str, list[float]]:
     """Milliseconds of a step by program and turn; the first turn, which compiles, is left out."""
     model = sj.stack(sj.Embed(64, 64), cell, sj.Dense(64))
     params, source = model.init(KEY, 0), source_of(rows, length)
 
-    def loss(params: Any, batch: Any, key: Any) -> Mean:
+    def loss(params: PyTree, batch: sj.Batch, key: Key[Array, ""]) -> Mean:
         _, logits = sj.scan(model, params, batch.inputs, lengths=batch.lengths)
         return Mean.of(cross_entropy(logits, batch.targets), batch.weights)
 
@@ -81,7 +83,7 @@ def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[
     times: dict[str, list[float]] = {name: [] for name in (*others, "fit")}
     began = time.perf_counter()
 
-    def evaluated(params: Any) -> dict[str, float]:
+    def run_others(params: PyTree) -> dict[str, float]:
         nonlocal began
         jax.block_until_ready(params)
         times["fit"].append((time.perf_counter() - began) / steps * 1e3)
@@ -93,27 +95,23 @@ def times_of(cell: Any, rows: int, length: int, steps: int, turns: int) -> dict[
         return {"loss": float(len(times["fit"]))}  # no better than before, so nothing is copied
 
     with tempfile.TemporaryDirectory() as folder:
-        evaluation, state = Evaluation(evaluated, every=steps), step.init(params, KEY)
+        evaluation = Evaluation(run_others, every=steps)
+        state = step.init(params, KEY)
         fit(step, state, source, steps=steps * (turns + 1), evaluation=evaluation, log=folder, progress=False)
     return {name: taken[1:] for name, taken in times.items()}
 
 
 def main(turns: int = 15) -> list[dict[str, Any]]:
     """Time all sizes, print the shares, and store the rows."""
-    where = {k: v for k, v in environment().items() if k in ("date", "python", "jax", "device")}
-    rows = []
-    for size, (cell, batch, length, steps) in SIZES.items():
-        times = times_of(cell, batch, length, steps, turns)
+    rows: list[dict[str, Any]] = []
+    for size, (cell, batch_size, length, steps) in SIZES.items():
+        times = times_of(cell, batch_size, length, steps, turns)
         for name, taken in times.items():
-            share = np.median(np.divide(taken, times["bare"]))
-            rows.append(
-                {"size": size, "program": name, "share of bare": f"{share:.3f}", "min ms": f"{min(taken):.3f}"}
-                | {"median ms": f"{np.median(taken):.3f}", "turns": turns, "steps": steps}
-                | where
-            )
-        heads = list(rows[0])[:5]
-        lines = [[str(row[head]) for head in heads] for row in rows if row["size"] == size]
-        print(table([heads, *lines]), end="\n\n")
+            share = float(np.median(np.divide(taken, times["bare"])))
+            row = {"size": size, "program": name, "share_of_bare": share, "min_ms": min(taken)}
+            rows.append(row | {"median_ms": float(np.median(taken)), "turns": turns, "steps": steps})
+    print(table(text_rows(rows)))
+    rows = [row | where("date", "python", "jax", "device") for row in rows]
     write("benchmark_fit", rows)
     return rows
 

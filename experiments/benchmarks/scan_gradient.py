@@ -17,7 +17,8 @@ from flax import linen
 
 import seqjax as sj
 from experiments.collect import write
-from experiments.common import environment, table
+from experiments.harness.environment import where
+from experiments.harness.tables import table, text_rows
 
 SHAPES = ((32, 128, 64, 128), (16, 512, 256, 256), (1, 1024, 128, 128), (32, 784, 1, 128))  # B, T, D, F
 CELLS = ((sj.LSTM, linen.OptimizedLSTMCell), (sj.GRU, linen.GRUCell), (sj.RNN, linen.SimpleCell))
@@ -60,8 +61,6 @@ class Program:
 def main(runs: int = 9) -> list[dict[str, Any]]:
     """Time everything, print ratios to Flax, and store the rows."""
     rows: list[dict[str, Any]] = []
-    lines = [["B, T, D, F", "cell", "program", "time / flax", "min ms", "median ms", "memory / flax", "MiB"]]
-    where = {k: v for k, v in environment().items() if k in ("date", "device", "jax")}
     for shape in SHAPES:
         for ours, theirs in CELLS:
             found = programs(ours, theirs, shape)
@@ -72,14 +71,16 @@ def main(runs: int = 9) -> list[dict[str, Any]]:
                     if turn:  # the first turn warms up
                         times[name].append(elapsed)
             for name, program in found.items():
+                sizes = dict(zip(("batch_size", "length", "in_features", "features"), shape))
                 ratio = float(np.median(np.array(times[name]) / np.array(times["flax"])))
-                low, middle = min(times[name]), float(np.median(times[name]))
-                memory = program.temp / found["flax"].temp
-                numbers = (f"{ratio:.2f}", f"{low:.1f}", f"{middle:.1f}", f"{memory:.2f}", f"{program.temp:.1f}")
-                row = [", ".join(map(str, shape)), ours.__name__, name, *numbers]
-                lines.append(row)
-                rows.append(dict(zip(lines[0], row)) | {"runs": runs} | where)
-    print(table(lines))
+                row = {"cell": ours.__name__, "program": name, "time_over_flax": ratio, "min_ms": min(times[name])}
+                row |= {
+                    "median_ms": float(np.median(times[name])),
+                    "memory_over_flax": program.temp / found["flax"].temp,
+                }
+                rows.append(sizes | row | {"temporary_mib": program.temp, "runs": runs})
+    print(table(text_rows(rows)))
+    rows = [row | where() for row in rows]
     write("benchmark_scan_gradient", rows)
     return rows
 

@@ -1,8 +1,13 @@
-"""Figures with matplotlib: gradient norms, runs, tasks, data sets. Saving a figure is the caller's."""
+"""Figures with matplotlib: gradient norms, runs, tasks, data sets.
 
+Each function returns a figure, which Jupyter shows where it is the last line of a cell; `figure.savefig(path)` saves
+it. No window is opened, and nothing needs to be closed.
+"""
+
+from seqjax.plot._style import COLOURS
 from seqjax.plot.datasets import dataset
 from seqjax.plot.layers import layer_norms
-from seqjax.plot.norms import COLOURS, norm_by_distance, norm_by_length, training
+from seqjax.plot.norms import norm_by_distance, norm_by_length, training
 from seqjax.plot.runs import comparison, trend
 from seqjax.plot.tasks import task
 

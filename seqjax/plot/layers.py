@@ -1,11 +1,17 @@
 """Gradient norms in every layer of a model, by step."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqjax.plot.norms import _line
+from seqjax.plot._style import line_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+    from seqjax.plot._figure import Figure
 
 Norms = Sequence[float | None]
 
@@ -14,7 +20,7 @@ MEASURE = "log₁₀ mean ‖∂L_T / ∂v_t‖\n(L in nats)"
 
 def layer_norms(
     panels: Mapping[str, Mapping[str, Norms]], lines: Collection[str] | None = None, title: str = ""
-) -> Any:
+) -> "Figure":
     """Heat maps of layers by time, one for each group and on one scale, and below each its curves by distance.
 
     Args:
@@ -22,6 +28,14 @@ def layer_norms(
             names are the same in all groups, the first layer first; it is drawn at the bottom.
         lines: the names that are drawn as curves too; None for all.
         title: above the figure.
+
+    Examples:
+        >>> from seqjax import plot
+        >>> norms = {"0/h  RNN(32)": [-3.0, -2.0, -1.0], "1/c  LSTM(32)": [-1.2, -1.1, -1.0]}
+        >>> figure = plot.layer_norms({"before training": norms}, title="3 steps")
+        >>> heat_map, curves, scale = figure.axes
+        >>> [label.get_text() for label in heat_map.get_yticklabels()]
+        ['0/h  RNN(32)', '1/c  LSTM(32)']
     """
     values = {group: {name: _numbers(logs) for name, logs in rows.items()} for group, rows in panels.items()}
     names = list(next(iter(values.values())))
@@ -41,12 +55,12 @@ def layer_norms(
     return figure
 
 
-def _axes(groups: int, names: int) -> tuple[Any, Any, Any, Any]:
+def _axes(groups: int, names: int) -> "tuple[Figure, list[Axes], list[Axes], Axes]":
     """Figure, axes of the maps, of the curves, and those of the colour bar beside the maps."""
-    from matplotlib.figure import Figure
+    from seqjax.plot._figure import new_figure
 
     above, below = 0.8 + 0.2 * names, 2.4
-    figure = Figure(figsize=(2.6 + 4 * groups, 1.6 + above + below), layout="constrained")
+    figure = new_figure(2.6 + 4 * groups, 1.6 + above + below)
     grid = figure.add_gridspec(2, groups + 1, width_ratios=[4] * groups + [0.13], height_ratios=[above, below])
     rows = []
     for i in range(2):
@@ -57,7 +71,7 @@ def _axes(groups: int, names: int) -> tuple[Any, Any, Any, Any]:
     return figure, rows[0], rows[1], figure.add_subplot(grid[0, groups])
 
 
-def _heat_map(axis: Any, rows: list[np.ndarray], low: float, high: float) -> Any:
+def _heat_map(axis: "Axes", rows: Sequence[np.ndarray], low: float, high: float) -> "AxesImage":
     """Steps from left to right; a norm of zero leaves the hatched ground to be seen."""
     from matplotlib import colormaps
 
@@ -73,10 +87,10 @@ def _heat_map(axis: Any, rows: list[np.ndarray], low: float, high: float) -> Any
     return image
 
 
-def _curves(axis: Any, rows: dict[str, np.ndarray]) -> None:
+def _curves(axis: "Axes", rows: Mapping[str, np.ndarray]) -> None:
     for i, (name, logs) in enumerate(rows.items()):
-        lone = {"marker": "o", "ms": 3} if np.isfinite(logs).sum() == 1 else {}  # a line would not show it
-        axis.plot(np.arange(len(logs)), logs[::-1], **_line(i), **lone, label=name)
+        marker = "o" if np.isfinite(logs).sum() == 1 else None  # a line would not show it
+        axis.plot(np.arange(len(logs)), logs[::-1], **line_style(i), marker=marker, ms=3, label=name)
     axis.set_xlabel("steps back from the loss", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.25)

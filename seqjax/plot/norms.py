@@ -1,87 +1,117 @@
 """Gradient norms by distance, by length and by training step."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-STYLES = ("-", "--", ":", "-.")
+from seqjax.plot._style import line_style
 
-Panels = Mapping[str, Mapping[str, Any]]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from seqjax.plot._figure import Figure
+
+Values = Sequence[float | None] | np.ndarray
+"""Numbers; None where there is none, as a norm of zero has no logarithm."""
 
 
-def norm_by_distance(panels: Panels, title: str = "") -> Any:
+def norm_by_distance(panels: Mapping[str, Mapping[str, Mapping[str, Values]]], title: str = "") -> "Figure":
     """Gradient norm by distance from the end of the sequence; a straight line is an exponential.
 
     Args:
         panels: group -> name -> {"mean": log10 norms `[T + 1]`, and if there, "p10" and "p90"}; None is zero.
         title: above the figure.
+
+    Examples:
+        >>> from seqjax import plot
+        >>> curves = {"RNN(64)": {"mean": [0.0, -1.5, -3.0]}, "LSTM(64)": {"mean": [0.0, -0.1, -0.2]}}
+        >>> figure = plot.norm_by_distance({"before training": curves}, "2 steps of Shakespeare")
+        >>> [line.get_label() for line in figure.axes[0].lines], figure.axes[0].get_xlabel()
+        (['RNN(64)', 'LSTM(64)'], 'steps back from the loss')
     """
-    figure, axes = _panels(panels, title, "steps back from the loss", "‖∂L_T / ∂carry‖")
+    from seqjax.plot._figure import label_exponents
+
+    figure, axes = _panels(list(panels), title, "steps back from the loss", "‖∂L_T / ∂carry‖")
     for axis, curves in zip(axes, panels.values()):
         for i, (name, curve) in enumerate(curves.items()):
             mean = np.asarray(curve["mean"], float)
-            axis.plot(np.arange(len(mean)), mean, **_line(i), label=name)
+            axis.plot(np.arange(len(mean)), mean, **line_style(i), label=name)
             if "p10" in curve:
                 low, high = (np.asarray(curve[q], float) for q in ("p10", "p90"))
-                axis.fill_between(np.arange(len(mean)), low, high, color=_line(i)["color"], alpha=0.15, lw=0)
+                axis.fill_between(np.arange(len(mean)), low, high, color=line_style(i)["color"], alpha=0.15, lw=0)
         axis.legend(fontsize=7, loc="lower left")
+        label_exponents(axis)
     return figure
 
 
-def norm_by_length(panels: Panels, lengths: Sequence[int], title: str = "") -> Any:
+def norm_by_length(panels: Mapping[str, Mapping[str, Values]], lengths: Sequence[int], title: str = "") -> "Figure":
     """Norm of the parameter gradient by sequence length.
 
     Args:
         panels: group -> name -> log10 norms, one for each of `lengths`.
         lengths: T.
         title: above the figure.
+
+    Examples:
+        >>> from seqjax import plot
+        >>> figure = plot.norm_by_length({"after training": {"GRU(64)": [0.1, 0.2, 0.2]}}, [10, 100, 1000])
+        >>> (axis,) = figure.axes
+        >>> axis.get_xlabel(), axis.get_xscale()
+        ('sequence length T', 'log')
     """
-    figure, axes = _panels(panels, title, "sequence length T", "‖∂L_T / ∂params‖", sharey=False)
+    from seqjax.plot._figure import label_exponents, log_scale
+
+    figure, axes = _panels(list(panels), title, "sequence length T", "‖∂L_T / ∂params‖", sharey=False)
     for axis, curves in zip(axes, panels.values()):
         for i, (name, logs) in enumerate(curves.items()):
-            axis.plot(lengths, np.asarray(logs, float), **_line(i), marker="o", ms=3, label=name)
-        axis.set_xscale("log")
+            axis.plot(lengths, np.asarray(logs, float), **line_style(i), marker="o", ms=3, label=name)
+        log_scale(axis, "x")
         axis.legend(fontsize=7)
+        label_exponents(axis)
     return figure
 
 
-def training(norms: Mapping[str, Any], losses: Mapping[str, Any], title: str = "") -> Any:
-    """Gradient norm (log10) and loss by training step, one line a name."""
-    panels = {"gradient norm before clipping": norms, "loss in nats": losses}
-    figure, axes = _panels(panels, title, "training step", "", sharey=False)
-    for axis, curves in zip(axes, panels.values()):
+def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: str = "") -> "Figure":
+    """Gradient norm and loss by training step, one line a name.
+
+    Args:
+        norms: name -> log10 of the norm before clipping, for each step.
+        losses: name -> loss in nats, for each step.
+        title: above the figure.
+
+    Examples:
+        >>> from seqjax import plot
+        >>> figure = plot.training({"clipped": [0.0, 4.8, 1.0]}, {"clipped": [4.6, 3.9, 3.1]}, "RNN(64) under SGD")
+        >>> [axis.get_title() for axis in figure.axes]
+        ['gradient norm before clipping', 'loss in nats']
+    """
+    from seqjax.plot._figure import label_exponents
+
+    names = ["gradient norm before clipping", "loss in nats"]
+    figure, axes = _panels(names, title, "training step", "", sharey=False)
+    for axis, curves in zip(axes, (norms, losses)):
         for i, (name, values) in enumerate(curves.items()):
-            axis.plot(np.asarray(values, float), **_line(i), label=name)
+            axis.plot(np.asarray(values, float), **line_style(i), label=name)
         axis.legend(fontsize=7)
-    axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    label_exponents(axes[0])
     return figure
 
 
-def _line(i: int) -> dict[str, Any]:
-    return {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i % len(STYLES)], "lw": 1.6}
+def _panels(
+    names: Sequence[str], title: str, xlabel: str, ylabel: str, sharey: bool = True
+) -> "tuple[Figure, list[Axes]]":
+    """A grid two panels wide."""
+    from seqjax.plot._figure import new_figure, tidy
 
-
-def _panels(panels: Panels, title: str, xlabel: str, ylabel: str, sharey: bool = True) -> tuple[Any, Any]:
-    """A grid two panels wide whose y axes are labelled as powers of ten."""
-    from matplotlib.figure import Figure
-
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.4 * columns, 0.5 + 2.9 * rows), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, columns, sharey=sharey)).ravel()
-    for axis in axes[len(panels) :]:
+    columns = min(2, len(names))
+    rows = -(-len(names) // columns)
+    figure = new_figure(4.4 * columns, 0.5 + 2.9 * rows, title, size=11)
+    axes = list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).ravel())
+    for axis in axes[len(names) :]:
         axis.remove()
-    for axis, name in zip(axes, panels):
+    for axis, name in zip(axes, names):
+        axis.set(xlabel=xlabel, ylabel=ylabel)
         axis.set_title(name, fontsize=10)
-        axis.set_xlabel(xlabel)
-        axis.set_ylabel(ylabel)
-        axis.grid(alpha=0.25)
-        axis.yaxis.set_major_formatter(lambda value, _: _power_of_ten(value))
-    figure.suptitle(title, fontsize=11)
-    return figure, axes
-
-
-def _power_of_ten(exponent: float) -> str:
-    return f"{10**exponent:.3g}" if abs(exponent) < 3 else f"1e{exponent:g}"
+        tidy(axis)
+    return figure, axes[: len(names)]

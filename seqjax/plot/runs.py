@@ -1,13 +1,21 @@
 """Runs beside each other, over training and by their results."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seqjax.plot.norms import _line
+from seqjax.plot._style import line_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from seqjax.plot._figure import Figure
 
 Curve = tuple[Sequence[float], Sequence[float]]
+Bounds = tuple[float, float]
+ANY = (-math.inf, math.inf)
 
 
 def comparison(
@@ -16,7 +24,8 @@ def comparison(
     measure: str,
     baselines: Sequence[float] = (),
     title: str = "",
-) -> Any:
+    bounds: Bounds = ANY,
+) -> "Figure":
     """A measure over training steps, a line for each seed, and the result, a point with an interval for each name.
 
     Args:
@@ -25,44 +34,40 @@ def comparison(
         measure: what it is called.
         baselines: dotted lines.
         title: above the figure.
-    """
-    from matplotlib.figure import Figure
+        bounds: what the measure cannot leave, such as (0, inf) for an error; intervals are cut off there.
 
-    wide = bool(curves)
-    height = max(3.2, 1.4 + 0.32 * len(ends))
-    figure = Figure(figsize=(10 if wide else 6, height), layout="constrained")
-    axes = figure.subplots(1, 2 if wide else 1, squeeze=False)[0]
+    Examples:
+        >>> from seqjax import plot
+        >>> curves = {"GRU(64)": [([250, 500], [0.1, 0.004])], "RNN(64)": [([250, 500], [0.17, 0.168])]}
+        >>> ends = {"GRU(64)": (0.004, 0.005), "RNN(64)": (0.167, 0.005)}
+        >>> figure = plot.comparison(curves, ends, "mse", [1 / 6], "adding", bounds=(0, float("inf")))
+        >>> over_training, results = figure.axes
+        >>> over_training.get_xlabel(), results.get_xlabel()
+        ('training step', 'mse, result')
+        >>> [text.get_text() for text in over_training.get_legend().get_texts()]
+        ['GRU(64)', 'RNN(64)', 'baseline']
+    """
+    from seqjax.plot._figure import new_figure, tidy
+
+    width = 10 if curves else 6
+    figure = new_figure(width, max(3.2, 1.4 + 0.32 * len(ends)), title)
+    axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
     names = list(dict.fromkeys([*ends, *curves]))
-    for i, name in enumerate(names):
-        line = _line(i)
-        for seed, (steps, values) in enumerate(curves.get(name, ())):
-            axes[0].plot(steps, values, **line | {"lw": 1.1}, alpha=0.8, label=None if seed else name)
-        if name in ends:
-            mean, half = ends[name]
-            error = None if np.isnan(half) else half
-            axes[-1].errorbar(mean, len(names) - i, xerr=error, fmt="o", ms=5, capsize=3, color=line["color"])
-    if wide:
-        axes[0].set(xlabel="training step", ylabel=measure)
-        _show_the_end(axes[0], [values for seeds in curves.values() for _, values in seeds], baselines)
-        if len(names) <= 12:
-            axes[0].legend(fontsize=7)
-    axes[-1].set(xlabel=f"{measure}, result", yticks=range(len(names), 0, -1), yticklabels=names)
-    axes[-1].set_ylim(0.4, len(names) + 0.6)
-    axes[-1].tick_params(axis="y", labelsize=7)
-    least = [mean - np.nan_to_num(half) for mean, half in ends.values()]
-    if least and min(least) > 0 and max(mean for mean, _ in ends.values()) > 30 * min(least):
-        axes[-1].set_xscale("log")
-    for value in baselines:
+    if curves:
+        _draw_curves(axes[0], names, curves, measure, baselines)
+    _draw_results(axes[-1], names, ends, measure, bounds)
+    for i, value in enumerate(baselines):
         for axis, draw in zip(axes[::-1], ("axvline", "axhline")):
-            getattr(axis, draw)(value, color="#777777", ls=":", lw=1)
-    for axis in axes:
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
+            getattr(axis, draw)(value, color="#777777", ls=":", lw=1.2, label=None if i else "baseline")
+    tidy(*axes)
+    if (curves and len(names) <= 12) or baselines:
+        axes[0].legend(fontsize=7)
     return figure
 
 
-def trend(lines: Mapping[str, Sequence[tuple[float, float, float]]], x: str, y: str, title: str = "") -> Any:
+def trend(
+    lines: Mapping[str, Sequence[tuple[float, float, float]]], x: str, y: str, title: str = "", bounds: Bounds = ANY
+) -> "Figure":
     """Results over a number, such as the length of sequences: a line of points with intervals for each name.
 
     Args:
@@ -70,37 +75,93 @@ def trend(lines: Mapping[str, Sequence[tuple[float, float, float]]], x: str, y: 
         x: what the number is called.
         y: what the result is called.
         title: above the figure.
-    """
-    from matplotlib.figure import Figure
+        bounds: what the result cannot leave; intervals are cut off there.
 
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    Examples:
+        >>> from seqjax import plot
+        >>> figure = plot.trend({"LSTM": [(50, 4.9, 0.2), (200, 21.7, 1.0)]}, "length", "step_ms")
+        >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+        ('length', 'step_ms')
+    """
+    from seqjax.plot._figure import log_scale, new_figure, tidy
+
+    figure = new_figure(6, 3.6, title)
     axis = figure.subplots()
     for i, (name, points) in enumerate(lines.items()):
         at, means, halves = np.transpose(np.asarray(points, float))
-        axis.errorbar(at, means, yerr=halves, marker="o", ms=4, capsize=3, label=name, **_line(i))
+        errors = _errors(means, halves, bounds)
+        axis.errorbar(at, means, yerr=errors, marker="o", ms=4, capsize=3, label=name, **line_style(i))
     places, means = (np.array([point[k] for points in lines.values() for point in points]) for k in (0, 1))
     axis.set(xlabel=x, ylabel=y)
-    for values, way in ((places, "x"), (means, "y")):
-        if values.min() > 0 and values.max() >= 8 * values.min():
-            getattr(axis, f"set_{way}scale")("log", base=2 if way == "x" else 10)
-            getattr(axis, f"{way}axis").set_major_formatter("{x:g}")
+    if _spans_powers(places):
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
+    if _spans_powers(means):
+        log_scale(axis, "y")
     axis.set_xticks(np.unique(places))
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
+    tidy(axis)
     if len(lines) > 1:
         figure.legend(loc="outside right center", fontsize=7)
-    figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _show_the_end(axis: Any, lines: Sequence[Sequence[float]], baselines: Sequence[float]) -> None:
+def _draw_curves(
+    axis: "Axes",
+    names: Sequence[str],
+    curves: Mapping[str, Sequence[Curve]],
+    measure: str,
+    baselines: Sequence[float],
+) -> None:
+    for i, name in enumerate(names):
+        for seed, (steps, values) in enumerate(curves.get(name, ())):
+            label = name if seed == 0 and len(names) <= 12 else None
+            axis.plot(steps, values, **line_style(i) | {"lw": 1.1}, alpha=0.8, label=label)
+    axis.set(xlabel="training step", ylabel=measure)
+    _show_the_end(axis, [values for seeds in curves.values() for _, values in seeds], baselines)
+
+
+def _draw_results(
+    axis: "Axes", names: Sequence[str], ends: Mapping[str, tuple[float, float]], measure: str, bounds: Bounds
+) -> None:
+    """A row for each name, the first one on top."""
+    from seqjax.plot._figure import log_scale
+
+    for i, name in enumerate(names):
+        if name in ends:
+            mean, half = ends[name]
+            error = _errors(np.array([mean]), np.array([half]), bounds)
+            color = line_style(i)["color"]
+            axis.errorbar(mean, len(names) - i, xerr=error, fmt="o", ms=5, capsize=3, color=color)
+    axis.set(xlabel=f"{measure}, result", yticks=range(len(names), 0, -1), yticklabels=names)
+    axis.set_ylim(0.4, len(names) + 0.6)
+    axis.tick_params(axis="y", labelsize=7)
+    least = [mean - np.nan_to_num(half) for mean, half in ends.values()]
+    if least and min(least) > 0 and max(mean for mean, _ in ends.values()) > 30 * min(least):
+        log_scale(axis, "x")
+
+
+def _errors(means: np.ndarray, halves: np.ndarray, bounds: Bounds) -> np.ndarray | None:
+    """How far intervals reach down and up, `[2, N]`, cut off at the bounds; None where there is none at all."""
+    if np.isnan(halves).all():
+        return None
+    low, high = bounds
+    return np.stack([np.minimum(halves, np.maximum(means - low, 0)), np.minimum(halves, np.maximum(high - means, 0))])
+
+
+def _spans_powers(values: np.ndarray) -> bool:
+    return bool(len(values) and values.min() > 0 and values.max() >= 8 * values.min())
+
+
+def _show_the_end(axis: "Axes", lines: Sequence[Sequence[float]], baselines: Sequence[float]) -> None:
     """Leave out what only the first tenth of the lines reaches, and use powers of ten where values span several."""
+    from seqjax.plot._figure import log_scale
+
     later = [value for values in lines for value in values[len(values) // 10 :] if np.isfinite(value)]
     if not later:
         return
     low, high = min([*later, *baselines]), max([*later, *baselines])
     if low > 0 and high > 30 * low:
-        axis.set_yscale("log")
         axis.set_ylim(low / 1.3, high * 1.3)
+        log_scale(axis, "y")
     elif high > low:
         axis.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.dataset_table import FIELDS, rows
+from experiments.dataset_table import rows_of
 from seqjax import datasets
 from seqjax.errors import DataError
 
@@ -29,8 +29,8 @@ def reach(name):
 def test_counts_are_those_committed(name):
     data = reach(name)
     with TABLE.open() as file:
-        committed = [row for row in csv.DictReader(file) if row["data set"] == name]
-    found = [dict(zip(FIELDS, map(str, row))) for row in rows(data)]
+        committed = [row for row in csv.DictReader(file) if row["data_set"] == name]
+    found = [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows_of(data)]
     for row in found:
         print("  ".join(row.values()))
     assert found == committed

@@ -64,7 +64,7 @@ def test_the_examples_are_those_asked_for():
     data = made("text")
     assert words(plot.dataset(data, count=1, seed=3)) == words(plot.dataset(data, count=1, seed=3))
     assert len(plot.dataset(data, count=2).axes) == 2
-    with pytest.raises(ArgumentError, match="count must be at least 1"):
+    with pytest.raises(ArgumentError, match="count must be a whole number of at least 1"):
         plot.dataset(data, count=0)
     with pytest.raises(ArgumentError, match="no split 'valid'"):
         plot.dataset(data, "valid")
@@ -73,7 +73,7 @@ def test_the_examples_are_those_asked_for():
 @pytest.mark.parametrize("name", tasks.ALL)
 def test_every_task(name):
     task = tasks.find(name)
-    figure = plot.task(task, batch=2)
+    figure = plot.task(task, batch_size=2)
     assert len(figure.axes) == 2
     assert name in words(figure) and "baseline" in words(figure)
 
@@ -82,7 +82,7 @@ def test_a_task_shows_its_tokens_and_targets():
     import jax
 
     batch = tasks.reverse.sample(jax.random.key(5), 1, 8)
-    figure = plot.task(tasks.reverse, length=8, batch=1, seed=5)
+    figure = plot.task(tasks.reverse, length=8, batch_size=1, seed=5)
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown == [str(t) for t in batch.inputs[0]] + [str(t) for t in batch.targets[0][batch.weights[0]]]
 
@@ -99,7 +99,7 @@ def test_comparison():
     over_time, results = plot.comparison(curves, {"a": (0.001, 0.0005), "b": (0.2, np.nan)}, "loss", [0.1]).axes
     assert (over_time.get_ylabel(), results.get_xlabel(), results.get_xscale()) == ("loss", "loss, result", "log")
     assert [label.get_text() for label in results.get_yticklabels()] == ["a", "b"]
-    assert len(over_time.lines) == 3
+    assert len(over_time.lines) == 3  # two seeds and the baseline
     assert plot.comparison({"a": [([1], [0.5])]}, {"a": (0.5, np.nan)}, "loss").axes[0].get_yscale() == "linear"
     (results,) = plot.comparison({}, {"a": (0.001, 0.002), "b": (0.2, 0.1)}, "loss").axes
     assert results.get_xscale() == "linear"

@@ -9,21 +9,24 @@ import re
 import textwrap
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 import optax
 
 import seqjax as sj
-from experiments.common import Rows
-from experiments.flows import Training, Windows, fit, flow, fresh_params, last_target, model_of, powers, width
-from experiments.sources import Source
+from experiments.gradients.flows import Training, Windows, fit, flow, fresh_params, last_target, model_of, powers, width
+from experiments.gradients.sources import Source
+from experiments.harness.run import Row, Rows
 from seqjax import plot
 from seqjax.combinators import Bidirectional, Repeat, Stack
 from seqjax.core.start import start_carry
 from seqjax.core.wrapper import Wrapper
 from seqjax.diagnostics import GradientFlow, half_life, log_mean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LENGTH = 100
 OUTPUTS = ("y", "sum")
@@ -41,7 +44,7 @@ def check_layered(text: str, source: Source) -> None:
         cell = sj.cell_from_text(text)
         if cell.feature_axes != 1 or cell.asks & {"key", "memory"}:
             raise sj.ArgumentError(f"{cell!r} must take vectors, and need neither random numbers nor a memory")
-        model: Any = model_of(cell, source)
+        model = model_of(cell, source)
         params = jax.eval_shape(lambda: model.init(jax.random.key(0), width(source)))
         own = params[str(len(model.cells) - 2)]
         features = width(source) or model.cells[0].out_features
@@ -67,7 +70,7 @@ def study_layers(cell: sj.Cell, source: Source, training: Training, folder: Path
     return [row for pair in zip(*rows) for row in pair]
 
 
-def measure(cell: sj.Cell, result: GradientFlow) -> Iterator[dict[str, Any]]:
+def measure(cell: sj.Cell, result: GradientFlow) -> Iterator[Row]:
     """A row for each state and output, from the first layer to the last: log10 norms by step t = 1 ... T.
 
     The half-life is over the distance T - t from the loss. A part that is read backwards has none: its gradient runs
@@ -82,7 +85,7 @@ def measure(cell: sj.Cell, result: GradientFlow) -> Iterator[dict[str, Any]]:
         for path in [*sorted(states.intersection(own)), *outputs]:
             logs = log_mean(result.layers[path])
             half = math.nan if reverse else half_life(logs[::-1])
-            row: dict[str, Any] = {"path": path, "layer": name, "read": "backwards" if reverse else "forwards"}
+            row: Row = {"path": path, "layer": name, "read": "backwards" if reverse else "forwards"}
             row |= {"is_state": path in states, "half_life_steps": half if math.isfinite(half) else None}
             yield row | {"log10_norms": powers(logs)}
 
@@ -154,13 +157,13 @@ def layer_reading(summary: Rows) -> str:
     return "\n".join(textwrap.fill(sentence, 118) for sentence in sentences)
 
 
-def fall(row: dict[str, Any]) -> float:
+def fall(row: Row) -> float:
     """Powers of ten by which a norm falls from the last step to the first; infinite where it ends at zero."""
     last, first = row["log10_norm_at_last_step"], row["log10_norm_at_first_step"]
     return math.inf if first is None else -math.inf if last is None else last - first
 
 
-def fall_in_words(row: dict[str, Any]) -> str:
+def fall_in_words(row: Row) -> str:
     """What becomes of the norm on its way back."""
     by = fall(row)
     if math.isinf(by):
@@ -184,11 +187,11 @@ def change_in_words(states: Rows) -> list[str]:
     return [f"Training made the half-life {', '.join(words)}."] if words else []
 
 
-def layer_figures(rows: Rows, data: str) -> dict[str, Any]:
+def layer_figures(rows: Rows, data: str) -> dict[str, "Figure"]:
     """The figure of all layers, before and after; none without rows."""
     if not rows:
         return {}
-    panels: dict[str, dict[str, Any]] = {}
+    panels: dict[str, dict[str, list[float | None]]] = {}
     for row in rows:
         panels.setdefault(f"{row['phase']} training", {})[label(row)] = row["log10_norms"]
     lines = [label(row) for row in rows if row["is_state"]]
@@ -196,7 +199,7 @@ def layer_figures(rows: Rows, data: str) -> dict[str, Any]:
     return {"layers": plot.layer_norms(panels, lines, title)}
 
 
-def label(row: dict[str, Any]) -> str:
+def label(row: Row) -> str:
     """Path and cell, cut where that is long."""
     layer = row["layer"]
     return f"{row['path']}  {layer if len(layer) <= 28 else layer[:27] + '…'}"

@@ -1,16 +1,25 @@
 """Reading run folders, without touching them."""
 
-import fcntl
 import hashlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from experiments.harness.folder import folder_name, is_locked
 from seqjax._internal.files import write_atomically
 from seqjax.errors import ArgumentError, DataError
 from seqjax.train import read_rows
+
+_OWN_NAME = re.compile(r"[0-9a-f]{8}-s\d+")
+
+
+class Damaged(NamedTuple):
+    """The folder of a run that cannot be read, and why."""
+
+    folder: Path
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,12 @@ class Record:
     def status(self) -> str:
         """done, failed, stopped, running; or killed, where it says running and no process is at work on it."""
         word = status(self.folder) or "running"
-        return "killed" if word == "running" and not _held(self.folder) else word
+        return "killed" if word == "running" and not is_locked(self.folder) else word
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the config is another than that of which the folder has its name."""
+        return bool(_OWN_NAME.fullmatch(self.folder.name)) and folder_name(self.config) != self.folder.name
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -118,6 +132,8 @@ def _lines(path: Path) -> list[str]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
@@ -138,46 +154,47 @@ def read(folder: Path) -> Record:
     return Record(folder, found, where, units(folder / "metrics.jsonl"), summary)
 
 
-def every(root: Path) -> tuple[list[Record], list[str]]:
-    """All runs under a folder, by name, and what is wrong with those that cannot be read."""
-    found, damaged = [], []
-    for path in sorted(root.glob("*/*/config.json")):
+def every(root: Path) -> tuple[list[Record], list[Damaged]]:
+    """All runs under a folder, by name, and those that cannot be read."""
+    found: list[Record] = []
+    damaged: list[Damaged] = []
+    for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
+        if not (_OWN_NAME.fullmatch(folder.name) or (folder / "config.json").exists()):
+            continue  # something of another kind
         try:
-            found.append(read(path.parent))
+            found.append(read(folder))
         except DataError as error:
-            damaged.append(str(error))
+            damaged.append(Damaged(folder, str(error)))
     return found, damaged
 
 
-def find(words: list[str], root: Path) -> list[Record]:
+def find(words: list[str], root: Path) -> tuple[list[Record], list[Damaged]]:
     """The runs that words name: a folder, `adding/1a2b3c4d-s0`, `adding/1a2b3c4d` for all its seeds, or `adding`.
 
+    Beside them those that the words name and that cannot be read.
+
     Raises:
-        ArgumentError: a word that names none.
+        ArgumentError: a word that names no run that can be read.
     """
-    found: dict[str, Record] = {}
+    found: dict[Path, Record] = {}
+    broken: dict[Path, Damaged] = {}
     runs, damaged = every(root)
     for word in words:
-        names = {word.strip("/").removeprefix(f"{root}/"), str(Path(word).resolve())}
-        here = [
-            run for run in runs if names & {str(run.folder.resolve()), run.name, run.setting, run.folder.parent.name}
-        ]
+        here = {run.folder: run for run in runs if _is_named(run.folder, word, root)}
+        ruins = {one.folder: one for one in damaged if _is_named(one.folder, word, root)}
         if not here:
             known = ", ".join(sorted({record.setting for record in runs})) or "none"
-            broken = f"; not readable: {'; '.join(damaged)}" if damaged else ""
-            raise ArgumentError(f"no run is called {word!r} under {root}; there are {known}{broken}")
-        found |= {record.name: record for record in here}
-    return list(found.values())
+            unreadable = "; ".join(one.reason for one in ruins.values() or damaged)
+            raise ArgumentError(
+                f"no run is called {word!r} under {root}; there are {known}"
+                + (f"; not readable: {unreadable}" if unreadable else "")
+            )
+        found |= here
+        broken |= ruins
+    return list(found.values()), list(broken.values())
 
 
-def _held(folder: Path) -> bool:
-    """Whether a process is at work in the folder."""
-    path = folder / ".lock"
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+def _is_named(folder: Path, word: str, root: Path) -> bool:
+    name = f"{folder.parent.name}/{folder.name}"
+    names = {str(folder.resolve()), name, name.rsplit("-s", 1)[0], folder.parent.name}
+    return bool(names & {word.strip("/").removeprefix(f"{root}/"), str(Path(word).resolve())})

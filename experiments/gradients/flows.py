@@ -2,20 +2,24 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
+import optax
 
 import seqjax as sj
-from experiments.sources import Source
+from experiments.gradients.sources import Source
+from experiments.harness.training import init_params
 from seqjax import losses, train
+from seqjax._internal.types import Array, Bool, Float, Int, Key, Num, PyTree
+from seqjax.combinators import Stack
 from seqjax.diagnostics import GradientFlow, gradient_flow
 
 LOG10 = math.log(10)
 
 
-def model_of(cell: sj.Cell, source: Source) -> sj.Cell:
+def model_of(cell: sj.Cell, source: Source) -> Stack:
     """Embedding (for text), the cell, and a linear readout."""
     front = () if source.front is None else (source.front,)
     return sj.stack(*front, cell, sj.Dense(source.classes))
@@ -26,18 +30,25 @@ def width(source: Source) -> int:
     return 0 if source.xs is None else int(source.xs.shape[-1])
 
 
-def fresh_params(model: sj.Cell, source: Source, seed: int) -> Any:
+def fresh_params(model: sj.Cell, source: Source, seed: int) -> PyTree:
     """Fresh parameters."""
-    return jax.jit(model.init, static_argnums=1)(jax.random.key(seed), width(source))
+    return init_params(model, width(source), seed)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def flow(model: Any, params: Any, xs: Any, targets: Any, mask: Any = None) -> GradientFlow:
+def flow(
+    model: Stack,
+    params: PyTree,
+    xs: Num[Array, "B T *D"],
+    targets: Int[Array, " B"],
+    mask: Bool[Array, "B T"] | None = None,
+) -> GradientFlow:
     """The gradient flow through the cell alone, between the front and the readout of the model.
 
-    xs `[B, T]` or `[B, T, D]`, targets `[B]` of the last step, mask `[B, T]`.
+    The loss is that of the last step, whose targets are given.
     """
     *front, cell, readout = model.cells
+    assert isinstance(readout, sj.Dense)
     for i, part in enumerate(front):
         _, xs = sj.scan(part, params[str(i)], xs, mask=mask)
     here, last = str(len(front)), params[str(len(front) + 1)]
@@ -48,8 +59,8 @@ def flow(model: Any, params: Any, xs: Any, targets: Any, mask: Any = None) -> Gr
     return gradient_flow(cell, params[here], xs, loss, mask=mask)
 
 
-def last_target(targets: np.ndarray) -> np.ndarray:
-    """What is asked of the last step `[B]`: the next character of `[B, T]`, or the class `[B]`."""
+def last_target(targets: Int[Array, " B *T"]) -> Int[Array, " B"]:
+    """What is asked of the last step: its next character, or the class."""
     return targets[:, -1] if targets.ndim == 2 else targets
 
 
@@ -71,19 +82,25 @@ class Windows:
         self.steps = training.steps
         self._batches = [source.windows(rng, training.batch_size, training.length) for _ in range(training.steps)]
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, step: int) -> tuple[Num[Array, "B T *D"], Int[Array, " B *T"]]:
         """Inputs and targets of a step."""
         return self._batches[step]
 
 
-def fit(model: sj.Cell, params: Any, windows: Windows, optimizer: Any, clip: float | None = None) -> train.Result:
+def fit(
+    model: sj.Cell,
+    params: PyTree,
+    windows: Windows,
+    optimizer: optax.GradientTransformation,
+    clip: float | None = None,
+) -> train.Result:
     """Train on the windows; loss and gradient norm of every step stand in the history.
 
     The loss is over all next characters. A model that reads both directions has seen them, all but the last, so that
     its loss is of the last step alone.
     """
 
-    def loss(params: Any, batch: Any, key: Any) -> train.Mean:
+    def loss(params: PyTree, batch: tuple[PyTree, PyTree], key: Key[Array, ""]) -> train.Mean:
         xs, targets = batch
         _, logits = sj.scan(model, params, xs)
         if targets.ndim == 2 and model.causal:
@@ -95,6 +112,6 @@ def fit(model: sj.Cell, params: Any, windows: Windows, optimizer: Any, clip: flo
     return train.fit(step, state, windows, steps=windows.steps, every=1, progress=False)
 
 
-def powers(logs: np.ndarray) -> list[float | None]:
+def powers(logs: Float[np.ndarray, " T"]) -> list[float | None]:
     """Natural logarithms as those to the base 10; None is a norm of exactly zero, or one that is not finite."""
     return [round(float(v) / LOG10, 4) if np.isfinite(v) else None for v in logs]

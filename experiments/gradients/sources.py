@@ -7,6 +7,8 @@ import numpy as np
 
 import seqjax as sj
 from seqjax import datasets
+from seqjax._internal.types import Array, Float, Int, Num
+from seqjax.text import Vocabulary
 
 LEAST_CHARACTERS = 1000
 
@@ -16,25 +18,27 @@ class Source:
     """Sequences with a question about their end.
 
     front: the cell that turns raw inputs into vectors, or None where they are vectors already.
-    text: ids of all characters, or None; xs, labels: pixel sequences and their classes, or None.
+    ids: of all characters, or None; xs, labels: pixel sequences and their classes, or None.
     """
 
     name: str
     classes: int
     longest: int
     front: sj.Cell | None
-    ids: np.ndarray | None = None
-    xs: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    ids: Int[Array, " S"] | None = None
+    xs: Float[Array, "N S 1"] | None = None
+    labels: Int[Array, " N"] | None = None
 
-    def windows(self, rng: np.random.Generator, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    def windows(
+        self, rng: np.random.Generator, batch_size: int, length: int
+    ) -> tuple[Num[Array, "B T *D"], Int[Array, " B *T"]]:
         """Inputs of `length` steps and targets: the next character `[B, T]`, or the class `[B]` of the digit."""
         if self.ids is not None:
-            starts = rng.integers(0, len(self.ids) - length, batch)
+            starts = rng.integers(0, len(self.ids) - length, batch_size)
             cut = self.ids[starts[:, None] + np.arange(length + 1)]
             return cut[:, :-1], cut[:, 1:]
         assert self.xs is not None and self.labels is not None
-        rows = rng.integers(0, len(self.xs), batch)
+        rows = rng.integers(0, len(self.xs), batch_size)
         return self.xs[rows, -length:], self.labels[rows]
 
 
@@ -66,7 +70,6 @@ def load(data: str) -> Source:
 def _from_text(name: str, text: str) -> Source:
     if len(text) < LEAST_CHARACTERS:
         raise sj.ArgumentError(f"data: {name} has {len(text)} characters; at least {LEAST_CHARACTERS} are needed")
-    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    alphabet, ids = np.unique(codes, return_inverse=True)
-    front = sj.Embed(len(alphabet), 32)
-    return Source(name, len(alphabet), len(text) // 2, front, ids=ids.astype(np.int32))
+    vocabulary = Vocabulary("characters", tuple(sorted(set(text))))
+    front = sj.Embed(len(vocabulary), 32)
+    return Source(name, len(vocabulary), len(text) // 2, front, ids=vocabulary.encode(text))
