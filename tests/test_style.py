@@ -27,11 +27,35 @@ def tracked():
     return [ROOT / name for name in listing.stdout.split("\n") if name]
 
 
-def test_no_file_is_long():
-    files = [*SOURCES, *(ROOT / "experiments").rglob("*.py")]
-    sizes = sorted(len(path.read_text().splitlines()) for path in files)
-    assert sizes[-1] <= 300
-    assert sizes[len(sizes) // 2] <= 150
+def functions():
+    """Every function of the project with its lines, docstring apart, and its arguments, `self` apart."""
+    for path in FILES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                lines = node.end_lineno - node.lineno + 1 - len((ast.get_docstring(node, False) or "").splitlines())
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                yield node.name, lines, [a for a in arguments if a.arg not in ("self", "cls")]
+
+
+def lines_of(folder):
+    return sorted(len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_files_and_functions_are_short():
+    files = sorted([*lines_of("seqjax"), *lines_of("experiments")])
+    assert files[-1] <= 300 and files[len(files) // 2] <= 130
+    lengths = sorted(lines for _, lines, _ in functions())
+    assert lengths[len(lengths) * 9 // 10] <= 20
+    assert {name for name, _, arguments in functions() if len(arguments) > 10} == {"scan"}
+
+
+def test_signatures_say_what_they_take():
+    words = [ast.unparse(a.annotation) for _, _, arguments in functions() for a in arguments if a.annotation]
+    assert words.count("Any") <= 0.08 * len(words)
+
+
+def test_tests_are_many():
+    assert sum(lines_of("tests")) >= 0.7 * sum(lines_of("seqjax"))
 
 
 def imports(path):
