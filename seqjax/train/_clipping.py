@@ -1,13 +1,13 @@
 """The norm of a gradient, and clipping by it, without overflow or underflow."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from seqjax._internal.types import Array, Bool, Float, PyTree
 
-def clip_by_norm(grads: Any, clip: float | None) -> tuple[Any, jax.Array, jax.Array]:
+
+def clip_by_norm(grads: PyTree, clip: float | None) -> tuple[PyTree, Float[Array, ""], Bool[Array, " leaves"]]:
     """g min(1, clip / |g|), with |g| the norm over all leaves (Pascanu et al. 2013).
 
     The norm is computed in float32, or wider where a leaf is, of gradients divided by a power of two near the largest
@@ -39,17 +39,17 @@ def clip_by_norm(grads: Any, clip: float | None) -> tuple[Any, jax.Array, jax.Ar
     return grads, norm, jnp.isfinite(largest)
 
 
-def finite_leaves(tree: Any) -> jax.Array:
+def finite_leaves(tree: PyTree) -> Bool[Array, " leaves"]:
     """Which leaves hold finite numbers alone: bool `[leaves]`."""
     return jnp.stack([jnp.isfinite(_largest(leaf)) for leaf in jax.tree.leaves(tree)])
 
 
-def _largest(leaf: jax.Array) -> jax.Array:
+def _largest(leaf: Float[Array, "..."]) -> Float[Array, ""]:
     """The largest absolute value, NaN where there is one."""
     return jnp.max(jnp.abs(leaf), initial=0)
 
 
-def _power_of_two(largest: jax.Array) -> jax.Array:
+def _power_of_two(largest: Float[Array, ""]) -> Float[Array, ""]:
     """The power of two in (largest / 2, largest]; 1 where that is no normal number.
 
     At most 1 / tiny, as its reciprocal must be a normal number too.

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import KeyPath
 
 from seqjax._internal.types import PyTree
 from seqjax.batching import prefetch, to_devices
@@ -86,7 +87,7 @@ def shardings_of(state: State, optimizer: optax.GradientTransformation, mesh: Me
     return rest._replace(params=params, opt_state=opt_state, carry=carry, ema=ema)
 
 
-def _sharding_of(mesh: Mesh, everywhere: NamedSharding, path: Any, leaf: jax.Array) -> NamedSharding:
+def _sharding_of(mesh: Mesh, everywhere: NamedSharding, path: KeyPath, leaf: jax.Array) -> NamedSharding:
     sharding = getattr(leaf, "sharding", None)
     if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
         return everywhere

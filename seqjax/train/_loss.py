@@ -1,80 +1,91 @@
 """Losses of any form brought into one: a total, a count, further metrics, and the gradient of total / count."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.tree_util import KeyPath
 
 from seqjax._internal.trees import cast_floats, cast_like
+from seqjax._internal.types import Array, Bool, Key, PyTree
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train.mean import Mean, as_mean
-from seqjax.train.state import carry_key
 
 PRECISIONS = ("bfloat16",)
 RESERVED = ("loss", "norm", "skipped", "learning_rate")
 
 
 class Outcome(NamedTuple):
-    """Of one batch: the gradient of loss.value(), the loss, further metrics (a dict of `Mean`), the next carry."""
+    """Of one batch: the gradient of loss.value(), the loss, further metrics by name, the next carry."""
 
-    grads: Any
+    grads: PyTree
     loss: Mean
-    metrics: Any
-    carry: Any
+    metrics: dict[str, Mean]
+    carry: PyTree
+
+
+class Restart(NamedTuple):
+    """Whether a batch begins with a new carry, and the key that the carry is made of."""
+
+    now: Bool[Array, ""]
+    key: Key[Array, ""]
 
 
 def gradient_of(
-    loss: Callable[..., Any], accumulate: int, precision: str | None, carry: Callable[[Any, Any], Any] | None
-) -> Callable[..., Outcome]:
-    """A function of (params, batch, keys, carry, starts): what `make_train_step` does before it touches the optimiser.
+    loss: Callable[..., PyTree],
+    accumulate: int,
+    precision: str | None,
+    carry: Callable[[PyTree, Key[Array, ""]], PyTree] | None,
+) -> Callable[[PyTree, PyTree, Key[Array, ""], PyTree, Restart | None], Outcome]:
+    """A function of (params, batch, key, carry, restart): what a step does before it touches the optimiser.
 
-    The total is differentiated, and the gradient divided by the count, which holds no parameters. So totals, counts
-    and gradients of micro-batches add up to those of the whole batch.
+    The total is differentiated, and the gradient divided by the count, which holds no parameters:
+    d(total / count) = d(total) / count. So totals, counts and gradients of micro-batches add up to those of the whole
+    batch, whatever their weights.
     """
 
-    def total(params: Any, batch: Any, key: Any, before: Any, starts: Any) -> tuple[Any, Any]:
-        # The next part of a carry is a constant: gradients reach back to the beginning of the batch.
+    def total(params: PyTree, batch: PyTree, key: Key[Array, ""], before: PyTree, restart: Restart | None) -> PyTree:
         params, batch = in_precision(params, batch, precision)
-        if carry is None:
+        if carry is None or restart is None:
             mean, metrics = read_result(loss(params, batch, key), False)
             return mean.total, (mean, metrics, None)
-        fresh = cast_like(carry(params, starts[1]), before)
-        before = jax.tree.map(lambda new, old: jnp.where(starts[0], new, old), fresh, before)
+        # A new carry may be made of the parameters (a learned one), so it is made inside what is differentiated. One
+        # handed on is an input: gradients end where the batch begins.
+        fresh = cast_like(carry(params, restart.key), before)
+        before = jax.tree.map(lambda new, old: jnp.where(restart.now, new, old), fresh, before)
         mean, metrics, after = read_result(loss(params, batch, key, before), True)
-        return mean.total, (mean, metrics, cast_like(check_form("carry", after, before), before))
+        check_form("carry", after, before)
+        return mean.total, (mean, metrics, cast_like(after, before))
 
-    def whole(*inputs: Any) -> tuple[Any, Any]:
-        (_, rest), grads = jax.value_and_grad(total, has_aux=True)(*inputs)
+    def whole(
+        params: PyTree, batch: PyTree, key: Key[Array, ""], before: PyTree, restart: Restart | None
+    ) -> tuple[PyTree, PyTree]:
+        (_, rest), grads = jax.value_and_grad(total, has_aux=True)(params, batch, key, before, restart)
         return grads, rest
 
-    def parts(params: Any, batch: Any, key: Any, before: Any, starts: Any) -> tuple[Any, Any]:
+    def parts(params: PyTree, batch: PyTree, key: Key[Array, ""]) -> tuple[PyTree, PyTree]:
         rows, keys = split_rows(batch, accumulate), jax.random.split(key, accumulate)
 
-        def one(sums: Any, part: Any) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, sums, whole(params, *part, None, None)), None
+        def one(sums: PyTree, part: PyTree) -> tuple[PyTree, None]:
+            return jax.tree.map(jnp.add, sums, whole(params, part[0], part[1], None, None)), None
 
         first = jax.eval_shape(whole, params, *jax.tree.map(lambda leaf: leaf[0], (rows, keys)), None, None)
         sums = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), first)
         return lax.scan(one, sums, (rows, keys))[0]
 
-    def outcome(params: Any, batch: Any, key: Any, before: Any, starts: Any) -> Outcome:
-        run = whole if accumulate == 1 else parts
-        grads, (mean, metrics, after) = run(params, batch, key, before, starts)
+    def outcome(params: PyTree, batch: PyTree, key: Key[Array, ""], before: PyTree, restart: Restart | None) -> Outcome:
+        found = whole(params, batch, key, before, restart) if accumulate == 1 else parts(params, batch, key)
+        grads, (mean, metrics, after) = found
         grads = jax.tree.map(lambda g: g / mean.count.astype(g.dtype), grads)
         return Outcome(grads, mean, metrics, after)
 
     return outcome
 
 
-def restart(key: Any, step: Any, starts: Any) -> tuple[Any, Any]:
-    """What `gradient_of` needs to begin with a new carry: whether to, and the key of it."""
-    return jnp.asarray(starts, bool), carry_key(key, step)
-
-
-def in_precision(params: Any, batch: Any, precision: str | None) -> tuple[Any, Any]:
+def in_precision(params: PyTree, batch: PyTree, precision: str | None) -> tuple[PyTree, PyTree]:
     """Parameters and the inputs of a `Batch` in the precision of computation."""
     if precision is None:
         return params, batch
@@ -83,7 +94,7 @@ def in_precision(params: Any, batch: Any, precision: str | None) -> tuple[Any, A
     return cast_floats(params, precision), batch
 
 
-def read_result(result: Any, has_carry: bool) -> tuple[Any, ...]:
+def read_result(result: PyTree, has_carry: bool) -> tuple[PyTree, ...]:
     """(loss, metrics) or (loss, metrics, carry), loss and metrics as means.
 
     Raises:
@@ -110,8 +121,8 @@ def read_result(result: Any, has_carry: bool) -> tuple[Any, ...]:
     return (mean, named, values[1]) if has_carry else (mean, named)
 
 
-def check_form(name: str, found: Any, wanted: Any) -> Any:
-    """`found`, a tree of the structure and shapes of `wanted`.
+def check_form(name: str, found: PyTree, wanted: PyTree) -> None:
+    """Two trees of one structure, their leaves of the same shapes.
 
     Raises:
         ArgumentError: it is another.
@@ -124,10 +135,9 @@ def check_form(name: str, found: Any, wanted: Any) -> Any:
             f"{name} returned by loss has the structure and shapes {shapes[0]}, expected those that it was given, "
             f"{shapes[1]}. Another batch size?"
         )
-    return found
 
 
-def split_rows(batch: Any, count: int) -> Any:
+def split_rows(batch: PyTree, count: int) -> PyTree:
     """Leaves `[B, ...]` as `[count, B / count, ...]`, part i having the rows i, i + count, ...
 
     So taken, rows that are divided among devices stay where they are.
@@ -136,7 +146,7 @@ def split_rows(batch: Any, count: int) -> Any:
         ArgumentError: B cannot be divided.
     """
 
-    def one(path: Any, leaf: Any) -> jax.Array:
+    def one(path: KeyPath, leaf: Array) -> jax.Array:
         rows = jnp.shape(leaf)[0] if jnp.ndim(leaf) else 0
         if rows == 0 or rows % count:
             raise ArgumentError(
@@ -148,7 +158,7 @@ def split_rows(batch: Any, count: int) -> Any:
     return jax.tree_util.tree_map_with_path(one, batch)
 
 
-def check_precision(precision: Any) -> None:
+def check_precision(precision: object) -> None:
     """None or "bfloat16".
 
     Raises:

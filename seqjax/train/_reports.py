@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from seqjax._internal.types import Array, Int, PyTree
 from seqjax.errors import ArgumentError
 from seqjax.train._skips import name_skip
 from seqjax.train._writer import Writer
+from seqjax.train.log import Row
 from seqjax.train.mean import Mean
 from seqjax.train.state import State
 
@@ -70,7 +71,7 @@ class Reports:
     def __init__(
         self, writer: Writer | None, bar: Bar, max_skips: int = 0, hint: Callable[[int], str] | None = None
     ) -> None:
-        self.history: list[dict[str, Any]] = list(writer.rows) if writer else []
+        self.history: list[Row] = list(writer.rows) if writer else []
         self._writer, self._bar, self._max_skips, self._hint = writer, bar, max_skips, hint
         self._waiting: tuple[int, Window, bool] | None = None
         self._warned = False
@@ -99,7 +100,7 @@ class Reports:
         """Report what an evaluation gave."""
         self._write({"step": step, "time": time.time()} | {f"evaluation/{name}": v for name, v in values.items()})
 
-    def check(self, longest: Int[Array, ""], state: State) -> None:
+    def check(self, longest: Int[Array, "..."], state: State) -> None:
         """Whether the longest row of skipped steps is one to go on with.
 
         Raises:
@@ -124,7 +125,7 @@ class Reports:
             )
         self._warned = True
 
-    def _write(self, row: dict[str, Any]) -> None:
+    def _write(self, row: Row) -> None:
         self.history.append(row)
         if self._writer is not None:
             self._writer.write(row)

@@ -128,7 +128,7 @@ class Run:
     def _compile(self, batch: PyTree, options: tuple[bool, ...]) -> None:
         step = jax.jit(self._step)
 
-        def run(state: State, window: Window, batch: PyTree, *options: bool) -> tuple[State, Window]:
+        def run(state: State, window: Window, batch: PyTree, *options: PyTree) -> tuple[State, Window]:
             state, metrics = step(state, batch, *options)
             return state, reports.add_step(window, state, metrics)
 

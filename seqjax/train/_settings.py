@@ -16,6 +16,7 @@ from seqjax.train.step import TrainStep
 
 OPTIONS = ("clip", "accumulate", "ema", "precision")
 COUNTS = (0, 100, 10_000)  # steps at which the optimiser is probed, so that another schedule is seen
+Probe = list[list[float]]
 
 
 def settings_of(step: TrainStep, state: State, source: Batches, evaluation: Evaluation | None) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def changes(before: dict[str, Any], now: dict[str, Any], opt_state: PyTree) -> l
     return words
 
 
-def _probe_optimizer(optimizer: optax.GradientTransformation, params: PyTree) -> list[list[float]] | None:
+def _probe_optimizer(optimizer: optax.GradientTransformation, params: PyTree) -> Probe | None:
     """Its updates for gradients of 1 and then -2, on parameters of 1 with one element each.
 
     An optimiser is a pair of closures, so there is nothing else to compare: this sees rates, momenta, decays and
@@ -63,7 +64,7 @@ def _probe_optimizer(optimizer: optax.GradientTransformation, params: PyTree) ->
     return rows if np.isfinite(rows).all() else None
 
 
-def _set_count(leaf: Any, count: int) -> Any:
+def _set_count(leaf: jax.Array, count: int) -> jax.Array:
     is_count = jnp.ndim(leaf) == 0 and jnp.issubdtype(jnp.result_type(leaf), jnp.integer)
     return jnp.asarray(count, leaf.dtype) if is_count else leaf
 
@@ -87,7 +88,7 @@ def _summarise(batch: PyTree) -> list[Any]:
     return found
 
 
-def _near(a: Any, b: Any) -> bool:
+def _near(a: object, b: object) -> bool:
     """Equal, numbers up to the rounding of another device."""
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(_near(x, y) for x, y in zip(a, b))
@@ -96,7 +97,7 @@ def _near(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _optimizer_words(before: Any, now: Any, opt_state: PyTree) -> str:
+def _optimizer_words(before: Probe | None, now: Probe | None, opt_state: PyTree) -> str:
     if before is None or now is None:
         return "optimizer"
     first, other = before[0][0], now[0][0]

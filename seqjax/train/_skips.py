@@ -1,10 +1,11 @@
 """Steps that are skipped: what makes one, and how it is named to the user."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import KeyPath
 
 from seqjax._internal.trees import is_inexact
 from seqjax._internal.types import Array, Bool, Int, PyTree
@@ -101,7 +102,7 @@ def _optimizer_names(state: State) -> list[str]:
     return names
 
 
-def _leaves(tree: PyTree) -> list[tuple[tuple[Any, ...], Any]]:
+def _leaves(tree: PyTree) -> list[tuple[KeyPath, jax.Array]]:
     return jax.tree_util.tree_leaves_with_path(tree)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from seqjax._internal.files import write_atomically
 from seqjax.errors import ArgumentError, DataError
-from seqjax.train.log import Log, line_of, read_rows
+from seqjax.train.log import Log, Row, line_of, read_rows
 
 
 class Writer:
@@ -34,7 +34,7 @@ class Writer:
         self._file = self._path.open("a", buffering=1, encoding="utf-8")
         self._board = _board(log.folder, start) if log.tensorboard else None
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: Row) -> None:
         """Append a row, which has a "step".
 
         Raises:
@@ -56,7 +56,7 @@ class Writer:
             self._board.close()
 
 
-def _rows_to_keep(path: Path, start: int, going_on: bool) -> list[dict[str, Any]]:
+def _rows_to_keep(path: Path, start: int, going_on: bool) -> list[Row]:
     rows = read_rows(path) if path.exists() else []
     return [row for row in rows if row["step"] <= start and not (going_on and row.get("partial"))]
 

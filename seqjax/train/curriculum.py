@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +16,7 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 class Curriculum:
     """A source whose batch `step` has sequences of up to `length(step)` steps, padded to one of a few shapes.
 
-    A program is compiled for each shape, not for each length. Of a task, and of a source that there is:
-
-        Curriculum(
-            lambda step, length, padded: task.sample(jax.random.fold_in(key, step), 32, padded, [length] * 32),
-            lambda step: min(10 + step // 100, 200),
-        )
-        Curriculum(lambda step, length, padded: cut(source.batch(step), length, padded), lambda step: 10 + step)
+    A program is compiled for each shape, not for each length.
 
     Args:
         sample: a function of (step, length, padded) that returns the `Batch`: true lengths of at most `length`, in
@@ -34,10 +27,29 @@ class Curriculum:
     Raises:
         ArgumentError, ArgumentTypeError: no functions, or shapes that do not rise; in `batch`, a length beyond the
             last of them.
+
+    Examples:
+        >>> import jax, numpy as np
+        >>> from seqjax import batching, tasks, train
+        >>> key = jax.random.key(0)
+        >>> of_a_task = train.Curriculum(
+        ...     lambda step, n, padded: tasks.parity.sample(jax.random.fold_in(key, step), 4, padded, [n] * 4),
+        ...     length=lambda step: min(3 + step // 100, 200),
+        ... )
+        >>> [of_a_task.batch(step).inputs.shape for step in (0, 100, 200)]  # 3, 4 and 5 steps
+        [(4, 4), (4, 4), (4, 8)]
+        >>> source = batching.Shuffled(np.ones((8, 12, 1), np.float32), None, 4)
+        >>> of_a_source = train.Curriculum(
+        ...     lambda step, length, padded: train.cut(source.batch(step), length, padded),
+        ...     length=lambda step: 1 + step,
+        ...     shapes=(5, 11),
+        ... )
+        >>> [of_a_source.batch(step).inputs.shape for step in (0, 9)]
+        [(4, 5, 1), (4, 11, 1)]
     """
 
     sample: Callable[[int, int, int], Batch]
-    length: Callable[[int], Any]
+    length: Callable[[int], int]
     shapes: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +85,14 @@ def cut(batch: Batch, length: int, padded: int) -> Batch:
 
     Raises:
         ArgumentError: targets of whole sequences, or of their own lengths: the beginning of one has no such target.
+
+    Examples:
+        >>> import numpy as np
+        >>> from seqjax import batching, train
+        >>> batch = batching.Shuffled(np.ones((2, 9, 1), np.float32), None, 2).batch(0)  # the next of each step
+        >>> short = train.cut(batch, length=2, padded=4)
+        >>> short.inputs.shape, short.lengths.tolist(), short.weights.tolist()[0]
+        ((2, 4, 1), [2, 2], [True, True, False, False])
     """
     length, padded = whole_number("length", length, 1), whole_number("padded", padded, length)
     if np.ndim(batch.weights) != 2 or batch.weights.shape != batch.inputs.shape[:2]:

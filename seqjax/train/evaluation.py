@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from seqjax._internal.types import Array, Key, PyTree
+from seqjax._internal.types import Array, Float, Key, PyTree
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train._feed import AHEAD, check_mesh, feed
@@ -35,6 +35,15 @@ class Evaluation:
 
     Raises:
         ArgumentError, ArgumentTypeError: an option that cannot be right.
+
+    Examples:
+        >>> from seqjax import train
+        >>> evaluation = train.Evaluation(lambda params: {"accuracy": params["w"]}, metric="accuracy",
+        ...                               higher_is_better=True, patience=3, target=0.99)
+        >>> evaluation.measure({"w": 0.5}), evaluation.is_better(0.5, best=0.4)
+        ({'accuracy': 0.5}, True)
+        >>> evaluation.reason_to_stop(best=0.5, waited=3)
+        'patience'
     """
 
     function: Callable[[PyTree], dict[str, Any]]
@@ -125,6 +134,15 @@ def evaluate(
     Raises:
         ArgumentError, ArgumentTypeError: no `Mean` (means of batches of unequal size cannot be merged), or a mean of
             nothing.
+
+    Examples:
+        >>> import numpy as np
+        >>> from seqjax import batching, train
+        >>> source = batching.Shuffled(np.ones((5, 1, 1)), np.arange(5.0), 2)  # batches of 2, 2 and 1
+        >>> def score(params, batch, key):
+        ...     return train.Mean.of((params["w"] - batch.targets) ** 2, batch.weights)
+        >>> train.evaluate(score, {"w": 2.0}, source)  # (4 + 1 + 0 + 1 + 4) / 5
+        {'loss': 2.0}
     """
     check_mesh(mesh)
     if steps is None and not hasattr(source, "steps_per_epoch"):
@@ -133,25 +151,25 @@ def evaluate(
         raise ArgumentTypeError(f"a carry needs a source with starts(step), as Stream; found {type(source).__name__}")
     steps = whole_number("steps", getattr(source, "steps_per_epoch", None) if steps is None else steps, 1)
     sums: dict[str, Mean] = {}
-    program, flying, hand = jax.jit(score), deque[Any](), None
+    program, in_flight, after = jax.jit(score), deque[dict[str, Mean]](), None
     with contextlib.closing(feed(source, 0, steps, mesh)) as batches:
         for step, batch in enumerate(batches):
             if carry is None:
-                flying.append(_named(program(params, batch, None)))
+                in_flight.append(_named(program(params, batch, None)))
             else:
-                hand = carry(params, jax.random.key(0)) if source.starts(step) else hand  # type: ignore[attr-defined]
-                result = program(params, batch, None, hand)
-                hand = result[1] if isinstance(result, tuple) and len(result) > 1 else None
-                flying.append(_named((result[0], *result[2:])))
-            if len(flying) > AHEAD:
-                _add(sums, flying.popleft())
-    while flying:
-        _add(sums, flying.popleft())
+                before = carry(params, jax.random.key(0)) if source.starts(step) else after  # type: ignore[attr-defined]
+                result = program(params, batch, None, before)
+                after = result[1] if isinstance(result, tuple) and len(result) > 1 else None
+                in_flight.append(_named((result[0], *result[2:])))
+            if len(in_flight) > AHEAD:
+                _add(sums, in_flight.popleft())
+    while in_flight:
+        _add(sums, in_flight.popleft())
     names = sorted(sums, key=lambda name: name != "loss")  # jit gives them in the order of the alphabet
     return {name: _value(name, sums[name]) for name in names}
 
 
-def _named(result: Any) -> dict[str, Mean]:
+def _named(result: PyTree) -> dict[str, Mean]:
     """The loss and the metrics by name.
 
     Raises:
@@ -179,7 +197,7 @@ def _add(sums: dict[str, Mean], metrics: dict[str, Mean]) -> None:
         sums[name] = sums[name] + part if name in sums else part
 
 
-def _value(name: str, mean: Mean) -> Any:
+def _value(name: str, mean: Mean) -> float | Float[np.ndarray, "..."]:
     if np.any(mean.count == 0):
         raise ArgumentError(f"score: nothing counts for {name!r} in the whole of the source. Weights that are all 0?")
     value = mean.total / mean.count

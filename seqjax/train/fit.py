@@ -3,7 +3,7 @@
 import contextlib
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax.sharding import Mesh
@@ -20,7 +20,7 @@ from seqjax.train._run import Best, Run
 from seqjax.train._skips import padding_hint
 from seqjax.train._writer import Writer
 from seqjax.train.evaluation import Evaluation
-from seqjax.train.log import Log
+from seqjax.train.log import Log, Row
 from seqjax.train.state import State
 from seqjax.train.step import TrainStep
 
@@ -38,7 +38,7 @@ class Result(NamedTuple):
     state: State
     params: PyTree
     best: Best | None
-    history: list[dict[str, Any]]
+    history: list[Row]
     reason: str
 
 
@@ -84,6 +84,22 @@ def fit(
     Raises:
         ArgumentError, ArgumentTypeError: an argument that cannot be right; too many skipped steps.
         DataError: log or checkpoint cannot be read or written.
+
+    Examples:
+        >>> import jax, numpy as np, optax
+        >>> from seqjax import batching, train
+        >>> xs = np.linspace(0, 1, 8, dtype=np.float32).reshape(8, 1, 1)
+        >>> source = batching.Shuffled(xs, 2 * xs[:, 0, 0], 4)
+        >>> def loss(params, batch, key):
+        ...     return train.Mean.of((params["w"] * batch.inputs[:, 0, 0] - batch.targets) ** 2, batch.weights)
+        >>> step = train.make_train_step(loss, optax.sgd(0.5))
+        >>> state = step.init({"w": np.zeros(())}, jax.random.key(0))
+        >>> evaluation = train.Evaluation(lambda params: train.evaluate(loss, params, source), target=1e-6)
+        >>> result = train.fit(step, state, source, steps=100, every=10, evaluation=evaluation, progress=False)
+        >>> result.reason, result.best.step, round(float(result.params["w"]), 2)
+        ('target', 20, 2.0)
+        >>> [row["step"] for row in result.history if "loss" in row]
+        [10, 20]
     """
     steps, every = whole_number("steps", steps), whole_number("every", every, 1)
     _check(step, state, source, evaluation, checkpoints)

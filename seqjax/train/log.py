@@ -11,6 +11,7 @@ from seqjax._internal.validation import true_or_false
 from seqjax.errors import ArgumentTypeError
 
 NAME = "metrics.jsonl"
+Row = dict[str, Any]  # numbers by name, and whether it is partial; a sweep's are arrays
 logger = logging.getLogger("seqjax")
 
 
@@ -27,6 +28,12 @@ class Log:
 
     Raises:
         ArgumentTypeError: no path, or no flag.
+
+    Examples:
+        >>> from seqjax import train
+        >>> log = train.Log("runs/a", tensorboard=True)  # for fit(..., log=log)
+        >>> print(log.path)
+        runs/a/metrics.jsonl
     """
 
     folder: Path | str
@@ -43,11 +50,19 @@ class Log:
         return Path(self.folder) / NAME
 
 
-def read_rows(path: Path | str) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`; null is NaN.
+def read_rows(path: Path | str) -> list[Row]:
+    r"""The rows of a `metrics.jsonl`; null is NaN.
 
     A line that a kill left unfinished at the end is left out; so is one that is damaged, and a warning of the logger
     "seqjax" says how many are.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from seqjax import train
+        >>> text = '{"step": 100, "loss": 0.5}\n{"step": 200, "loss": null}\n{"step": 300, "lo'
+        >>> _ = Path("metrics.jsonl").write_text(text)
+        >>> train.read_rows("metrics.jsonl")
+        [{'step': 100, 'loss': 0.5}, {'step': 200, 'loss': nan}]
     """
     rows, damaged = [], 0
     for line in Path(path).read_bytes().splitlines(keepends=True):
@@ -63,13 +78,13 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
     return rows
 
 
-def line_of(row: dict[str, Any]) -> str:
+def line_of(row: Row) -> str:
     """A row as strict JSON: what is not finite is null, as JSON has no other word for it."""
     finite = {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in row.items()}
     return json.dumps(finite, allow_nan=False) + "\n"
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _row(line: bytes) -> Row | None:
     try:
         row = json.loads(line)
     except ValueError:  # no JSON, or no UTF-8

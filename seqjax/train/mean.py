@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqjax._internal.types import Array, Bool, Float, Num
 from seqjax._internal.validation import known
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.losses import weighted_sum
@@ -16,6 +17,14 @@ class Mean(NamedTuple):
 
     The sum over batches, micro-batches or devices (`jax.lax.psum(mean, axis)`) is the mean over all of it, however
     unevenly the weights are spread. `Mean(0.0, 0)` is the mean of nothing.
+
+    Examples:
+        >>> import numpy as np
+        >>> from seqjax import train
+        >>> a = train.Mean.of(np.array([1.0, 2.0, 6.0]))
+        >>> b = train.Mean.of(np.array([7.0, np.nan]), np.array([True, False]))  # what is left out may be anything
+        >>> float(a.value()), float(b.value()), float((a + b).value())
+        (3.0, 7.0, 4.0)
     """
 
     total: Any
@@ -25,7 +34,7 @@ class Mean(NamedTuple):
     """How many they are."""
 
     @classmethod
-    def of(cls, values: Any, weights: Any = None) -> "Mean":
+    def of(cls, values: Float[Array, "..."], weights: Num[Array, "..."] | Bool[Array, "..."] | None = None) -> "Mean":
         """sum(weights * values) and sum(weights): scalars.  values and weights of one shape `[...]`.
 
         Weights are bool, True where a value counts, or numbers of at least 0; all count where None. What stands where
@@ -37,17 +46,18 @@ class Mean(NamedTuple):
         """
         if not hasattr(values, "dtype") or not jnp.issubdtype(values.dtype, jnp.floating):
             raise ArgumentTypeError(f"Mean.of: values must be a floating point array, found {_kind(values)}")
-        values = jnp.asarray(values, jnp.promote_types(values.dtype, jnp.float32))
+        values = jnp.asarray(values)
+        values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
         if weights is None:
             return cls(jnp.sum(values), jnp.asarray(values.size, jnp.int32))
         return cls(*weighted_sum("Mean.of", values, weights))
 
-    def __add__(self, other: Any) -> "Mean":
+    def __add__(self, other: object) -> "Mean":
         if not isinstance(other, Mean):
             return NotImplemented
         return Mean(self.total + other.total, self.count + other.count)
 
-    def value(self) -> Any:
+    def value(self) -> Float[Array, "..."] | float:
         """total / count; NaN inside `jit` where nothing counts.
 
         Raises:
@@ -58,7 +68,7 @@ class Mean(NamedTuple):
         return self.total / self.count
 
 
-def as_mean(name: str, value: Any) -> Mean:
+def as_mean(name: str, value: object) -> Mean:
     """A `Mean` as it is, a scalar as the mean of one value; total float32 or wider.
 
     Raises:
@@ -76,6 +86,6 @@ def as_mean(name: str, value: Any) -> Mean:
     return Mean(total.astype(jnp.promote_types(total.dtype, jnp.float32)), jnp.asarray(count))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     dtype = getattr(value, "dtype", None)
     return f"{type(value).__name__} {value!r}" if dtype is None else f"dtype {dtype}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +12,10 @@ from seqjax._internal.validation import whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._clipping import clip_by_norm, finite_leaves
 from seqjax.train._init import new_state
-from seqjax.train._loss import check_precision, gradient_of, restart
+from seqjax.train._loss import Restart, check_precision, gradient_of
 from seqjax.train._skips import Finite, count_skip, stays_finite
 from seqjax.train.mean import Mean
-from seqjax.train.state import State
+from seqjax.train.state import State, carry_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +25,18 @@ class TrainStep:
     `state, metrics = step(state, batch)`, where metrics are a dict of `Mean`: "loss"; "norm", that of the gradient
     before clipping; "skipped", 1 in a skipped step; and those of the loss. A step with a carry takes a third argument,
     True where the batch begins a new sequence. The options are those of `make_train_step`.
+
+    Examples:
+        >>> import jax, numpy as np, optax
+        >>> from seqjax import train
+        >>> step = train.make_train_step(lambda params, batch, key: (params["w"] - batch[0]) ** 2, optax.sgd(0.25))
+        >>> state = step.init({"w": np.zeros(())}, jax.random.key(0))
+        >>> state, metrics = step(state, np.array([4.0]))
+        >>> float(metrics["loss"].value()), float(state.params["w"])
+        (16.0, 2.0)
+        >>> state, metrics = step(state, np.array([np.nan]))  # skipped
+        >>> float(metrics["skipped"].value()), float(state.params["w"])
+        (1.0, 2.0)
     """
 
     loss: Callable[..., PyTree]
@@ -58,7 +69,7 @@ class TrainStep:
             ArgumentError, ArgumentTypeError: a state of another step, or what the loss returned.
         """
         _check_state(state, self.ema, self.carry)
-        anew = None if self.carry is None else restart(state.key, state.step, starts)
+        anew = None if self.carry is None else Restart(jnp.asarray(starts, bool), carry_key(state.key, state.step))
         gradient = gradient_of(self.loss, self.accumulate, self.precision, self.carry)
         found = gradient(state.params, batch, jax.random.fold_in(state.key, state.step), state.carry, anew)
         grads, norm, fine = clip_by_norm(found.grads, self.clip)
@@ -91,11 +102,6 @@ def make_train_step(
 ) -> TrainStep:
     """A training step; `fit` runs it, or a loop of your own.
 
-        step = make_train_step(loss, optax.adam(1e-3), clip=1.0)
-        state = step.init(params, jax.random.key(0))
-        program = jax.jit(step, donate_argnums=0)
-        state, metrics = program(state, batch)
-
     A step in which the loss, its gradient, a new parameter or the optimiser's new state is not finite is skipped:
     parameters, optimiser, average and carry stay as they were, `state.skipped` counts it and says what was wrong, and
     its metrics are means of nothing.
@@ -120,6 +126,24 @@ def make_train_step(
 
     Raises:
         ArgumentError, ArgumentTypeError: an option that cannot be right.
+
+    Examples:
+        >>> import jax, numpy as np, optax
+        >>> from seqjax import train
+        >>> def loss(params, batch, key):
+        ...     xs, ys = batch
+        ...     return train.Mean.of((params["w"] * xs - ys) ** 2)
+        >>> step = train.make_train_step(loss, optax.sgd(0.1), clip=1.0)
+        >>> state = step.init({"w": np.zeros(())}, jax.random.key(0))
+        >>> program = jax.jit(step, donate_argnums=0)
+        >>> for _ in range(3):
+        ...     state, metrics = program(state, (np.array([1.0, 2.0]), np.array([3.0, 6.0])))
+        ...     print(f"loss {metrics['loss'].value():.2f}, gradient {metrics['norm'].value():.2f}")
+        loss 22.50, gradient 15.00
+        loss 21.03, gradient 14.50
+        loss 19.60, gradient 14.00
+        >>> print(f"{state.params['w']:.1f}")  # three clipped steps of 0.1
+        0.3
     """
     _check(loss, clip, accumulate, ema, carry)
     _check_optimizer(optimizer)
@@ -186,7 +210,7 @@ def _check_optimizer(optimizer: object) -> None:
     raise ArgumentTypeError(f"optimizer must be one of optax, as optax.adam(1e-3), found {optimizer!r}.{slip}")
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ArgumentTypeError(f"{name} must be a number, found {value!r}")
     return value

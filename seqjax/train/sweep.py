@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +12,19 @@ import numpy as np
 
 from seqjax._internal import progress as progress_bar
 from seqjax._internal.progress import Bar
-from seqjax._internal.types import Array, Key, PyTree
+from seqjax._internal.types import Array, Float, Key, PyTree
 from seqjax._internal.validation import key_number, true_or_false, whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._feed import AHEAD, feed
 from seqjax.train._protocols import Batches
 from seqjax.train._reports import Reports, Window, add_step, empty_window
+from seqjax.train.log import Row
 from seqjax.train.mean import Mean
 from seqjax.train.state import State
 from seqjax.train.step import TrainStep
+
+T = TypeVar("T")
+Rate = float | Float[Array, ""]  # traced, in the program of all members
 
 
 class Sweep(NamedTuple):
@@ -32,11 +36,11 @@ class Sweep(NamedTuple):
     """
 
     state: State
-    history: list[dict[str, Any]]
+    history: list[Row]
 
 
 def sweep(
-    make_step: Callable[[Any], TrainStep],
+    make_step: Callable[[Rate], TrainStep],
     init: Callable[[Key[Array, ""]], PyTree],
     source: Batches,
     *,
@@ -61,6 +65,22 @@ def sweep(
 
     Raises:
         ArgumentError, ArgumentTypeError: an argument that cannot be right.
+
+    Examples:
+        >>> import jax, numpy as np, optax
+        >>> from seqjax import batching, train
+        >>> source = batching.Shuffled(np.ones((8, 1, 1)), np.full(8, 3.0), 4)
+        >>> def make_step(rate):
+        ...     loss = lambda params, batch, key: ((params["w"] - batch.targets) ** 2).mean()
+        ...     return train.make_train_step(loss, optax.sgd(rate))
+        >>> def init(key):
+        ...     return {"w": jax.random.uniform(key)}
+        >>> found = train.sweep(make_step, init, source, seeds=range(2), learning_rates=(0.001, 0.1, 0.3), steps=20,
+        ...                     progress=False)
+        >>> found.state.params["w"].shape  # [seeds, learning rates]
+        (2, 3)
+        >>> print(found.history[-1]["loss"].argmin(axis=1))  # of each seed the best rate
+        [2 2]
     """
     steps, every = whole_number("steps", steps, 1), whole_number("every", every, 1)
     seeds = _list("seeds", seeds, "range(3)")
@@ -75,21 +95,21 @@ def sweep(
     with shown as bar, contextlib.closing(feed(source, 0, steps, None)) as batches:
         state, history = _train(make_step, rates, state, batches, steps, every, Reports(None, bar))
 
-    def to_grid(leaf: Any) -> Any:
+    def to_grid(leaf: PyTree) -> PyTree:
         return leaf.reshape(len(seeds), len(learning_rates), *leaf.shape[1:]) if hasattr(leaf, "reshape") else leaf
 
     return Sweep(jax.tree.map(to_grid, state), [{name: to_grid(v) for name, v in row.items()} for row in history])
 
 
 def _train(
-    make_step: Callable[[Any], TrainStep],
+    make_step: Callable[[Rate], TrainStep],
     rates: jax.Array,
     state: State,
     batches: Iterable[PyTree],
     steps: int,
     every: int,
     reports: Reports,
-) -> tuple[State, list[dict[str, Any]]]:
+) -> tuple[State, list[Row]]:
     """All members, whose axis comes first in the state: the last state, and the rows."""
 
     @functools.partial(jax.vmap, in_axes=(0, 0, None))
@@ -128,7 +148,7 @@ def _check(make_step: object, init: object, rate: float) -> None:
         raise ArgumentError("make_step made a step with a carry; a sweep hands none on. Train its members one by one")
 
 
-def _list(name: str, values: Any, example: str) -> list[Any]:
+def _list(name: str, values: Iterable[T], example: str) -> list[T]:
     try:
         if not isinstance(values, (str, bytes)):
             return list(values)

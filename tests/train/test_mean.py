@@ -47,6 +47,10 @@ def test_what_a_mask_hides_reaches_no_gradient():
     assert Mean.of(jnp.ones(3, jnp.bfloat16)).total.dtype == jnp.float32
 
 
+def test_a_mean_of_float64_from_numpy_warned_that_it_is_float32():
+    assert Mean.of(np.array([1.0, 3.0])).value() == 2
+
+
 @pytest.mark.parametrize(
     "values, mask, error, words",
     [
