@@ -76,7 +76,7 @@ class Reports:
         self._waiting: tuple[int, Window, bool] | None = None
         self._warned = False
 
-    def later(self, step: int, window: Window, partial: bool = False) -> None:
+    def defer(self, step: int, window: Window, partial: bool = False) -> None:
         """Report a window once the device has the next step to work on."""
         self._waiting = (step, window, partial)
 
@@ -96,7 +96,7 @@ class Reports:
         values = {name: _mean(metrics[name]) for name in sorted(metrics, key=lambda name: (name != "loss", name))}
         self._write({"step": step, "time": time.time()} | values | ({"partial": True} if partial else {}))
 
-    def evaluated(self, step: int, values: dict[str, float]) -> None:
+    def add_evaluation(self, step: int, values: dict[str, float]) -> None:
         """Report what an evaluation gave."""
         self._write({"step": step, "time": time.time()} | {f"evaluation/{name}": v for name, v in values.items()})
 

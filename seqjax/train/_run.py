@@ -53,7 +53,7 @@ class Run:
         self.state = _copy(state if mesh is None else place(state, self._shardings))
         self.best: Best | None = None
         self._waited = 0  # evaluations since the best
-        self._best_params = None if evaluation is None else _copy(_averaged(self.state))
+        self._best_params = None if evaluation is None else _copy(_newest_params(self.state))
         self._sums: dict[str, list[float]] = {}
         self._program: Any = None
         self._empty: Any = None
@@ -81,10 +81,10 @@ class Run:
 
     def evaluate(self, evaluation: Evaluation, done: int) -> dict[str, float]:
         """Evaluate, and keep the parameters if they are the best so far."""
-        values = evaluation.measure(_averaged(self.state))
+        values = evaluation.measure(_newest_params(self.state))
         value = values[evaluation.metric]
         if evaluation.is_better(value, None if self.best is None else self.best.value):
-            self.best, self._waited, self._best_params = Best(done, value), 0, _copy(_averaged(self.state))
+            self.best, self._waited, self._best_params = Best(done, value), 0, _copy(_newest_params(self.state))
         else:
             self._waited += 1
         return values
@@ -98,7 +98,7 @@ class Run:
 
     def params(self) -> PyTree:
         """The parameters of the best evaluation; the average or the latest where there was none."""
-        return _averaged(self.state) if self.best is None else self._best_params
+        return _newest_params(self.state) if self.best is None else self._best_params
 
     def save(self, checkpoints: Store, done: int) -> None:
         """Save everything, which waits for the device."""
@@ -143,7 +143,8 @@ class Run:
         self._program = jax.jit(run, donate_argnums=0, out_shardings=(self._shardings, everywhere))
 
 
-def _averaged(state: State) -> PyTree:
+def _newest_params(state: State) -> PyTree:
+    """The average, where one is kept: it is what is evaluated and returned."""
     return state.params if state.ema is None else state.ema
 
 

@@ -122,15 +122,15 @@ def fit(
             done += 1
             reports.read(run.state)  # what waits, while the device works on this step
             if done % every == 0:
-                reports.later(done, run.take_window())
+                reports.defer(done, run.take_window())
             if evaluation is not None and done % evaluate_every == 0:
                 reports.read(run.state)
-                reports.evaluated(done, run.evaluate(evaluation, done))
+                reports.add_evaluation(done, run.evaluate(evaluation, done))
             reason = run.reason_to_stop(done, steps)
             if not reason and stop(done % every == 0):
                 reason = "terminated"
             if reason and done % every:
-                reports.later(done, run.window, partial=True)
+                reports.defer(done, run.window, partial=True)
             if checkpoints is not None and (reason or done % save_every == 0):
                 reports.read(run.state)
                 reports.check(run.longest, run.state)

@@ -130,7 +130,7 @@ def _train(
         if len(in_flight) > AHEAD:
             in_flight.popleft().block_until_ready()
         if done % every == 0 or done == steps:
-            reports.later(done, window, partial=done % every != 0)
+            reports.defer(done, window, partial=done % every != 0)
             window = empty
     reports.read(state)
     return state, reports.history

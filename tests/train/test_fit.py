@@ -45,6 +45,12 @@ def test_one_compilation_whatever_is_reported_and_evaluated(caplog):
     assert names.count("run") == 1 and names.count("<lambda>") == 1
 
 
+def test_the_loss_is_traced_once():
+    once = chex.assert_max_traces(loss, n=1)
+    result = train(once, PARAMS, ADAM, source(), steps=9, every=2)
+    chex.assert_tree_all_finite((result.params, result.state.opt_state))
+
+
 def test_float64_throughout(x64, caplog):
     params = {"w": PARAMS["w"].astype(np.float64)}
     results = []

@@ -17,6 +17,7 @@ from seqjax.train import (
 from tests.train.problems import (
     KEY,
     LINE,
+    SGD,
     data,
     masked_error,
     mean_error,
@@ -44,6 +45,21 @@ def test_a_plain_step_is_a_plain_optax_step():
     # Two programs: XLA may round a product and a sum once in the one and twice in the other.
     chex.assert_trees_all_close((state.params, state.opt_state), (params, opt_state), rtol=3e-7)
     assert int(state.step) == 5
+
+
+class EveryVariant(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True, with_device=True)
+    def test_a_step_is_the_same_with_and_without_jit(self):
+        """By hand: SGD on the mean of (x w + b - y)^2, clipped to a norm of 0.5."""
+        x, y = data()
+        wrong = x @ LINE["w"] - y
+        grads = {"b": 2 * wrong.mean(), "w": 2 * (wrong[:, None] * x).mean(0)}
+        norm = np.sqrt(grads["b"] ** 2 + (grads["w"] ** 2).sum())
+        step = make_train_step(mean_error, SGD, clip=0.5)
+        state, metrics = self.variant(step)(step.init(LINE, KEY), (x, y))
+        wanted = jax.tree.map(lambda p, g: p - 0.1 * g * 0.5 / norm, LINE, grads)
+        chex.assert_trees_all_close(state.params, wanted, rtol=1e-5)
+        chex.assert_trees_all_close(metrics["norm"].value(), norm, rtol=1e-5)
 
 
 def test_each_step_draws_from_its_own_key_and_the_state_can_be_donated():
