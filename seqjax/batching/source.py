@@ -1,7 +1,7 @@
 """A source of batches: a value that gives batch `step` for any step."""
 
 import abc
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, SupportsIndex, runtime_checkable
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Source(abc.ABC):
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
 
-    def batch(self, step: int, index: int = 0, count: int = 1) -> Batch:
+    def batch(self, step: SupportsIndex, index: int = 0, count: int = 1) -> Batch:
         """Batch number `step`: NumPy arrays, whole numbers as int32, other dtypes as in the data.
 
         Args:

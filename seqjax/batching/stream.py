@@ -1,7 +1,7 @@
 """Batches from one long sequence: streams that go on from batch to batch, and random windows."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import SupportsIndex, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,7 +58,7 @@ class Stream(Source):
         """Batches in an epoch."""
         return (len(_tokens(self)) - 1) // (self.batch_size * self.length)
 
-    def starts(self, step: int) -> bool:
+    def starts(self, step: SupportsIndex) -> bool:
         """Whether an epoch begins with this step, so that no carry goes into it."""
         return whole_number("step", step) % self.steps_per_epoch == 0
 

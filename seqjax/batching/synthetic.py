@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import SupportsIndex
 
 import jax
 import numpy as np
@@ -40,7 +41,7 @@ class Synthetic:
         made = jax.jit(lambda step: draw(jax.random.fold_in(jax.random.key(seed), step)))
         object.__setattr__(self, "_program", made)
 
-    def batch(self, step: int, index: int = 0, count: int = 1) -> PyTree:
+    def batch(self, step: SupportsIndex, index: int = 0, count: int = 1) -> PyTree:
         """Batch number `step`, or the rows of process `index` of `count`.
 
         Raises:

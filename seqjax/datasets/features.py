@@ -28,14 +28,14 @@ def pixels(images: Num[np.ndarray, "n H W"]) -> Float[np.ndarray, "n T 1"]:
 
 
 @overload
-def vectors(inputs: Ragged, divide: float = 1) -> Ragged: ...
+def vectors(inputs: Ragged, divide: int | float = 1) -> Ragged: ...
 
 
 @overload
-def vectors(inputs: Num[np.ndarray, "n T ..."], divide: float = 1) -> Float[np.ndarray, "n T D"]: ...
+def vectors(inputs: Num[np.ndarray, "n T ..."], divide: int | float = 1) -> Float[np.ndarray, "n T D"]: ...
 
 
-def vectors(inputs: Ragged | np.ndarray, divide: float = 1) -> Ragged | np.ndarray:
+def vectors(inputs: Ragged | np.ndarray, divide: int | float = 1) -> Ragged | np.ndarray:
     """Steps of any kind as float32 vectors: `[n, T, ...]` to `[n, T, D]`, a `Ragged` of `[T, ...]` to one of `[T, D]`.
 
     Rows of pictures, frames of videos, piano rolls, bits and waves become what cells read; a wave has D = 1.

@@ -212,6 +212,6 @@ def _zero_unless(mask: Bool[Array, "B T"], array: Num[Array, "B T ..."]) -> Num[
     return jnp.where(mask, array, 0).astype(dtype)
 
 
-def _short(value: float) -> str:
+def _short(value: int | float) -> str:
     """At most two decimals."""
     return str(value) if isinstance(value, int) else f"{value:.2f}".rstrip("0").rstrip(".")

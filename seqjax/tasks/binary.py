@@ -22,7 +22,7 @@ class BinaryAddition(StringTask):
 
     Baseline: at step p the answer is 1, or 0, or the end, or nothing that counts; the best blind answer hits
     sum_p max(P(bit p is 1), P(bit p is 0), P(S = p)) of E[S] + 1 steps, where S is how many bits the sum has.
-    P(bit p is 1) follows from carrying along the bits; for P(S <= p) see `_at_most`.
+    P(bit p is 1) follows from carrying along the bits; for P(S <= p) see `_sum_chances`.
 
     Example: 1 0 + 1 1 0 0, lowest bit first, is 1 + 3 = 4: 0 0 1, then the end (2).
 
@@ -57,7 +57,7 @@ class BinaryAddition(StringTask):
 
     def string_baseline(self, size: int) -> float:
         first = np.arange(1, size - 1)
-        ones, at_most = _ones(first, size - 1 - first, size), _at_most(first, size - 1 - first, size)
+        ones, at_most = _bit_chances(first, size - 1 - first, size), _sum_chances(first, size - 1 - first, size)
         ones, at_most = ones.mean(axis=1), at_most.mean(axis=1)
         ends = np.diff(at_most, prepend=0)
         hits = np.maximum(np.maximum(ones, 1 - at_most - ones), ends)
@@ -77,7 +77,7 @@ def _number(key: Key[Array, ""], bits: Int[Array, ""], length: int) -> Int[Array
     return jnp.where(t < top, fair, jnp.where(t == top, 1, 0)).astype(jnp.int32)
 
 
-def _ones(i: np.ndarray, j: np.ndarray, size: int) -> np.ndarray:
+def _bit_chances(i: np.ndarray, j: np.ndarray, size: int) -> np.ndarray:
     """P(bit p of a + b is 1) for p = 0 ... size, `[size + 1, ...]`; a and b uniform from 1 up, of i and j bits.
 
     Over all bits fair, `state[c, x, y]` is the chance of a carry c with a (x = 1) and b (y = 1) seen to be above 0;
@@ -100,7 +100,7 @@ def _ones(i: np.ndarray, j: np.ndarray, size: int) -> np.ndarray:
     return chances / ((1 - 0.5**i) * (1 - 0.5**j))
 
 
-def _at_most(i: np.ndarray, j: np.ndarray, size: int) -> np.ndarray:
+def _sum_chances(i: np.ndarray, j: np.ndarray, size: int) -> np.ndarray:
     """P(a + b < 2^p) for p = 0 ... size, `[size + 1, ...]`; a and b uniform from 1 up, of i and j bits.
 
     Both must be below 2^p, which leaves them uniform from 1 up with i' = min(i, p) and j' = min(j, p) bits. Their sum
@@ -110,8 +110,8 @@ def _at_most(i: np.ndarray, j: np.ndarray, size: int) -> np.ndarray:
     p = np.arange(size + 1)[:, None]
     ii, jj = np.minimum(i, p), np.minimum(j, p)
 
-    def below(few: np.ndarray, many: np.ndarray) -> np.ndarray:
+    def chance_below(few: np.ndarray, many: np.ndarray) -> np.ndarray:
         return (0.5 ** (many - few) - 0.5**many) / (1 - 0.5**many)
 
     over = 0.5 ** (p - np.minimum(ii, jj) + 1) / np.where(p > 0, 1 - 0.5**p, 1)
-    return below(ii, i) * below(jj, j) * np.where(np.maximum(ii, jj) < p, 1, 1 - over)
+    return chance_below(ii, i) * chance_below(jj, j) * np.where(np.maximum(ii, jj) < p, 1, 1 - over)

@@ -47,7 +47,7 @@ def read_json(path: str | Path) -> object:
 
 
 def check_fields(content: object) -> dict[str, Any]:
-    """The `FIELDS` of a vocabulary as its JSON file has them.
+    """The fields of a vocabulary out of its JSON value, lists as tuples.
 
     Raises:
         DataError: it is no vocabulary, or of another version, or one is missing or of another type.
@@ -59,4 +59,5 @@ def check_fields(content: object) -> dict[str, Any]:
     for name, kind in FIELDS.items():
         if not isinstance(content.get(name), kind):
             raise DataError(f"{name} must be a {kind.__name__}, found {type(content.get(name)).__name__}")
-    return {name: content[name] for name in FIELDS}
+    found = {name: content[name] for name in FIELDS}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}

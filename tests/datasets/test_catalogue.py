@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from seqjax.datasets import Content, LocalFile, Original, Split, catalogue
 from seqjax.datasets.families import FAMILIES
 from seqjax.errors import ArgumentError, DataError
 from tests.datasets.tiny import GOOD, entry, register, texts, words
+from tests.test_style import ROOT
 
 
 def test_an_unknown_name():
@@ -90,6 +92,16 @@ def test_the_catalogue_has_no_strangers():
     entries = [entry for family in FAMILIES for entry in family.ENTRIES]
     assert len({entry.name for entry in entries}) == len({entry.digest for entry in entries}) == len(entries)
     assert datasets.names() == sorted(entry.name for entry in entries)
+
+
+def test_a_data_set_is_in_one_file_and_its_family_in_the_list():
+    """Entry, pins and facts stand together: whoever adds one has nothing else to edit."""
+    files = {path: path.read_text() for path in (ROOT / "seqjax").rglob("*.py")}
+    folder = Path(FAMILIES[0].__file__).parent
+    assert {Path(family.__file__) for family in FAMILIES} == set(folder.glob("*.py")) - {folder / "__init__.py"}
+    for family in FAMILIES:
+        for known in family.ENTRIES:
+            assert [path for path in files if known.digest in files[path]] == [Path(family.__file__)]
 
 
 def test_sets_of_one_package_are_made_together(tiny, monkeypatch):

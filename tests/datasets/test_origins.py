@@ -45,6 +45,8 @@ def test_a_file_of_ones_own_is_read_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for path in (str(tmp_path / "mine"), "~/mine"):
         assert get(LocalFile(path)) == CONTENT
+    monkeypatch.setattr(origins, "bar", lambda *args, **options: pytest.fail("a bar, though nothing is fetched"))
+    assert get(LocalFile("~/mine"), progress=True) == CONTENT
     with pytest.raises(DataError, match="no-such.*cannot be read: No such file"):
         get(LocalFile(str(tmp_path / "no-such")))
     with pytest.raises(DataError, match="mine is damaged or another version"):

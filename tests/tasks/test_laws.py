@@ -1,7 +1,9 @@
 """What holds for every task of the table, also for one that has just been added to it."""
 
+import ast
 import inspect
 import pickle
+from pathlib import Path
 
 import chex
 import jax
@@ -12,6 +14,7 @@ import pytest
 from seqjax import tasks
 from seqjax.tasks import chaos
 from tests.tasks.cases import READ, case, draw, size
+from tests.test_style import ROOT
 
 QUICK = {"adding", "parity", "modular_arithmetic", "associative_recall", "lorenz"}  # one of each make
 EVERY = pytest.mark.parametrize("name", tasks.ALL)
@@ -37,6 +40,22 @@ def test_the_table_is_what_the_package_offers():
     for name, task in tasks.ALL.items():
         assert task is getattr(tasks, name) is tasks.find(name)
         assert getattr(tasks, type(task).__name__) is type(task) and type(task).__name__ in tasks.__all__
+
+
+def mentions(path):
+    """The names that a file's code (not its docstrings) uses or imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        yield from (getattr(node, key) for key in ("id", "attr", "name") if isinstance(getattr(node, key, None), str))
+
+
+def test_a_task_is_in_two_files():
+    """Its own and the table: whoever adds one has nothing else to edit."""
+    files = {path: set(mentions(path)) for path in (ROOT / "seqjax").rglob("*.py")}
+    for task in tasks.ALL.values():
+        own = Path(inspect.getfile(type(task)))
+        assert {path for path in files if type(task).__name__ in files[path]} == {own, own.parent / "__init__.py"}
 
 
 @EVERY

