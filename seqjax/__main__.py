@@ -40,6 +40,9 @@ def tables() -> dict[str, list[Line]]:
 def main(words: list[str]) -> None:
     """Print the tables of these kinds, or all of them."""
     found = tables()
+    if set(words) & {"-h", "--help"}:
+        print(__doc__)
+        return
     if unknown := [word for word in words if word not in found]:
         sys.exit(f"{unknown[0]!r} is none of {', '.join(found)}")
     for kind in words or found:

@@ -14,6 +14,11 @@ def test_everything_is_listed(capsys):
     assert all(line.split(maxsplit=1)[1:] for line in said.splitlines() if line.startswith("  ")), said
 
 
+def test_help(capsys):
+    main(["--help"])
+    assert "python -m seqjax cells" in capsys.readouterr().out
+
+
 def test_one_kind(capsys):
     main(["cells"])
     assert "Gated recurrent unit" in (said := capsys.readouterr().out) and "mnist" not in said
