@@ -9,23 +9,38 @@ NaN, the gradient of each loss is defined as 0 wherever the loss itself is not f
 loss is inf or NaN, so that it is seen.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from seqjax._internal.types import Array, Bool, Float, Int, Num
 from seqjax._internal.validation import known
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
+__all__ = [
+    "accuracy", "cross_entropy", "last", "sigmoid_binary_cross_entropy", "squared_error", "weighted_mean",
+    "weighted_sum",
+]  # fmt: skip
 
-def cross_entropy(logits: Any, targets: Any) -> jax.Array:
+Weights = Bool[Array, "*B"] | Float[Array, "*B"]
+
+
+def cross_entropy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"]) -> Float[jax.Array, "*B"]:
     """-log softmax(logits)[target], in nats.  logits `[..., V]`, targets whole numbers `[...]`: `[...]`.
 
     A logit may be -inf, as where a grammar forbids a class: that class has probability 0, and loss and gradient are
     those of the others. If the target itself is such a class the loss is inf, which no step along a gradient makes
     smaller, so the gradient is 0. A target out of range gives NaN where its value is not known.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from seqjax.losses import cross_entropy
+        >>> probabilities = jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+        >>> print(cross_entropy(jnp.log(probabilities), jnp.array([0, 2])).round(3))
+        [0.693 0.223]
+        >>> logits = jnp.array([2.0, 1.0, -jnp.inf])  # the third class is forbidden
+        >>> [round(slope, 3) for slope in jax.grad(cross_entropy)(logits, jnp.array(0)).tolist()]
+        [-0.269, 0.269, 0.0]
 
     Raises:
         ArgumentError, ArgumentTypeError: shape, dtype, or a known target that is no class.
@@ -41,17 +56,25 @@ def cross_entropy(logits: Any, targets: Any) -> jax.Array:
     return jnp.where(usable, jax.nn.logsumexp(clean, axis=-1) - _at(clean, index), otherwise)
 
 
-def sigmoid_binary_cross_entropy(logits: Any, targets: Any) -> jax.Array:
+def sigmoid_binary_cross_entropy(
+    logits: Float[Array, "*B F"], targets: Num[Array, "*B F"] | Bool[Array, "*B F"]
+) -> Float[jax.Array, "*B"]:
     """-sum_F (t log p + (1 - t) log(1 - p)),  p = sigmoid(logit), in nats.  Both `[..., F]`: `[...]`.
 
     Targets t, of any real dtype, are 0, 1 or a probability between. Others give NaN where their values are not known.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from seqjax.losses import sigmoid_binary_cross_entropy
+        >>> logits = jnp.array([[0.0, 0.0], [8.0, -8.0]])  # two notes, at two steps
+        >>> print(sigmoid_binary_cross_entropy(logits, jnp.array([[1, 0], [1, 0]])).round(2))
+        [1.39 0.  ]
 
     Raises:
         ArgumentError, ArgumentTypeError: shape, dtype, or a known target out of [0, 1].
     """
     where = "sigmoid_binary_cross_entropy"
-    logits, targets = _floating(where, "logits", logits), _array(where, "targets", targets)
-    _same_shape(where, "logits", logits, "targets", targets)
+    logits, targets = _as_float(where, "logits", logits), _check_array(where, "targets", targets)
+    _check_same_shape(where, "logits", logits, "targets", targets)
     _check_probabilities(where, targets)
     targets = jnp.asarray(targets).astype(logits.dtype)
     # Of the two terms the larger weight's is softplus; 0 and 1, whose other weight is 0, lose no digit.
@@ -64,14 +87,19 @@ def sigmoid_binary_cross_entropy(logits: Any, targets: Any) -> jax.Array:
     return jnp.sum(nats, axis=-1)
 
 
-def squared_error(outputs: Any, targets: Any) -> jax.Array:
+def squared_error(outputs: Float[Array, "*B F"], targets: Float[Array, "*B F"]) -> Float[jax.Array, "*B"]:
     """mean_F (output - target)^2.  Both `[..., F]`: `[...]`.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax.losses import squared_error
+        >>> print(squared_error(jnp.array([[1.0, 2.0], [3.0, 3.0]]), jnp.array([[1.0, 4.0], [3.0, 3.0]])))
+        [2. 0.]
 
     Raises:
         ArgumentError, ArgumentTypeError: shape or dtype.
     """
-    outputs, targets = _floating("squared_error", "outputs", outputs), _floating("squared_error", "targets", targets)
-    _same_shape("squared_error", "outputs", outputs, "targets", targets)
+    outputs, targets = _as_float("squared_error", "outputs", outputs), _as_float("squared_error", "targets", targets)
+    _check_same_shape("squared_error", "outputs", outputs, "targets", targets)
     error = outputs - targets
     square = jnp.square(error)
     usable = jnp.isfinite(square)
@@ -79,22 +107,34 @@ def squared_error(outputs: Any, targets: Any) -> jax.Array:
     return jnp.mean(square, axis=-1)
 
 
-def accuracy(logits: Any, targets: Any) -> jax.Array:
+def accuracy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"]) -> Float[jax.Array, "*B"]:
     """1.0 where the largest logit is the target's, else 0.0 (also where a logit is NaN).  As `cross_entropy`.
 
     Among equal logits the first counts as the largest.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax.losses import accuracy
+        >>> print(accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]]), jnp.array([1, 1, 0])))
+        [1. 0. 1.]
     """
     logits, targets = _logits_and_classes("accuracy", logits, targets)
     right = jnp.argmax(logits, axis=-1) == targets
     return (right & ~jnp.any(jnp.isnan(logits), axis=-1)).astype(logits.dtype)
 
 
-def weighted_mean(values: Any, weights: Any) -> jax.Array:
+def weighted_mean(values: Float[Array, "*B"], weights: Weights) -> Float[jax.Array, ""]:
     """sum(weights * values) / sum(weights), a scalar.  values and weights of one shape `[...]`.
 
     Weights are bool, True where a value counts, or numbers of at least 0. What stands where a weight is 0, NaN too,
     changes neither the mean nor any gradient of it. Weights that are all 0 have no mean: an error where they are
     known, NaN inside `jit`.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax.losses import weighted_mean
+        >>> print(weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([True, True, False])))
+        2.0
+        >>> print(weighted_mean(jnp.array([1.0, 3.0]), jnp.array([3.0, 1.0])))
+        1.5
 
     Raises:
         ArgumentError, ArgumentTypeError: shape, dtype, or known weights that are all 0.
@@ -105,18 +145,26 @@ def weighted_mean(values: Any, weights: Any) -> jax.Array:
     return total / count.astype(total.dtype)
 
 
-def weighted_sum(where: str, values: Any, weights: Any) -> tuple[jax.Array, jax.Array]:
+def weighted_sum(
+    where: str, values: Float[Array, "*B"], weights: Weights
+) -> tuple[Float[jax.Array, ""], Num[jax.Array, ""]]:
     """sum(weights * values) and sum(weights), the latter int32 for bool weights.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax.losses import weighted_sum
+        >>> total, count = weighted_sum("here", jnp.array([1.0, 3.0, jnp.nan]), jnp.array([True, True, False]))
+        >>> float(total), int(count)
+        (4.0, 2)
 
     Raises:
         ArgumentError, ArgumentTypeError: shape or dtype.
     """
-    values, weights = _floating(where, "values", values), _array(where, "weights", weights)
+    values, weights = _as_float(where, "values", values), _check_array(where, "weights", weights)
     if weights.dtype != bool and not jnp.issubdtype(weights.dtype, jnp.floating):
         raise ArgumentTypeError(
             f"{where}: weights must be bool or floating point, found {weights.dtype}. Convert them, as in weights != 0"
         )
-    _same_shape(where, "values", values, "weights", weights)
+    _check_same_shape(where, "values", values, "weights", weights)
     weights = jnp.asarray(weights)
     if weights.dtype == bool:
         return jnp.sum(jnp.where(weights, values, 0)), jnp.sum(weights, dtype=jnp.int32)
@@ -124,15 +172,22 @@ def weighted_sum(where: str, values: Any, weights: Any) -> tuple[jax.Array, jax.
     return jnp.sum(jnp.where(weights == 0, 0, values) * weights), jnp.sum(weights)
 
 
-def last(outputs: Any, lengths: Any) -> jax.Array:
+def last(outputs: Float[Array, "B T F"], lengths: Int[Array, " B"]) -> Float[jax.Array, "B F"]:
     """The output at the last real step.  outputs `[B, T, F]`, lengths whole numbers `[B]` in 1 ... T: `[B, F]`.
 
     A length out of range is an error where its value is known and gives NaN inside `jit`.
 
+        >>> import jax.numpy as jnp
+        >>> from seqjax.losses import last
+        >>> outputs = jnp.arange(6.0).reshape(2, 3, 1)
+        >>> print(last(outputs, jnp.array([1, 3])))
+        [[0.]
+         [5.]]
+
     Raises:
         ArgumentError, ArgumentTypeError: shape, dtype, or a known length that no step has.
     """
-    outputs, lengths = _floating("last", "outputs", outputs), _array("last", "lengths", lengths)
+    outputs, lengths = _as_float("last", "outputs", outputs), _check_array("last", "lengths", lengths)
     if outputs.ndim != 3:
         raise ArgumentError(f"last: outputs must be [B, T, F] (batch, time, features), found shape {outputs.shape}")
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
@@ -141,14 +196,14 @@ def last(outputs: Any, lengths: Any) -> jax.Array:
         raise ArgumentError(
             f"last: lengths has shape {lengths.shape}, expected one for each sequence, {outputs.shape[:1]}"
         )
-    _in_range("last", "lengths", lengths, 1, outputs.shape[1], "A sequence of no steps has no last one")
-    lengths = _index(lengths)
+    _check_range("last", "lengths", lengths, 1, outputs.shape[1], "A sequence of no steps has no last one")
+    lengths = _to_int32(lengths)
     index = jnp.where(lengths >= 1, lengths - 1, outputs.shape[1])[:, None, None]
     return jnp.take_along_axis(outputs, index, axis=1, mode="fill", fill_value=jnp.nan)[:, 0]
 
 
-def _logits_and_classes(where: str, logits: Any, targets: Any) -> tuple[jax.Array, jax.Array]:
-    logits, targets = _floating(where, "logits", logits), _array(where, "targets", targets)
+def _logits_and_classes(where: str, logits: Array, targets: Array) -> tuple[jax.Array, jax.Array]:
+    logits, targets = _as_float(where, "logits", logits), _check_array(where, "targets", targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         raise ArgumentTypeError(
             f"{where}: targets must be classes of an integer dtype, found {targets.dtype}. One-hot?"
@@ -159,11 +214,11 @@ def _logits_and_classes(where: str, logits: Any, targets: Any) -> tuple[jax.Arra
             "with the same leading axes"
         )
     slip = "Labels to be ignored? Set them to 0 and give them the weight 0"
-    _in_range(where, "targets", targets, 0, logits.shape[-1] - 1, slip)
-    return logits, _index(targets)
+    _check_range(where, "targets", targets, 0, logits.shape[-1] - 1, slip)
+    return logits, _to_int32(targets)
 
 
-def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str) -> None:
+def _check_range(where: str, name: str, array: Array, low: int, high: int, slip: str) -> None:
     if not known(array) or not array.size:
         return
     values = np.asarray(array)
@@ -172,12 +227,12 @@ def _in_range(where: str, name: str, array: Any, low: int, high: int, slip: str)
         raise ArgumentError(f"{where}: {name} must be in {low} ... {high}, found {wrong}. {slip}")
 
 
-def _at(logits: jax.Array, index: jax.Array) -> jax.Array:
+def _at(logits: Float[jax.Array, "*B V"], index: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:
     """The logit of each index, NaN where there is none."""
     return jnp.take_along_axis(logits, index[..., None], axis=-1, mode="fill", fill_value=jnp.nan)[..., 0]
 
 
-def _index(numbers: Any) -> jax.Array:
+def _to_int32(numbers: Int[Array, "*B"]) -> Int[jax.Array, "*B"]:
     """Whole numbers as int32, -1 for those of 64 bits that do not fit, which would wrap around."""
     numbers = jnp.asarray(numbers)
     if numbers.dtype.itemsize == 8:
@@ -185,7 +240,7 @@ def _index(numbers: Any) -> jax.Array:
     return numbers.astype(jnp.int32)
 
 
-def _check_probabilities(where: str, targets: Any) -> None:
+def _check_probabilities(where: str, targets: Array) -> None:
     real = targets.dtype == bool or any(jnp.issubdtype(targets.dtype, kind) for kind in (jnp.integer, jnp.floating))
     if not real:
         raise ArgumentTypeError(f"{where}: targets must be 0, 1 or probabilities, found {targets.dtype}")
@@ -197,20 +252,20 @@ def _check_probabilities(where: str, targets: Any) -> None:
         )
 
 
-def _same_shape(where: str, first: str, a: Any, second: str, b: Any) -> None:
+def _check_same_shape(where: str, first: str, a: Array, second: str, b: Array) -> None:
     if a.shape != b.shape:
         raise ArgumentError(f"{where}: {first} has shape {a.shape} and {second} {b.shape}, expected the same")
 
 
-def _array(where: str, name: str, value: Any) -> Any:
+def _check_array(where: str, name: str, value: Array) -> Array:
     if not isinstance(value, (jax.Array, np.ndarray, np.generic)):
         raise ArgumentTypeError(f"{where}: {name} must be an array, found {type(value).__name__}")
     return value
 
 
-def _floating(where: str, name: str, value: Any) -> jax.Array:
+def _as_float(where: str, name: str, value: Array) -> Float[jax.Array, "..."]:
     """At least float32."""
-    if not jnp.issubdtype(_array(where, name, value).dtype, jnp.floating):
+    if not jnp.issubdtype(_check_array(where, name, value).dtype, jnp.floating):
         raise ArgumentTypeError(f"{where}: {name} must be floating point, found {value.dtype}")
     array = jnp.asarray(value)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))

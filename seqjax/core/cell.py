@@ -32,6 +32,29 @@ class Cell(Spelled):
     Dtypes: an output has the promoted dtype of parameters and input, `x.astype(params[...].dtype)` and back where
     the arithmetic is wider. A carry begins in float32 or wider, and goes on in the dtype that it came in; drivers
     cast it, a step need not. bfloat16 parameters and inputs thus meet float32 states.
+
+    A cell of one's own, an average with a learned weight for each feature:
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> class Average(sj.Cell):
+        ...     features: int
+        ...     start: float = 2.0
+        ...     out_features = property(lambda self: self.features)
+        ...     def init(self, key, in_features, dtype=jnp.float32):
+        ...         return {"keep": jnp.full(self.features, self.start, dtype)}
+        ...     def initial_carry(self, params, batch_shape=()):
+        ...         return jnp.zeros((*batch_shape, self.features), jnp.promote_types(params["keep"].dtype, "float32"))
+        ...     def step(self, params, carry, x):
+        ...         keep = jnp.broadcast_to(jax.nn.sigmoid(params["keep"]), carry.shape)
+        ...         mean = keep * carry + (1 - keep) * x
+        ...         return mean, mean.astype(jnp.result_type(params["keep"], x))
+        >>> cell = Average(1, start=0.0)
+        >>> cell == Average(1, start=0.0), cell
+        (True, Average(1, start=0.0))
+        >>> params = cell.init(jax.random.key(0), 1)
+        >>> sj.scan(cell, params, jnp.array([[8.0], [0.0], [4.0]]))[1].ravel().tolist()
+        [4.0, 2.0, 3.0]
     """
 
     feature_axes: ClassVar[Any] = 1
@@ -128,9 +151,13 @@ class Cell(Spelled):
 def replace(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
     """The cell in which every cell within, innermost first, and then the whole, is what `change` makes of it.
 
-        replace(model, lambda c: dataclasses.replace(c, rate=0.1) if isinstance(c, Dropout) else c)
-
     Parameters stay those of the original as long as the changes leave their shapes alone.
+
+        >>> import dataclasses
+        >>> import seqjax as sj
+        >>> model = sj.stack(sj.Embed(10, 4), sj.residual(sj.stack(sj.Dropout(0.5), sj.GRU(4))), sj.Dense(10))
+        >>> sj.replace(model, lambda c: dataclasses.replace(c, rate=0.1) if isinstance(c, sj.Dropout) else c)
+        stack(Embed(10, 4), residual(stack(Dropout(0.1), GRU(4))), Dense(10))
     """
     changed = change(map_options(cell, Cell, lambda part: replace(part, change)))
     check_cell_type("replace", changed)

@@ -221,4 +221,4 @@ def half_life(logs: Float[Array, "..."]) -> float:
     if len(distance) < 2:
         return math.nan
     slope = np.polyfit(distance, logs[distance], 1)[0]
-    return math.inf if abs(slope) < 1e-12 else -math.log(2) / slope
+    return math.inf if abs(slope) < 1e-12 else float(-math.log(2) / slope)

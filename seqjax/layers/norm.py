@@ -30,11 +30,10 @@ class Norm(Pointwise):
         >>> xs = jnp.array([[3.0, 4.0], [30.0, 40.0]])
         >>> for kind in ("layer", "rms"):
         ...     cell = sj.Norm(kind)
-        ...     print(sj.scan(cell, cell.init(jax.random.key(0), 2), xs)[1].round(2))
-        [[-1.  1.]
-         [-1.  1.]]
-        [[0.85 1.13]
-         [0.85 1.13]]
+        ...     ys = sj.scan(cell, cell.init(jax.random.key(0), 2), xs)[1]
+        ...     print([[round(float(value), 2) for value in y] for y in ys])
+        [[-1.0, 1.0], [-1.0, 1.0]]
+        [[0.85, 1.13], [0.85, 1.13]]
     """
 
     kind: str = "layer"

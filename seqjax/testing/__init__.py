@@ -61,6 +61,18 @@ def check_cell(
         For each part of the law "holds", or why it was not tried (no time steps for a bidirectional cell, fewer
         than eight devices, ...).
 
+    A cell that forgets the batch axes of its carry; of a lawful one the report says "holds" for each part:
+
+        >>> import jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> from seqjax.testing import check_cell
+        >>> class Flat(sj.RNN):
+        ...     def initial_carry(self, params, batch_shape=()):
+        ...         return jnp.zeros(self.features)
+        >>> check_cell(Flat(3))
+        Traceback (most recent call last):
+        seqjax.testing.case.LawError: a leaf of the initial carry for a batch of (2,) has shape (3,)
+
     Raises:
         LawError: the first part that does not hold.
     """

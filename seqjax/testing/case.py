@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact, split_inexact
+from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Pair, Params, PyTree, Shape
 from seqjax.core.cell import Cell
 from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.core.scan import scan
@@ -18,8 +19,8 @@ from seqjax.errors import SeqjaxError
 
 SHORT, LONG = 4, 2 * LONGEST_CHUNK + 3  # LONG: several chunks and a rest
 ROWS = 8  # of the largest batch that the laws ask for
-MakeInputs = Callable[[jax.Array, tuple[int, ...]], Any]
-MakeCarry = Callable[[jax.Array, Any, tuple[int, ...]], Any]
+MakeInputs = Callable[[jax.Array, Shape], PyTree]
+MakeCarry = Callable[[jax.Array, Params, Shape], Carry]
 
 
 class LawError(SeqjaxError, AssertionError):
@@ -27,13 +28,31 @@ class LawError(SeqjaxError, AssertionError):
 
 
 def vectors(features: int) -> MakeInputs:
-    """Gaussian inputs."""
-    return lambda key, shape: jax.random.normal(key, (*shape, features), jnp.float64)
+    """Gaussian inputs of so many features, for `check_cell` and `Case`: `(key, leading shape) -> xs`.
+
+    >>> import jax
+    >>> from seqjax.testing import vectors
+    >>> vectors(3)(jax.random.key(0), (2, 5)).shape
+    (2, 5, 3)
+    """
+    return lambda key, shape: jax.random.normal(key, (*shape, features))
 
 
 @dataclass
 class Case:
-    """A cell with the parameters, carries and inputs that it is tried on, and options of `scan` to try it with."""
+    """A cell with the parameters, carries and inputs that it is tried on, and options of `scan` to try it with.
+
+    What a law is made of, for laws of one's own:
+
+        >>> import jax
+        >>> import seqjax as sj
+        >>> from seqjax.testing import Case, vectors
+        >>> with jax.enable_x64(True):
+        ...     case = Case(sj.GRU(2), 3, vectors(3), seed=0)
+        ...     carry, ys = case.run(case.params, case.carry(4), case.xs(4, 5), reverse=True)
+        >>> carry.shape, ys.shape
+        ((4, 2), (4, 5, 2))
+    """
 
     cell: Cell
     in_features: int
@@ -43,7 +62,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> Params:
         """Those of `init`, moved a little so that zeros do not hide anything."""
 
         def draw() -> Any:
@@ -56,66 +75,66 @@ class Case:
 
         return jax.jit(draw)()
 
-    def xs(self, *shape: int) -> Any:
+    def xs(self, *shape: int) -> PyTree:
         """Inputs of a leading shape."""
         return self.make_xs(jax.random.key(self.seed + 2), shape)
 
-    def fresh(self, *batch: int) -> Any:
+    def fresh(self, *batch: int) -> Carry:
         """An initial carry."""
         return self.begin(self.params, batch)
 
-    def begin(self, params: Any, batch: tuple[int, ...]) -> Any:
+    def begin(self, params: Params, batch: Shape) -> Carry:
         """The initial carry for other parameters."""
         key = jax.random.key(self.seed + 3)
         if self.make_carry is not None:
             return self.make_carry(key, params, batch)
         return start_carry(self.cell, params, batch, key=key, in_features=self.in_features)
 
-    def carry(self, *batch: int) -> Any:
+    def carry(self, *batch: int) -> Carry:
         """A carry that was reached by running: clocks have moved, caches hold something."""
         if len(batch) == 1 and batch[0] <= ROWS:
             return jax.tree.map(lambda a: a[: batch[0]], self._reached)
         return self._reach(batch) if batch else jax.tree.map(lambda a: a[0], self._reached)
 
     @cached_property
-    def _reached(self) -> Any:
+    def _reached(self) -> Carry:
         return self._reach((ROWS,))
 
-    def _reach(self, batch: tuple[int, ...]) -> Any:
+    def _reach(self, batch: Shape) -> Carry:
         others = self.make_xs(jax.random.key(self.seed + 5), (*batch, SHORT - 1))
         return self.run(self.params, self.fresh(*batch), others)[0]
 
-    def run(self, params: Any, carry: Any, xs: Any, **options: Any) -> Any:
+    def run(self, params: Params, carry: Carry, xs: PyTree, **options: Any) -> Pair:
         """`scan` of the cell, with the options on trial where a law does not set its own."""
         return scan(self.cell, params, xs, carry, **{**self.options, **options})
 
     @cached_property
-    def marked(self) -> Any:
+    def run_marked(self) -> Any:
         """Values and gradients over SHORT steps of a batch of 3, compiled once for all laws about masks and resets."""
-        return jax.jit(lambda p, c, x, mask, resets: outcome(self.run, p, c, x, mask=mask, resets=resets))
+        return jax.jit(lambda p, c, x, mask, resets: run_with_gradients(self.run, p, c, x, mask=mask, resets=resets))
 
-    def masked(self, params: Any, carry: Any, xs: Any, mask: Any) -> Any:
-        """`marked` without resets."""
-        return self.marked(params, carry, xs, mask, np.zeros(np.shape(mask), bool))
+    def run_masked(self, params: Params, carry: Carry, xs: PyTree, mask: Bool[Array, "B T"]) -> Any:
+        """`run_marked` without resets."""
+        return self.run_marked(params, carry, xs, mask, np.zeros(np.shape(mask), bool))
 
 
-def _widest(dtype: Any) -> Any:
+def _widest(dtype: DTypeLike) -> Any:
     return jnp.promote_types(dtype, jnp.float64)
 
 
-def outcome(run: Callable, params: Any, carry: Any, xs: Any, **options: Any) -> tuple[Any, Any]:
+def run_with_gradients(run: Callable, params: Params, carry: Carry, xs: PyTree, **options: Any) -> tuple[Any, Any]:
     """What `run` returns and the gradient of a fixed score of it in params, carry and xs (float leaves)."""
     floats, rebuild = split_inexact((params, carry, xs))
 
     def score(floats: list[Any]) -> tuple[jax.Array, Any]:
         result = run(*rebuild(floats), **options)
-        return total(result), result
+        return score_tree(result), result
 
     grads, result = jax.grad(score, has_aux=True)(floats)
     return result, rebuild(grads, keep=False)
 
 
-def total(tree: Any) -> jax.Array:
+def score_tree(tree: PyTree) -> jax.Array:
     """A smooth scalar that feels every floating entry of the tree differently."""
     score = jnp.zeros(())
     for leaf in jax.tree.leaves(tree):
@@ -125,26 +144,26 @@ def total(tree: Any) -> jax.Array:
     return score
 
 
-def _real_parts(leaf: Any) -> list[Any]:
+def _real_parts(leaf: PyTree) -> list[Any]:
     if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         return [leaf.real, 2 * leaf.imag]
     return [leaf] if jnp.issubdtype(leaf.dtype, jnp.floating) else []
 
 
-def plain(leaf: Any) -> np.ndarray:
+def to_numpy(leaf: PyTree) -> np.ndarray:
     """As numpy, keys as their bits."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 
 
-def same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
+def check_same(what: str, found: PyTree, expected: PyTree, tolerance: float = 0.0) -> None:
     """Equal trees; bit for bit where the tolerance is 0, else relative to the largest entry or 1."""
     if str(jax.tree.structure(found)) != str(jax.tree.structure(expected)):
         raise LawError(f"{what}: {jax.tree.structure(found)} is not {jax.tree.structure(expected)}")
     pairs = zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected))
     for (path, a), b in pairs:
-        a, b = plain(a), plain(b)
+        a, b = to_numpy(a), to_numpy(b)
         if a.shape != b.shape:
             raise LawError(f"{what}: shape {a.shape} is not {b.shape} at {jax.tree_util.keystr(path)}")
         if a.size == 0 or np.array_equal(a, b):
@@ -155,16 +174,16 @@ def same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
             raise LawError(f"{what}: differs by {worst:.3g} at {jax.tree_util.keystr(path)}")
 
 
-def along_directions(case: Case, gradient: str) -> Callable[[jax.Array], jax.Array]:
+def score_along(case: Case, gradient: str) -> Callable[[jax.Array], jax.Array]:
     """A real `[3]` -> score, where a moves params, carry and xs along one random direction each."""
     point = case.params, case.carry(2), case.xs(2, SHORT)
     floats, rebuild = split_inexact(point)
     keys = jax.random.split(jax.random.key(case.seed + 4), max(1, len(floats)))
-    ways = [0.1 * jax.random.normal(k, x.shape, _widest(x.dtype)) for k, x in zip(keys, floats)]
+    directions = [0.1 * jax.random.normal(k, x.shape, _widest(x.dtype)) for k, x in zip(keys, floats)]
     group = [i for i, part in enumerate(point) for _ in split_inexact(part)[0]]
 
     def score(a: jax.Array) -> jax.Array:
-        moved = [x + a[g] * w for x, w, g in zip(floats, ways, group)]
-        return total(case.run(*rebuild(moved), gradient=gradient))
+        moved = [x + a[g] * w for x, w, g in zip(floats, directions, group)]
+        return score_tree(case.run(*rebuild(moved), gradient=gradient))
 
     return score

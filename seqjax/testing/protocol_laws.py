@@ -10,7 +10,7 @@ import numpy as np
 from seqjax._internal.trees import is_inexact
 from seqjax.core.held import held_parts
 from seqjax.core.trace import trace
-from seqjax.testing.case import SHORT, Case, LawError, outcome, same, total
+from seqjax.testing.case import SHORT, Case, LawError, check_same, run_with_gradients, score_tree
 from seqjax.testing.time_laws import GAPS, RESETS
 
 
@@ -41,12 +41,12 @@ def a_fresh_carry_need_not_be_given(case: Case) -> str | None:
     given = lambda p, c, x: case.run(p, case.begin(p, (3,)), x)
     none = lambda p, c, x: case.run(p, None, x)
     args = case.params, (), case.xs(3, SHORT)
-    found, want = (jax.jit(lambda *a, f=f: outcome(f, *a))(*args) for f in (none, given))
-    same("no carry given", found, want, 1e-12)
+    found, want = (jax.jit(lambda *a, f=f: run_with_gradients(f, *a))(*args) for f in (none, given))
+    check_same("no carry given", found, want, 1e-12)
     start = case.begin(case.params, (3,))
     for options in ({"mask": GAPS, "resets": RESETS}, {"reverse": True, "checkpoint": 3}):
         found, want = (case.run(case.params, carry, args[2], **options) for carry in (None, start))
-        same(f"no carry given, {', '.join(options)}", found, want, 1e-12)
+        check_same(f"no carry given, {', '.join(options)}", found, want, 1e-12)
     return None
 
 
@@ -55,11 +55,11 @@ def what_is_held_stays(case: Case) -> str | None:
     carry = case.carry(3)
     if not held_parts(carry):
         return "not tried: nothing is held"
-    (last, _), _ = case.marked(case.params, carry, case.xs(3, SHORT), GAPS, RESETS)
-    same("what is held", held_parts(last), held_parts(carry))
+    (last, _), _ = case.run_marked(case.params, carry, case.xs(3, SHORT), GAPS, RESETS)
+    check_same("what is held", held_parts(last), held_parts(carry))
     if case.cell.causal:
         after, _ = case.cell.step(case.params, carry, case.xs(3))
-        same("what is held, after a step", held_parts(after), held_parts(carry))
+        check_same("what is held, after a step", held_parts(after), held_parts(carry))
     return None
 
 
@@ -68,27 +68,27 @@ def a_trace_changes_nothing(case: Case) -> str | None:
     options: dict[str, Any] = {"mask": GAPS, "resets": RESETS}
     params, carry, xs = case.params, case.carry(3), case.xs(3, SHORT)
     shapes = jax.eval_shape(lambda p, c, x: trace(case.cell, p, x, c, **options)[2], params, carry, xs)
-    ways = {
+    directions = {
         name: 0.1 * jax.random.normal(jax.random.key(i), leaf.shape, leaf.dtype)
         for i, (name, leaf) in enumerate(sorted(shapes.items()))
         if is_inexact(leaf)
     }
 
     def score(a: jax.Array) -> Any:
-        add = {name: a[i].astype(way.dtype) * way for i, (name, way) in enumerate(ways.items())}
+        add = {name: a[i].astype(direction.dtype) * direction for i, (name, direction) in enumerate(directions.items())}
         last, ys, seen = trace(case.cell, params, xs, carry, add=add, **options)
-        return total((last, ys)), (last, ys, seen)
+        return score_tree((last, ys)), (last, ys, seen)
 
     traced = jax.jit(jax.value_and_grad(score, has_aux=True))
-    point, step = jnp.zeros(max(1, len(ways))), 1e-5
+    point, step = jnp.zeros(max(1, len(directions))), 1e-5
     (_, (last, ys, seen)), slope = traced(point)
-    same("a traced run", (last, ys), case.marked(params, carry, xs, GAPS, RESETS)[0], 1e-12)
+    check_same("a traced run", (last, ys), case.run_marked(params, carry, xs, GAPS, RESETS)[0], 1e-12)
     for name, value in seen.items():
         if np.any(np.asarray(value)[~GAPS]):
             raise LawError(f"the trace of {name!r} is not zero in unreal steps")
-    for i, name in enumerate(ways):
+    for i, name in enumerate(directions):
         ahead, behind = traced(point.at[i].add(step)), traced(point.at[i].add(-step))
-        same(f"probe of {name!r} by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope[i], 1e-6)
+        check_same(f"probe of {name!r} by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope[i], 1e-6)
     return None
 
 
@@ -99,5 +99,5 @@ def a_uniform_step_takes_time_as_an_axis(case: Case) -> str | None:
     two = jax.tree.map(lambda a: jnp.stack([a, a]), case.carry(3))
     xs = case.xs(2, 3)
     step = lambda carry, x: case.cell.step(case.params, carry, x)
-    same("a step with two batch axes", jax.jit(step)(two, xs), jax.jit(jax.vmap(step))(two, xs), 1e-12)
+    check_same("a step with two batch axes", jax.jit(step)(two, xs), jax.jit(jax.vmap(step))(two, xs), 1e-12)
     return None

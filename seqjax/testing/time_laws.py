@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact
+from seqjax._internal.types import Array, Bool, Carry, Params, PyTree
 from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.errors import NotCausalError
-from seqjax.testing.case import SHORT, Case, LawError, outcome, same
+from seqjax.testing.case import SHORT, Case, LawError, check_same, run_with_gradients
 
 GAPS = np.array([[1, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
 RESETS = np.array([[0, 0, 1, 0], [1, 0, 1, 0], [0, 1, 1, 1]], bool)
@@ -26,26 +27,28 @@ def sequence_is_the_fold_of_step(case: Case) -> str | None:
             return "not tried: reads both directions, and its step says so"
         raise LawError("a cell that is not causal has a step")
     args = case.params, case.carry(3), case.xs(3, SHORT)
-    fold = jax.jit(lambda *a: outcome(partial(_fold, case), *a[:3], mask=a[3], starts=a[4]))
+    fold = jax.jit(lambda *a: run_with_gradients(partial(_fold, case), *a[:3], mask=a[3], starts=a[4]))
     plain = np.ones((3, SHORT), bool), np.zeros((3, SHORT), bool)
     for marks in (plain, (GAPS, RESETS)):
-        same("fold of step", case.marked(*args, *marks), fold(*args, *marks), 1e-12)
-    chunks = jax.jit(lambda *a: outcome(case.run, *a[:3], mask=a[3], resets=a[4], checkpoint=3))
-    same("fold of step, in chunks", chunks(*args, GAPS, RESETS), fold(*args, GAPS, RESETS), 1e-12)
+        check_same("fold of step", case.run_marked(*args, *marks), fold(*args, *marks), 1e-12)
+    chunks = jax.jit(lambda *a: run_with_gradients(case.run, *a[:3], mask=a[3], resets=a[4], checkpoint=3))
+    check_same("fold of step, in chunks", chunks(*args, GAPS, RESETS), fold(*args, GAPS, RESETS), 1e-12)
     flip = lambda tree: jax.tree.map(lambda a: a[:, ::-1], tree)
     turned = case.params, case.carry(3), flip(case.xs(3, SHORT))
 
-    def backwards(params: Any, carry: Any, xs: Any) -> Any:
+    def backwards(params: Params, carry: Carry, xs: PyTree) -> Any:
         carry, ys = case.run(params, carry, flip(xs), mask=GAPS, resets=RESETS, reverse=True)
         return carry, flip(ys)
 
     starts = np.stack([starts_in_reverse(*row) for row in zip(GAPS, RESETS)])
-    back = jax.jit(lambda *a: outcome(backwards, *a))(*turned)
-    same("fold of step, in reverse", back, fold(*turned, GAPS[:, ::-1], starts), 1e-12)
+    back = jax.jit(lambda *a: run_with_gradients(backwards, *a))(*turned)
+    check_same("fold of step, in reverse", back, fold(*turned, GAPS[:, ::-1], starts), 1e-12)
     return None
 
 
-def _fold(case: Case, params: Any, carry: Any, xs: Any, mask: Any, starts: Any) -> Any:
+def _fold(
+    case: Case, params: Params, carry: Carry, xs: PyTree, mask: Bool[Array, "B T"], starts: Bool[Array, "B T"]
+) -> Any:
     """Step by step, forward; `starts` stand before real steps alone, and unreal ones read a real step of their row."""
     first = jnp.argmax(mask, axis=1)
 
@@ -82,10 +85,10 @@ def resets_cut(case: Case) -> str | None:
     xs = case.xs(3, SHORT)
     resets = np.zeros((3, SHORT), bool)
     resets[:, 1] = True
-    _, ys = case.marked(case.params, case.fresh(3), xs, np.ones((3, SHORT), bool), resets)[0]
+    _, ys = case.run_marked(case.params, case.fresh(3), xs, np.ones((3, SHORT), bool), resets)[0]
     for piece in (slice(0, 1), slice(1, SHORT)):
         part = lambda tree, piece=piece: jax.tree.map(lambda a: a[:, piece], tree)
-        same("between resets", part(ys), case.run(case.params, case.fresh(3), part(xs))[1], 1e-12)
+        check_same("between resets", part(ys), case.run(case.params, case.fresh(3), part(xs))[1], 1e-12)
     return None
 
 
@@ -94,7 +97,7 @@ def padding_changes_nothing(case: Case) -> None:
     mask = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]], bool)
     params, carry, xs = case.params, case.carry(3), case.xs(3, SHORT)
     args = (params, carry, xs, mask)
-    (last, ys), grads = want = case.masked(*args)
+    (last, ys), grads = want = case.run_masked(*args)
     for poison in POISONS:
 
         def spoil(x: jax.Array) -> jax.Array:
@@ -102,24 +105,24 @@ def padding_changes_nothing(case: Case) -> None:
             bad = poison if is_inexact(x) else -(10**6)
             return jnp.where(real, x, jnp.asarray(bad).astype(x.dtype))
 
-        got = case.masked(params, carry, jax.tree.map(spoil, xs), mask)
-        same(f"{poison} in unreal steps", got, want)
+        got = case.run_masked(params, carry, jax.tree.map(spoil, xs), mask)
+        check_same(f"{poison} in unreal steps", got, want)
     row = lambda tree: jax.tree.map(lambda a: a[1], tree)
-    same("carry after no real step", row(last), row(carry))
+    check_same("carry after no real step", row(last), row(carry))
     for name, tree in (("ys", ys), ("gradient of xs", grads[2])):
         unreal = jax.tree.map(lambda a: a[~mask], tree)
-        same(f"{name} in unreal steps", unreal, jax.tree.map(jnp.zeros_like, unreal))
+        check_same(f"{name} in unreal steps", unreal, jax.tree.map(jnp.zeros_like, unreal))
 
 
 def padded_equals_cut(case: Case) -> None:
     """A row with gaps gives what its real steps alone give."""
     mask = np.array([[1, 0, 1, 1]] * 3, bool)
     xs, carry = case.xs(3, SHORT), case.carry(3)
-    got, _ = case.masked(case.params, carry, xs, mask)
+    got, _ = case.run_masked(case.params, carry, xs, mask)
     kept = jax.tree.map(lambda x: x[:, mask[0]], xs)
     last, ys = case.run(case.params, carry, kept)
-    same("carry over gaps", got[0], last, 1e-12)
-    same("ys over gaps", jax.tree.map(lambda y: y[:, mask[0]], got[1]), ys, 1e-12)
+    check_same("carry over gaps", got[0], last, 1e-12)
+    check_same("ys over gaps", jax.tree.map(lambda y: y[:, mask[0]], got[1]), ys, 1e-12)
 
 
 def batch_rows_do_not_touch(case: Case) -> str | None:
@@ -130,8 +133,8 @@ def batch_rows_do_not_touch(case: Case) -> str | None:
     mask = np.ones((3, SHORT), bool)
     bad = jax.tree.map(lambda x: x.at[1].set(jnp.nan) if is_inexact(x) else x, xs)
     rows = lambda tree: jax.tree.map(lambda a: a[np.array([0, 2])], tree)
-    (got, got_grads), (want, want_grads) = (case.masked(case.params, carry, x, mask) for x in (bad, xs))
-    same("NaN in another row", rows((got, got_grads[1:])), rows((want, want_grads[1:])))
+    (got, got_grads), (want, want_grads) = (case.run_masked(case.params, carry, x, mask) for x in (bad, xs))
+    check_same("NaN in another row", rows((got, got_grads[1:])), rows((want, want_grads[1:])))
     return None
 
 
@@ -139,8 +142,8 @@ def lengths_are_a_mask(case: Case) -> None:
     """A cell that is told the lengths does what it does for the mask that they make."""
     lengths = np.array([SHORT, 0, 2])
     xs, carry = case.xs(3, SHORT), case.carry(3)
-    by_mask, _ = case.masked(case.params, carry, xs, np.arange(SHORT) < lengths[:, None])
-    same("lengths", case.run(case.params, carry, xs, lengths=lengths), by_mask, 1e-12)
+    by_mask, _ = case.run_masked(case.params, carry, xs, np.arange(SHORT) < lengths[:, None])
+    check_same("lengths", case.run(case.params, carry, xs, lengths=lengths), by_mask, 1e-12)
 
 
 def any_batch_axes(case: Case) -> None:
@@ -148,11 +151,11 @@ def any_batch_axes(case: Case) -> None:
     xs, carry = case.xs(6, SHORT), case.carry(6)
     want = case.run(case.params, carry, xs)
     cut = lambda tree: jax.tree.map(lambda a: a.reshape(2, 3, *a.shape[1:]), tree)
-    same("two batch axes", case.run(case.params, cut(carry), cut(xs)), cut(want), 1e-12)
+    check_same("two batch axes", case.run(case.params, cut(carry), cut(xs)), cut(want), 1e-12)
     row = lambda tree: jax.tree.map(lambda a: a[4], tree)
-    same("no batch axis", case.run(case.params, row(carry), row(xs)), row(want), 1e-12)
+    check_same("no batch axis", case.run(case.params, row(carry), row(xs)), row(want), 1e-12)
     alone = jax.vmap(lambda carry, x: case.run(case.params, carry, x))
-    same("vmap over data", alone(carry, xs), want, 1e-12)
+    check_same("vmap over data", alone(carry, xs), want, 1e-12)
 
 
 def rows_may_be_moved(case: Case) -> None:
@@ -160,9 +163,9 @@ def rows_may_be_moved(case: Case) -> None:
     order = np.array([2, 0, 1])
     moved = lambda tree: jax.tree.map(lambda a: a[order], tree)
     xs, carry = case.xs(3, SHORT), case.carry(3)
-    got, _ = case.marked(case.params, moved(carry), moved(xs), GAPS[order], RESETS[order])
-    want, _ = case.marked(case.params, carry, xs, GAPS, RESETS)
-    same("rows moved", got, moved(want), 1e-12)
+    got, _ = case.run_marked(case.params, moved(carry), moved(xs), GAPS[order], RESETS[order])
+    want, _ = case.run_marked(case.params, carry, xs, GAPS, RESETS)
+    check_same("rows moved", got, moved(want), 1e-12)
 
 
 def nothing_in_nothing_out(case: Case) -> None:
@@ -171,7 +174,7 @@ def nothing_in_nothing_out(case: Case) -> None:
         xs, carry = case.xs(batch, steps), case.carry(batch)
         for options in ({}, {"lengths": np.full(batch, steps)}):
             last, ys = case.run(case.params, carry, xs, **options)
-            same(f"carry for batch {batch}, {steps} steps", last, carry)
+            check_same(f"carry for batch {batch}, {steps} steps", last, carry)
             for y in jax.tree.leaves(ys):
                 if y.shape[:2] != (batch, steps):
                     raise LawError(f"ys for batch {batch}, {steps} steps has shape {y.shape}")
@@ -193,7 +196,7 @@ def outputs_do_not_see_the_future(case: Case) -> str | None:
                 raise LawError(f"the Jacobian of ys sees the future:\n{seen}")
         return None
     other = jax.tree.map(lambda x: x.at[2:].set(x[:2]), xs)
-    same("ys before a change", *(jax.tree.map(lambda y: y[:2], ys_of(x)) for x in (other, xs)))
+    check_same("ys before a change", *(jax.tree.map(lambda y: y[:2], ys_of(x)) for x in (other, xs)))
     return None
 
 
@@ -204,5 +207,5 @@ def reverse_is_the_flip(case: Case) -> str | None:
     xs, carry = case.xs(3, SHORT), case.carry(3)
     flip = lambda tree: jax.tree.map(lambda a: a[:, ::-1], tree)
     last, ys = case.run(case.params, carry, flip(xs))
-    same("reverse", case.run(case.params, carry, xs, reverse=True), (last, flip(ys)), 1e-12)
+    check_same("reverse", case.run(case.params, carry, xs, reverse=True), (last, flip(ys)), 1e-12)
     return None

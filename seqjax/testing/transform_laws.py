@@ -9,10 +9,11 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqjax._internal.trees import cast_floats, is_inexact, out_dtype, real_dtype, split_inexact
+from seqjax._internal.types import Array, Carry, DTypeLike, Int, Pair, Params, PyTree
 from seqjax.core.cell import Cell
 from seqjax.core.held import without_held
 from seqjax.core.scan import scan
-from seqjax.testing.case import LONG, SHORT, Case, LawError, along_directions, outcome, same
+from seqjax.testing.case import LONG, SHORT, Case, LawError, check_same, run_with_gradients, score_along
 
 
 def deferred_is_autodiff(case: Case) -> None:
@@ -21,13 +22,13 @@ def deferred_is_autodiff(case: Case) -> None:
     resets[:, [0, 7, *range(40, LONG, 30)]] = True  # often, as a linear recurrence may grow without bound
     args = case.params, case.carry(3), case.xs(3, LONG)
 
-    def run(**options: Any) -> Any:
+    def run(**options: Any) -> Pair:
         options |= {"lengths": lengths, "resets": resets}
-        return jax.jit(lambda p, c, x: outcome(case.run, p, c, x, **options))(*args)
+        return jax.jit(lambda p, c, x: run_with_gradients(case.run, p, c, x, **options))(*args)
 
     want = run(gradient="autodiff")
-    same("deferred gradient", run(), want, 1e-12)
-    same("deferred gradient, sqrt checkpoint", run(checkpoint="sqrt"), want, 1e-12)
+    check_same("deferred gradient", run(), want, 1e-12)
+    check_same("deferred gradient, sqrt checkpoint", run(checkpoint="sqrt"), want, 1e-12)
 
 
 def all_orders_and_modes(case: Case) -> None:
@@ -35,16 +36,16 @@ def all_orders_and_modes(case: Case) -> None:
     a, da, step = jnp.zeros(3), jnp.array([1.0, -0.5, 2.0]), 1e-5
 
     def derivatives(gradient: str) -> Any:
-        f = along_directions(case, gradient)
+        f = score_along(case, gradient)
         return jax.jit(lambda a: (jax.jvp(f, (a,), (da,)), jax.grad(f)(a), jax.hessian(f)(a)))
 
     fast = derivatives("deferred")
     found = (_, slope), gradient, hessian = fast(a)
-    same("jvp and hessian", found, derivatives("autodiff")(a), 1e-11)
+    check_same("jvp and hessian", found, derivatives("autodiff")(a), 1e-11)
     ahead, behind = fast(a + step * da), fast(a - step * da)
-    same("jvp by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope, 1e-6)
-    same("gradient and jvp", gradient @ da, slope, 1e-12)
-    same("hessian by differences", (ahead[1] - behind[1]) / (2 * step), hessian @ da, 1e-6)
+    check_same("jvp by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope, 1e-6)
+    check_same("gradient and jvp", gradient @ da, slope, 1e-12)
+    check_same("hessian by differences", (ahead[1] - behind[1]) / (2 * step), hessian @ da, 1e-6)
 
 
 def vmap_over_params(case: Case) -> str | None:
@@ -53,10 +54,10 @@ def vmap_over_params(case: Case) -> str | None:
     rest = case.carry(3), case.xs(3, SHORT), np.ones((3, SHORT), bool)
     if not jax.tree.leaves(two):
         return "not tried: there are no parameters"
-    together = jax.vmap(case.masked, in_axes=(0, None, None, None))(two, *rest)
+    together = jax.vmap(case.run_masked, in_axes=(0, None, None, None))(two, *rest)
     for i in range(2):
-        alone = case.masked(jax.tree.map(lambda p: p[i], two), *rest)
-        same("vmap over params", jax.tree.map(lambda a: a[i], together), alone, 1e-12)
+        alone = case.run_masked(jax.tree.map(lambda p: p[i], two), *rest)
+        check_same("vmap over params", jax.tree.map(lambda a: a[i], together), alone, 1e-12)
     return None
 
 
@@ -69,7 +70,7 @@ def devices(case: Case) -> str | None:
     moved, rebuild = split_inexact(case.params)
     args = moved, carry, case.xs(8, SHORT), lengths
 
-    def score(moved: Any, carry: Any, xs: Any, lengths: Any) -> jax.Array:
+    def score(moved: Any, carry: Carry, xs: PyTree, lengths: Int[Array, " B"]) -> jax.Array:
         params = rebuild(moved)
         return jnp.sum(jnp.stack([jnp.sum(jnp.sin(y)) for y in jax.tree.leaves(
             case.run(params, carry, xs, lengths=lengths)[1])]))  # fmt: skip
@@ -87,7 +88,7 @@ def devices(case: Case) -> str | None:
             placed = (put(args[0], whole), *(put(a, parted) for a in args[1:]))
             mapped = jax.shard_map(shard, in_specs=(whole, parted, parted, parted), out_specs=whole)
             for name, f in (("mesh", jax.value_and_grad(score)), ("shard_map", mapped)):
-                same(f"8 devices, {kind} {name}", jax.jit(f)(*placed), want, 1e-12)
+                check_same(f"8 devices, {kind} {name}", jax.jit(f)(*placed), want, 1e-12)
     return None
 
 
@@ -116,7 +117,7 @@ def dtypes(case: Case) -> None:
                 )
 
 
-def _wide_carry(carry: Any, dtype: Any) -> str:
+def _wide_carry(carry: Carry, dtype: DTypeLike) -> str:
     """The commonest slip: jnp.zeros without a dtype."""
     wide = jnp.promote_types(real_dtype(dtype), jnp.float32)
     if not any(is_inexact(c) and jnp.finfo(c.dtype).bits > jnp.finfo(wide).bits for c in jax.tree.leaves(carry)):
@@ -131,11 +132,14 @@ def equal_cells_are_one(case: Case) -> None:
     """Equality, hash, pickle and print; one trace for equal cells, and for all lengths of a padded batch."""
     cell, traces = case.cell, []
 
-    def traced(cell: Cell, params: Any, xs: Any, carry: Any, lengths: Any) -> Any:
+    def traced(cell: Cell, params: Params, xs: PyTree, carry: Carry, lengths: Int[Array, " B"]) -> Any:
         traces.append(cell)
         return scan(cell, params, xs, carry, lengths=lengths)
 
-    other = pickle.loads(pickle.dumps(cell))
+    try:
+        other = pickle.loads(pickle.dumps(cell))
+    except (pickle.PicklingError, AttributeError) as error:
+        raise LawError(f"{cell!r} cannot be pickled ({error}). Define its class at the top of a module") from error
     if (other, hash(other), repr(other)) != (cell, hash(cell), repr(cell)):
         raise LawError(f"{cell!r} changes when pickled, to {other!r}")
     f = jax.jit(traced, static_argnums=0)

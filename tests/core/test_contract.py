@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 import seqjax as sj
 from seqjax.core import taps
 from seqjax.testing import Case, LawError, check_cell, vectors
-from seqjax.testing.case import along_directions
+from seqjax.testing.case import score_along
 from tests.own_cells import (
     LRU,
     AttendingLSTM,
@@ -55,7 +55,7 @@ FEW = ("LSTM(4)", "GRU(4)", "GRU(3, reset_after=False)", "stack(RNN(3), LSTM(3),
 def test_check_grads_to_order_two(x64, row):
     """Forward and reverse over each other by JAX's own checker."""
     case = Case(row.cell, 3, row.make_xs or vectors(3), 0, row.make_carry)
-    f = jax.jit(along_directions(case, "deferred"))
+    f = jax.jit(score_along(case, "deferred"))
     check_grads(f, (jnp.zeros(3),), order=2, modes=("fwd", "rev"), atol=1e-5, rtol=1e-5)
 
 

@@ -12,7 +12,7 @@ from seqjax import initializers
 from seqjax._internal.spelling import parse
 from seqjax.core.start import start_carry
 from seqjax.testing import vectors
-from seqjax.testing.case import Case, outcome
+from seqjax.testing.case import Case, run_with_gradients
 from tests import own_cells
 
 LONG = 67
@@ -33,7 +33,7 @@ def measure(name):
         return case.run(params, carry, xs, lengths=lengths, resets=resets)
 
     args = case.params, initial(case), case.xs(3, LONG)
-    (carry, ys), (params, carries, xs) = jax.jit(lambda *a: outcome(run, *a))(*args)
+    (carry, ys), (params, carries, xs) = jax.jit(lambda *a: run_with_gradients(run, *a))(*args)
     leaves = [np.ravel(leaf) for leaf in jax.tree.leaves((params, carries))]
     sums = [np.ravel(np.sum(np.asarray(leaf), axis=1)) for leaf in jax.tree.leaves(xs)]
     total = sum(float(np.sum(np.asarray(y) ** 2)) for y in jax.tree.leaves(ys))
