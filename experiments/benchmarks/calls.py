@@ -26,7 +26,7 @@ FLOWS = ("RNN(64)", "LSTM(64)", "GRU(64)", "stack(LSTM(32), GRU(32))", "bidirect
 FLOW_SHAPE = (16, 2000, 32)  # B, T, D
 
 
-def elapsed(call: Callable[[], Any]) -> float:
+def time_call(call: Callable[[], Any]) -> float:
     """Milliseconds of one call."""
     start = time.perf_counter()
     jax.block_until_ready(call())
@@ -35,8 +35,8 @@ def elapsed(call: Callable[[], Any]) -> float:
 
 def in_turns(calls: dict[str, Callable[[], Any]], runs: int) -> dict[str, tuple[float, np.ndarray]]:
     """The first time and the others of each call."""
-    first = {name: elapsed(call) for name, call in calls.items()}
-    turns = [{name: elapsed(call) for name, call in calls.items()} for _ in range(runs)]
+    first = {name: time_call(call) for name, call in calls.items()}
+    turns = [{name: time_call(call) for name, call in calls.items()} for _ in range(runs)]
     return {name: (first[name], np.array([turn[name] for turn in turns])) for name in calls}
 
 

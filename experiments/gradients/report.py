@@ -36,7 +36,7 @@ def flow_table(summary: Rows) -> list[list[str]]:
     lines = [head + [f"k = {k}" for k in distances] + ["|dL/dparams|"]]
     for row in summary:
         names = (row["group"], row["cell"], f"{row['parameters']:,}", row["phase"])
-        numbers = (_fixed(row["loss_nats"]), _steps(row["half_life_steps"]))
+        numbers = (_two_digits(row["loss_nats"]), _steps(row["half_life_steps"]))
         norms = (_power(row[f"log10_norm_at_distance_{k}"]) for k in distances)
         lines.append([*names, *numbers, *norms, _power(row["log10_parameter_norm"])])
     return lines
@@ -47,7 +47,7 @@ def exploding_table(summary: Rows) -> list[list[str]]:
     lines = [["exploding, SGD", "clipping", "first loss", "last loss", "largest norm", "median norm"]]
     for row in summary:
         clip = f"to {row['clip']:g}" if row["clip"] else "none"
-        losses = [_fixed(row[name]) for name in ("first_loss_nats", "last_loss_nats")]
+        losses = [_two_digits(row[name]) for name in ("first_loss_nats", "last_loss_nats")]
         norms = ["inf" if row[name] is None else f"{row[name]:.1e}" for name in ("largest_norm", "median_norm")]
         lines.append([row["cell"], clip, *losses, *norms])
     return lines
@@ -98,7 +98,7 @@ def _numbers(row: Row) -> Row:
     return {name: value for name, value in row.items() if not isinstance(value, (list, dict))}
 
 
-def _fixed(value: float | None) -> str:
+def _two_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 DPI = 110
+FEWEST = 3  # ticks of an axis
 NARROW = 1.5  # powers of ten: an axis that spans fewer has ticks between them
 
 
@@ -65,9 +66,16 @@ def log_scale(axis: Axes, way: Literal["x", "y"]) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten."""
+    """1, 2 and 5 times powers of ten; equally far numbers where these are too few."""
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
-    return [float(times * power) for power in powers for times in (1, 2, 5) if low <= times * power <= high]
+    found = [float(times * power) for power in powers for times in (1, 2, 5) if low <= times * power <= high]
+    if len(found) < FEWEST:
+        found = [
+            float(tick)
+            for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+            if low <= tick <= high and tick > 0
+        ]
+    return found
 
 
 def _power_of_ten(exponent: float) -> str:

@@ -1,6 +1,7 @@
-"""The parts of char_lm and polyphonic_music that could be wrong unseen."""
+"""The parts of char_lm and polyphonic_music that could be wrong unseen, and the models that trainings leave."""
 
 import dataclasses
+import importlib
 
 import jax
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 import seqjax as sj
 from experiments import char_lm, polyphonic_music
-from seqjax import Ragged, batching
+from seqjax import Ragged, batching, train
 from seqjax.datasets import Dataset, Split
 from tests.experiments.makers import RNG
+from tests.experiments.test_questions import TINY as QUESTIONS
 
 
 def test_floors_by_hand():
@@ -79,3 +81,27 @@ def test_music_in_chunks(small_data):
 def test_entropy_of_equal_shares():
     ids = np.arange(8).repeat(3)
     assert char_lm.entropy(ids, ids, 8) == pytest.approx(3)
+
+
+def test_a_language_model_is_used_on_new_text(small_data):
+    """The folder of a training has all that is needed: cell, parameters and vocabulary."""
+    options = {"parameters": 500, "batch_size": 4, "length": 8, "steps": 4, "every": 2}
+    char_lm.main(char_lm.Config(cell=("GRU(3)",), **options))
+    (folder,) = small_data.glob("runs/char_lm/*/units/*/checkpoints")
+    model = train.load(folder)
+    vocabulary = model.assets["vocabulary"]
+    text = "that is not the question."
+    _, logits = sj.scan(model.cell, model.params, vocabulary.encode(text)[None])
+    assert logits.shape == (1, len(text), len(vocabulary))
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+@pytest.mark.parametrize("name", ["adding", "temporal_order", "sequential_digits", "polyphonic_music"])
+def test_a_training_can_be_loaded_without_its_code(small_data, name):
+    module = importlib.import_module(f"experiments.{name}")
+    module.main(module.Config(**QUESTIONS[name]))
+    for folder in small_data.glob("runs/*/*/units/*/checkpoints"):
+        model = train.load(folder)
+        xs = np.zeros((1, 3, model.in_features), np.float32)
+        _, ys = sj.scan(model.cell, model.params, xs)
+        assert np.isfinite(ys).all()

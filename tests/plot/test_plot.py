@@ -147,3 +147,50 @@ def test_layer_norms_of_zeros_alone():
     lone = plot.layer_norms({"one": {"h": [None, -2.0]}})
     assert lone.axes[1].lines[0].get_marker() == "o"
     assert "hatched" not in words(plot.layer_norms({"one": {"h": [-3.0, -2.0]}}))
+
+
+def labels(axis):
+    figure = axis.figure
+    figure.canvas.draw()
+    low, high = axis.get_view_interval()
+    ticks = axis.get_major_locator()()
+    return [axis.get_major_formatter()(tick) for tick in ticks if low <= tick <= high]
+
+
+def test_logarithms_have_ticks_at_decades():
+    """Once at 0.708 and 316; where there is no decade, at round numbers between."""
+    far = plot.norm_by_distance({"a": {"x": {"mean": [0.0, -7.5, -15.0, -22.3]}}}).axes[0]
+    assert labels(far.yaxis) == ["1e-20", "1e-16", "1e-12", "1e-8", "1e-4", "1"]
+    near = plot.norm_by_length({"a": {"x": [-0.9, -0.2, 0.0]}}, [10, 20, 2000]).axes[0]
+    assert labels(near.yaxis) == ["0.2", "0.5", "1"]
+    assert labels(near.xaxis) == ["10", "100", "1000"]
+    narrow = plot.norm_by_length({"a": {"x": [-0.25, 0.05]}}, [10, 20]).axes[0]
+    assert labels(narrow.yaxis) == ["0.6", "0.8", "1"]
+    wide = plot.comparison({"a": [([1, 2], [0.1, 0.001])]}, {"a": (0.001, 0.0005), "b": (0.2, 0.01)}, "mse")
+    assert labels(wide.axes[0].yaxis) == ["0.001", "0.01", "0.1"]
+    assert labels(wide.axes[1].xaxis) == ["0.001", "0.01", "0.1"]
+
+
+@pytest.mark.parametrize(
+    "bounds, reach", [((0, np.inf), [0.0, 0.7]), ((0, 0.5), [0.0, 0.5]), ((-np.inf, np.inf), [-0.5, 0.7])]
+)
+def test_intervals_end_where_a_measure_cannot_go(bounds, reach):
+    """Two seeds with errors of 0.05 and 0.15 have an interval of 0.1 ± 0.6, and no error is negative."""
+    figure = plot.comparison({}, {"a": (0.1, 0.6)}, "mse", bounds=bounds)
+    (_, _, (bar,)) = figure.axes[0].containers[0]
+    np.testing.assert_allclose(bar.get_segments()[0][:, 0], reach, atol=1e-12)
+    figure = plot.trend({"a": [(1, 0.1, 0.6)]}, "x", "mse", bounds=bounds)
+    (_, _, (bar,)) = figure.axes[0].containers[0]
+    np.testing.assert_allclose(bar.get_segments()[0][:, 1], reach, atol=1e-12)
+
+
+def test_the_baseline_has_a_label():
+    curves = {"a": [([1, 2], [0.5, 0.4])]}
+    for given, ends in (
+        (curves, {"a": (0.4, 0.1)}),
+        ({}, {"a": (0.4, 0.1)}),
+        ({str(i): curves["a"] for i in range(13)}, {}),
+    ):
+        axis = plot.comparison(given, ends, "loss", [0.3]).axes[0]
+        assert "baseline" in [text.get_text() for text in axis.get_legend().get_texts()]
+    assert plot.comparison({}, {"a": (0.4, 0.1)}, "loss").axes[0].get_legend() is None
