@@ -50,7 +50,7 @@ def layer_norms(
     bar.set_label(MEASURE, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     for axis in (scale, curves[0]):
-        axis.yaxis.get_major_locator().set_params(integer=True)
+        axis.locator_params(axis="y", integer=True)
     handles = curves[0].get_legend_handles_labels()
     figure.legend(*handles, fontsize=7, loc="outside lower center", ncols=max(1, min(4, len(handles[0]))))
     figure.suptitle(title, fontsize=11)
