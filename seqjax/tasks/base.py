@@ -199,10 +199,23 @@ class Task(Spelled):
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _sample(task: Task, keys: Key[Array, " B"], lengths: Int[Array, " B"], length: int) -> Batch:
     lengths = jnp.asarray(task.round_length(jnp.clip(lengths, task.min_length, length)))
-    inputs, targets, weights = jax.vmap(lambda key, n: task.example(key, n, length))(keys, lengths)
+    inputs, targets, weights = jax.vmap(lambda key, n: _example(task, key, n, length))(keys, lengths)
     real = jax.lax.broadcasted_iota(jnp.int32, weights.shape, 1) < lengths[:, None]
     weights = weights & real
     return Batch(_zero_unless(real, inputs), _zero_unless(weights, targets), weights, lengths)
+
+
+def _example(task: Task, key: Key[Array, ""], n: Int[Array, ""], length: int) -> tuple[jax.Array, ...]:
+    """`task.example`, whose parts must have a step each: targets of shape () would be spread over the batch."""
+    parts = tuple(map(jnp.asarray, task.example(key, n, length)))
+    for name, part in zip(("inputs", "targets", "weights"), parts):
+        if part.shape[:1] != (length,) or (name == "weights" and part.shape != (length,)):
+            raise ArgumentError(
+                f"{task!r}: example gave {name} of shape {part.shape}, expected ({length}, ...), one for each step"
+            )
+    if parts[2].dtype != bool:
+        raise ArgumentTypeError(f"{task!r}: example gave weights of dtype {parts[2].dtype}, expected bool")
+    return parts
 
 
 def _zero_unless(mask: Bool[Array, "B T"], array: Num[Array, "B T ..."]) -> Num[Array, "B T ..."]:

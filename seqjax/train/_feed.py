@@ -11,8 +11,8 @@ from jax.tree_util import KeyPath
 from seqjax._internal.types import PyTree
 from seqjax.batching import prefetch, to_devices
 from seqjax.batching.prefetching import Prefetcher
+from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train._protocols import Batches
 from seqjax.train.state import State
 
 AHEAD = 16  # steps that the host may be ahead of the device, so that batches do not pile up

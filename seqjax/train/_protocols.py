@@ -6,14 +6,6 @@ from seqjax._internal.types import PyTree
 
 
 @runtime_checkable
-class Batches(Protocol):
-    """A source of batches, as those of `seqjax.batching`."""
-
-    def batch(self, step: int) -> PyTree:
-        """Batch number `step`, the same whenever it is asked for."""
-
-
-@runtime_checkable
 class Store(Protocol):
     """Where checkpoints are kept, as `seqjax.train.Checkpoints`."""
 

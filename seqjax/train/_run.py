@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from seqjax._internal.types import PyTree
+from seqjax.batching.source import Batches
 from seqjax.errors import DataError
 from seqjax.train import _reports as reports
 from seqjax.train._feed import AHEAD, place, shardings_of
-from seqjax.train._protocols import Batches, Store
+from seqjax.train._protocols import Store
 from seqjax.train._reports import Window
 from seqjax.train._settings import changes, settings_of
 from seqjax.train.evaluation import Evaluation

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from seqjax._internal.types import PyTree
-from seqjax.train._protocols import Batches
+from seqjax.batching.source import Batches
 from seqjax.train.evaluation import Evaluation
 from seqjax.train.state import State
 from seqjax.train.step import TrainStep

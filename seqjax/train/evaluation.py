@@ -13,9 +13,9 @@ from jax.sharding import Mesh
 
 from seqjax._internal.types import Array, Float, Key, PyTree
 from seqjax._internal.validation import true_or_false, whole_number
+from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train._feed import AHEAD, check_mesh, feed
-from seqjax.train._protocols import Batches
 from seqjax.train.mean import Mean
 
 

@@ -12,9 +12,10 @@ from seqjax._internal import progress as progress_bar
 from seqjax._internal.signals import stop_requests
 from seqjax._internal.types import PyTree
 from seqjax._internal.validation import true_or_false, whole_number
+from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentTypeError
 from seqjax.train._feed import check_mesh, feed
-from seqjax.train._protocols import Batches, Store
+from seqjax.train._protocols import Store
 from seqjax.train._reports import Reports
 from seqjax.train._run import Best, Run
 from seqjax.train._skips import padding_hint

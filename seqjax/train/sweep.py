@@ -14,9 +14,9 @@ from seqjax._internal import progress as progress_bar
 from seqjax._internal.progress import Bar
 from seqjax._internal.types import Array, Float, Key, PyTree
 from seqjax._internal.validation import key_number, true_or_false, whole_number
+from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._feed import AHEAD, feed
-from seqjax.train._protocols import Batches
 from seqjax.train._reports import Reports, Window, add_step, empty_window
 from seqjax.train.log import Row
 from seqjax.train.mean import Mean

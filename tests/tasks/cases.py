@@ -196,8 +196,7 @@ READ = {
 
 
 def case(name):
-    found = tasks.ALL[name]
-    return READ.get(name) or Case(found, found.min_length + 6)
+    return READ[name]
 
 
 def size(name):

@@ -57,3 +57,29 @@ def test_wrong_calls(call, error, words):
 def test_traced_lengths_are_clipped_to_what_the_task_can_have():
     found = jax.jit(lambda n: tasks.adding.sample(KEY, 3, 10, n).lengths)(jnp.array([-4, 5, 99], jnp.int8))
     np.testing.assert_array_equal(found, [2, 5, 10])
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "error", "words"),
+    [
+        (1, jnp.int32(1), ArgumentError, r"targets of shape \(\), expected \(5, ...\)"),
+        (0, jnp.zeros(4, int), ArgumentError, r"inputs of shape \(4,\)"),
+        (2, jnp.ones((5, 2), bool), ArgumentError, r"weights of shape \(5, 2\)"),
+        (2, jnp.ones(5, int), ArgumentTypeError, "weights of dtype int32, expected bool"),
+    ],
+)
+def test_an_example_without_a_value_for_each_step_is_refused(part, value, error, words):
+    """Targets of shape () were spread over the batch: wrong in silence where B equals T."""
+
+    class Wrong(tasks.Classification):
+        """A task of one's own."""
+
+        vocabulary, out_features = 2, 2
+
+        def example(self, key, n, length):
+            parts = [jnp.zeros(length, int), jnp.zeros(length, int), jnp.ones(length, bool)]
+            parts[part] = value
+            return tuple(parts)
+
+    with pytest.raises(error, match=words):
+        Wrong().sample(jax.random.key(0), 5, 5)
