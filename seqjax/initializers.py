@@ -205,7 +205,7 @@ def _keep_gate(bias: Bias, cell: Any) -> str:
     return str(cell.keep_gate)
 
 
-def check_initializer(name: str, value: Any) -> None:
+def check_initializer(name: str, value: object) -> None:
     """Refuse what is no initialiser for the option `name`: "kernel_init", "recurrent_init" or "bias_init".
 
         >>> from seqjax.initializers import check_initializer
@@ -224,7 +224,7 @@ def check_initializer(name: str, value: Any) -> None:
         )
 
 
-def _slip(kind: type[Spelled], value: Any) -> str:
+def _slip(kind: type[Spelled], value: object) -> str:
     if isinstance(value, str):
         name = value.partition("(")[0].strip()
         known = [each.__name__ for each in kind.__subclasses__()]

@@ -33,7 +33,7 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     return number
 
 
-def key_number(name: str, value: Any) -> int:
+def key_number(name: str, value: object) -> int:
     """A seed for `jax.random.key`, or a number for `jax.random.fold_in`: these see 32 bits.
 
     Raises:
@@ -47,7 +47,7 @@ def key_number(name: str, value: Any) -> int:
     return number
 
 
-def true_or_false(name: str, value: Any) -> bool:
+def true_or_false(name: str, value: object) -> bool:
     """True or False, nothing else.
 
     Raises:
@@ -58,7 +58,7 @@ def true_or_false(name: str, value: Any) -> bool:
     return value
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: object) -> bool:
     """Whether it is a whole number above 0, and neither True nor NumPy's."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -85,17 +85,17 @@ def check_counts(task: Any, **least: int) -> None:
             )
 
 
-def is_concrete(array: Any) -> bool:
+def is_concrete(array: object) -> bool:
     """Whether an array is there, rather than standing for one in a program that is being traced."""
     return not isinstance(array, jax.core.Tracer)
 
 
-def known(array: Any) -> bool:
+def known(array: object) -> bool:
     """Whether the values can be looked at."""
     return is_concrete(array) and (not isinstance(array, jax.Array) or array.is_fully_addressable)
 
 
-def check_init(cell: Any, key: Any, in_features: Any, dtype: Any) -> None:
+def check_init(cell: object, key: object, in_features: object, dtype: object) -> None:
     """Refuse what no parameters can be drawn from.
 
     Raises:
@@ -107,7 +107,7 @@ def check_init(cell: Any, key: Any, in_features: Any, dtype: Any) -> None:
         raise ArgumentError(f"{cell!r}: in_features must be a whole number above 0, found {in_features!r}")
 
 
-def check_key(cell: Any, key: Any) -> None:
+def check_key(cell: object, key: object) -> None:
     """Refuse what is not one key of the present style."""
     if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
         raise ArgumentTypeError(
@@ -116,7 +116,7 @@ def check_key(cell: Any, key: Any) -> None:
         )
 
 
-def check_dtype(cell: Any, dtype: Any) -> None:
+def check_dtype(cell: object, dtype: Any) -> None:
     """Refuse a dtype that parameters cannot have."""
     try:
         good = jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
@@ -126,7 +126,7 @@ def check_dtype(cell: Any, dtype: Any) -> None:
         raise ArgumentTypeError(f"{cell!r}: dtype must be floating point, found {dtype!r}")
 
 
-def check_batch_shape(cell: Any, batch_shape: Any) -> None:
+def check_batch_shape(cell: object, batch_shape: object) -> None:
     """Refuse a batch shape that is no tuple."""
     if not isinstance(batch_shape, (tuple, list)):
         raise ArgumentTypeError(
@@ -134,7 +134,7 @@ def check_batch_shape(cell: Any, batch_shape: Any) -> None:
         )
 
 
-def check_given(cell: Any, given: dict[str, Any]) -> None:
+def check_given(cell: Any, given: dict[str, object]) -> None:
     """Refuse what is given for an initial carry though neither the cell nor any other of its kind asks for it."""
     for name in given.keys() - cell.asks - {"key", "memory", "in_features"}:
         raise ArgumentError(

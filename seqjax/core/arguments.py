@@ -1,7 +1,5 @@
 """Checks of the arguments of `scan`, before anything is computed: shapes and dtypes always, values where known."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +46,7 @@ def check_arrays(name: str, tree: PyTree) -> None:
         _check_array(name, leaf)
 
 
-def _check_array(name: str, leaf: Any) -> None:
+def _check_array(name: str, leaf: object) -> None:
     if not isinstance(leaf, (jax.Array, np.ndarray, np.generic)):
         raise ArgumentTypeError(
             f"{name} must hold arrays, found {type(leaf).__name__} {leaf!r}. "

@@ -169,7 +169,7 @@ def _depth(cls: type, name: str) -> int:
     return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
 
 
-def check_cell_type(name: str, cell: Any) -> None:
+def check_cell_type(name: str, cell: object) -> None:
     """Refuse what is not a cell, with a hint for the common slips."""
     if isinstance(cell, Cell):
         return

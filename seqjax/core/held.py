@@ -1,7 +1,6 @@
 """What a step reads and never changes: a part of the carry that drivers keep out of their loops."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -51,7 +50,7 @@ class Held:
     value: PyTree
 
 
-def _is_held(node: Any) -> bool:
+def _is_held(node: object) -> bool:
     return isinstance(node, Held)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact
-from seqjax._internal.types import Carry, PyTree, Shape
+from seqjax._internal.types import Array, Carry, PyTree, Shape
 from seqjax.core.call import Call
 from seqjax.core.cell import Cell
 from seqjax.core.start import start_carry
@@ -39,7 +39,7 @@ def check_params(call: Call) -> None:
         _check_param(call, path, found[path], want)
 
 
-def _check_param(call: Call, path: str, leaf: Any, want: jax.ShapeDtypeStruct) -> None:
+def _check_param(call: Call, path: str, leaf: object, want: jax.ShapeDtypeStruct) -> None:
     cell, xs, layout = call.cell, call.xs, call.layout
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
         raise ArgumentTypeError(f"{cell!r}: params{path} must be an array, found {leaf!r}")
@@ -100,7 +100,7 @@ def check_carry(call: Call) -> Carry:
     return jax.tree.map(_widen, carry, expected)
 
 
-def _widen(leaf: Any, want: jax.ShapeDtypeStruct) -> jax.Array:
+def _widen(leaf: Array, want: jax.ShapeDtypeStruct) -> jax.Array:
     """A real array where a complex one is expected becomes complex, a narrow counter wide: both lose nothing."""
     if is_inexact(want) and not jnp.issubdtype(want.dtype, jnp.complexfloating):
         return jnp.asarray(leaf)
