@@ -20,21 +20,8 @@ from seqjax import (
     stack,
 )
 from seqjax.initializers import chrono, identity
-from tests.own_cells import (
-    LRU,
-    MGU,
-    AttendingLSTM,
-    DelayLine,
-    Peephole,
-    SelfAttention,
-    Skip,
-    TreeCell,
-    WindowAttention,
-    Zoneout,
-    memory_for,
-    mixed_tree,
-    tokens,
-)
+from tests.attending_cells import AttendingLSTM, SelfAttention, WindowAttention, memory_for
+from tests.own_cells import LRU, MGU, DelayLine, Peephole, Skip, TreeCell, Zoneout, mixed_tree, tokens
 
 
 @dataclass

@@ -259,3 +259,9 @@ def test_a_missing_method_is_named():
     ):
         with pytest.raises(TypeError, match="Unfinished must define"):
             call(Unfinished())
+
+
+@pytest.mark.parametrize("dtype", [">f4", np.longdouble])
+def test_arrays_that_jax_lacks_are_named(dtype):
+    with pytest.raises(ArgumentTypeError, match="which JAX lacks"):
+        scan(LSTM_, P, XS.astype(dtype))

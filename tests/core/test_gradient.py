@@ -1,4 +1,4 @@
-"""The deferred gradient: what it keeps, what it computes from that, and how much memory it takes."""
+"""The deferred gradient is that of autodiff, to second order, for every form of a step."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,9 @@ import pytest
 
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Cell, Held, activate, linear, scan
-from seqjax.core import gating
-from seqjax.core.chunks import LONGEST_CHUNK, SHORTEST_CHUNK, chunk_length
-from seqjax.core.gating import keep_gates
+from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.core.plan import Plan
-from seqjax.testing import Case, time_laws, transform_laws, vectors
-from tests.core.test_scan import loops_of
+from tests.trees import close
 
 D, B, T = 3, 2, 2 * LONGEST_CHUNK + 5
 XS = np.asarray(jax.random.normal(jax.random.key(0), (B, T, D)))
@@ -23,10 +20,6 @@ OPTIONS = {
     "reverse": {"reverse": True, "resets": NOISE.random((B, T)) < 0.1},
     "checkpoint": {"checkpoint": 100, "lengths": np.array([T, 50])},
 }
-
-
-def close(a, b, tolerance=1e-12):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
 
 
 def both(f, *args):
@@ -235,78 +228,3 @@ def test_kept_gates_under_vmap_over_params(x64, cell):
         return jax.jvp(slope, (params,), (jax.tree.map(jnp.ones_like, params),))
 
     close(*both(lambda g, p: jax.vmap(lambda p: product(g, p))(p), params), 1e-11)
-
-
-def test_nothing_is_activated_again_in_the_backward_pass():
-    """Two kept activations of an LSTM: its gates once, in the forward loop; tanh of c twice."""
-    cell = LSTM(16)
-    params = cell.init(jax.random.key(0), 16)
-    score = lambda p, x: jnp.sum(scan(cell, p, x)[1] ** 2)
-    hlo = jax.jit(jax.grad(score)).lower(params, jnp.ones((4, 600, 16))).compile().as_text()
-    wide = [line for line in hlo.split("\n") if " tanh(" in line and ",64]" in line]
-    assert len(wide) == sum(" tanh(" in line and ",64]" in line for body in loops_of(hlo) for line in body.split("\n"))
-    assert len(wide) == 1
-
-
-def test_gates_can_be_given_back():
-    z = jnp.linspace(-2, 2, 8).reshape(2, 4)
-    f = lambda z: jnp.concatenate(activate(z, "sigmoid tanh"), -1)
-    with keep_gates() as kept:
-        want = f(z)
-
-    def given(z):
-        with keep_gates(kept):
-            return f(z)
-
-    close(jax.jvp(given, (z,), (z,)), jax.jvp(f, (z,), (z,)), 1e-6)
-    close(want, f(z), 0)
-
-
-@pytest.mark.parametrize("rows, steps", [(1, 128), (3, 128), (4, 128), (16, 32), (32, 16), (64, 8), (1000, 8)])
-def test_chunk_lengths_by_rows(rows, steps):
-    assert chunk_length(2**14, rows) == steps
-    assert chunk_length(2 * steps, rows) == 2 * steps
-    assert SHORTEST_CHUNK <= chunk_length(1009, rows) <= LONGEST_CHUNK
-
-
-def temp_bytes(cell, shape, gradient):
-    params = cell.init(jax.random.key(0), shape[-1])
-    step = jax.grad(lambda p, x: jnp.mean(scan(cell, p, x, gradient=gradient)[1] ** 2), (0, 1))
-    compiled = jax.jit(step).lower(params, jax.ShapeDtypeStruct(shape, jnp.float32)).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
-
-
-def test_memory_of_a_step_alone():
-    """The gates and the carry are kept, 4 F numbers a step and row; autodiff keeps 6 (jax 0.11) or more than 8 (0.10)."""
-    cell, shape = GRU(64, reset_after=False), (16, 512, 64)
-    assert temp_bytes(cell, shape, "autodiff") > 1.4 * temp_bytes(cell, shape, "deferred")
-
-
-@pytest.mark.parametrize("cell, most", [(LSTM(32), 1.0), (GRU(32), 1.0), (RNN(32), 1.25)], ids=repr)
-def test_kept_gates_take_no_more_memory_than_autodiff(cell, most):
-    """An RNN keeps y as its gate and as its output: a quarter more than autodiff in jax 0.11, less in 0.10."""
-    assert temp_bytes(cell, (16, 512, 32), "deferred") <= most * temp_bytes(cell, (16, 512, 32), "autodiff")
-
-
-@pytest.mark.parametrize("cell", [LSTM(4), GRU(4, reset_after=False)], ids=repr)
-def test_the_law_where_time_and_batch_merge(monkeypatch, x64, cell):
-    """As with one device in sight; the other tests have eight."""
-    monkeypatch.setattr(gating, "may_merge_axes", lambda: True)
-    case = Case(cell, D, vectors(D), 0)
-    for law in (
-        transform_laws.deferred_is_autodiff,
-        transform_laws.vmap_over_params,
-        time_laws.sequence_is_the_fold_of_step,
-    ):
-        law(case)
-
-
-def test_linear_with_merged_axes(monkeypatch):
-    p = {"kernel": jnp.asarray(NOISE.normal(size=(D, 4)), jnp.float32), "bias": jnp.ones(4)}
-    shapes = [(D,), (5, D), (2, 5, D), (2, 0, D), (2, 1, 5, D)]
-    xs = [jnp.asarray(NOISE.normal(size=shape), jnp.float32) for shape in shapes]
-    want = [linear(p, x) for x in xs]
-    monkeypatch.setattr(gating, "may_merge_axes", lambda: True)
-    close([linear(p, x) for x in xs], want, 1e-6)
-    with gating.transpose_kernels():
-        close([linear(p, x) for x in xs], want, 1e-6)

@@ -7,17 +7,15 @@ import pytest
 
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Cell, Dense, Embed, bidirectional, repeat, residual, scan, stack, tap, trace
-from tests.own_cells import MGU, AttendingLSTM, WindowAttention
+from tests.attending_cells import AttendingLSTM, WindowAttention
+from tests.own_cells import MGU
+from tests.trees import close
 
 B, T, D = 3, 6, 2
 XS = np.asarray(jax.random.normal(jax.random.key(1), (B, T, D)))
 LENGTHS = np.array([0, 4, T])
 RESETS = np.zeros((B, T), bool)
 RESETS[:, 3] = True
-
-
-def close(a, b, tolerance=1e-6):
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b)
 
 
 def numpy_lstm(params, xs):

@@ -8,17 +8,8 @@ import pytest
 import seqjax as sj
 from seqjax import GRU, LSTM, RNN, Dense, Dropout, Embed, bidirectional, repeat, residual, scan, stack, trace
 from seqjax.diagnostics import gradient_flow
-from tests.own_cells import (
-    LRU,
-    AttendingLSTM,
-    Peephole,
-    SelfAttention,
-    TreeCell,
-    WindowAttention,
-    Zoneout,
-    mixed_tree,
-    tokens,
-)
+from tests.attending_cells import AttendingLSTM, SelfAttention, WindowAttention
+from tests.own_cells import LRU, Peephole, TreeCell, Zoneout, mixed_tree, tokens
 
 B, T = 3, 5
 MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 1, 0, 0]], bool)
