@@ -107,7 +107,7 @@ def check_init(cell: object, key: object, in_features: object, dtype: object) ->
         raise ArgumentError(f"{cell!r}: in_features must be a whole number above 0, found {in_features!r}")
 
 
-def check_key(cell: object, key: object) -> None:
+def check_key(cell: object, key: Any) -> None:
     """Refuse what is not one key of the present style."""
     if not hasattr(key, "dtype") or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
         raise ArgumentTypeError(
