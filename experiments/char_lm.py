@@ -76,14 +76,14 @@ def main(config: Config) -> dict[str, Any]:
     return conclude(run, run.work(jobs), MEASURE)
 
 
-def read_text(count: int) -> tuple[Vocabulary, list[Int[Array, " T"]]]:
+def read_text(count: int) -> tuple[Vocabulary, list[Int[Array, " _"]]]:
     """A vocabulary of all characters of Shakespeare, by code point, and the ids of its three splits."""
     texts = [split.inputs.text(0) for split in datasets.load("shakespeare").splits.values()]
     vocabulary = Vocabulary("characters", tuple(sorted(set().union(*texts))))
     return vocabulary, [vocabulary.encode(text[: count or None]) for text in texts]
 
 
-def study(config: Config, cell: sj.Cell, vocabulary: Vocabulary, ids: list[Int[Array, " T"]], folder: Path) -> Rows:
+def study(config: Config, cell: sj.Cell, vocabulary: Vocabulary, ids: list[Int[Array, " _"]], folder: Path) -> Rows:
     """One training."""
     front, last = sj.Embed(len(vocabulary), config.embedding), sj.Dense(len(vocabulary))
     if config.parameters:

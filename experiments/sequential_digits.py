@@ -29,7 +29,7 @@ from seqjax._internal.types import Array, Float, Key, Num, PyTree
 
 DATA = ("digits", "mnist")
 
-Part = tuple[Float[Array, "N T 1"], Num[Array, " N"]]
+Part = tuple[Float[Array, "_ T 1"], Num[Array, " _"]]
 """Pictures and their classes."""
 
 

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, ClassVar, Protocol
+from typing import IO, ClassVar, Protocol, runtime_checkable
 
 import seqjax as sj
 from experiments.harness import strict
@@ -16,6 +16,7 @@ from seqjax._internal.files import write_atomically
 RUNS = Path("runs")
 
 
+@runtime_checkable
 class Options(Protocol):
     """A Config of an experiment: a frozen dataclass with a seed."""
 
