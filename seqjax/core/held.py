@@ -59,10 +59,10 @@ def without_held(carry: Carry) -> Carry:
     return jax.tree.map(lambda node: Held(None) if _is_held(node) else node, carry, is_leaf=_is_held)
 
 
-def with_held(moving: Carry, held: list[Held]) -> Carry:
-    """A carry from `without_held`, with the parts that `held_parts` has kept put back."""
+def with_held(carry: Carry, held: list[Held]) -> Carry:
+    """A carry from `without_held` with the parts that `held_parts` has kept put back."""
     parts = iter(held)
-    return jax.tree.map(lambda node: next(parts) if _is_held(node) else node, moving, is_leaf=_is_held)
+    return jax.tree.map(lambda node: next(parts) if _is_held(node) else node, carry, is_leaf=_is_held)
 
 
 def held_parts(carry: Carry) -> list[Held]:

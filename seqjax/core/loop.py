@@ -99,13 +99,13 @@ def parallel(run: RunAll, carry: Carry, xs: PyTree, plan: Plan, *, causal: bool 
 
     inputs = (xs, plan.mask, find_starts(plan), taps.current_probes())
     forward = _reverse_time(inputs) if plan.reverse else inputs
-    moving = without_held(carry)
+    state = without_held(carry)
     if count_steps(xs) == 0:
-        last, outputs = moving, _empty_outputs(segment, moving, forward)
+        last, outputs = state, _empty_outputs(segment, state, forward)
     elif causal:
-        last, outputs = _run_segments(segment, moving, forward, plan, False)
+        last, outputs = _run_segments(segment, state, forward, plan, False)
     else:
-        last, outputs = segment(moving, forward)
+        last, outputs = segment(state, forward)
     ys, values = _reverse_time(outputs) if plan.reverse else outputs
     taps.add_values(values)
     return with_held(last, held), taps.tap_output(ys)
@@ -128,7 +128,7 @@ def _reverse_time(tree: PyTree) -> PyTree:
 
 
 def _run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bool) -> Pair:
-    """`run` as a whole, or in segments of which the backward pass keeps the first carry alone."""
+    """`run` over all steps, or in segments of which the backward pass keeps the first carry alone."""
     length = count_steps(inputs)
     if plan.checkpoint is None or length == 0:
         return run(carry, inputs)

@@ -1,4 +1,4 @@
-"""Beginning with a cell: its parameters and its first carry, asked of it as little as it needs to know."""
+"""Parameters and the first carry of a cell, which is given no more than it asks for."""
 
 from typing import Any
 

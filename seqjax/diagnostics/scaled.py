@@ -73,9 +73,9 @@ def times(leaf: Inexact[jax.Array, "*B_D"], power: Int[jax.Array, "*B"]) -> Inex
     """leaf 2^power, exactly; a power below the range of floats gives zeros."""
     wide = jnp.finfo(leaf.dtype).dtype if jnp.finfo(leaf.dtype).bits >= 32 else jnp.float32
     info = jnp.finfo(wide)
-    whole = jnp.int64 if info.bits == 64 else jnp.int32
+    integer = jnp.int64 if info.bits == 64 else jnp.int32
     # 2^k has the exponent k in its bits, biased so that the smallest normal number has 1, and no fraction.
-    kept = jnp.clip(power, info.minexp, info.maxexp - 1).astype(whole)
+    kept = jnp.clip(power, info.minexp, info.maxexp - 1).astype(integer)
     factor = lax.bitcast_convert_type((kept - info.minexp + 1) << info.nmant, wide)
     factor = jnp.where(power < info.minexp, 0, factor)
     return leaf * factor.reshape(factor.shape + (1,) * (leaf.ndim - factor.ndim)).astype(jnp.finfo(leaf.dtype).dtype)

@@ -113,7 +113,7 @@ def _widen(ids: Int[Array, "*B"]) -> Int[Array, "*B"]:
 
 
 def _rows_sharding(ids: Int[Array, "*B"]) -> NamedSharding | None:
-    """The sharding of gathered rows, which a mesh with explicit axes wants to be told."""
+    """The sharding of gathered rows, which a mesh with explicit axes asks for."""
     sharding = jax.typeof(ids).sharding
     if AxisType.Explicit not in getattr(sharding.mesh, "axis_types", ()):
         return None

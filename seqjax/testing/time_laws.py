@@ -139,7 +139,7 @@ def batch_rows_do_not_touch(case: Case) -> str | None:
 
 
 def lengths_are_a_mask(case: Case) -> None:
-    """A cell that is told the lengths does what it does for the mask that they make."""
+    """A cell that is given the lengths does what it does for the mask that they make."""
     lengths = np.array([SHORT, 0, 2])
     xs, carry = case.xs(3, SHORT), case.carry(3)
     by_mask, _ = case.run_masked(case.params, carry, xs, np.arange(SHORT) < lengths[:, None])

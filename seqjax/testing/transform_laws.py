@@ -80,13 +80,13 @@ def devices(case: Case) -> str | None:
         return jax.lax.psum(value, "data"), grads
 
     want = jax.jit(jax.value_and_grad(score))(*args)
-    whole, parted = PartitionSpec(), PartitionSpec("data")
+    replicated, sharded = PartitionSpec(), PartitionSpec("data")
     for kind in (AxisType.Auto, AxisType.Explicit):
         mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
         with jax.set_mesh(mesh):
             put = lambda tree, spec: jax.device_put(tree, NamedSharding(mesh, spec))
-            placed = (put(args[0], whole), *(put(a, parted) for a in args[1:]))
-            mapped = jax.shard_map(shard, in_specs=(whole, parted, parted, parted), out_specs=whole)
+            placed = (put(args[0], replicated), *(put(a, sharded) for a in args[1:]))
+            mapped = jax.shard_map(shard, in_specs=(replicated, sharded, sharded, sharded), out_specs=replicated)
             for name, f in (("mesh", jax.value_and_grad(score)), ("shard_map", mapped)):
                 check_same(f"8 devices, {kind} {name}", jax.jit(f)(*placed), want, 1e-12)
     return None
