@@ -65,7 +65,13 @@ def _check_param(call: Call, path: str, leaf: object, want: jax.ShapeDtypeStruct
 
 @functools.lru_cache(maxsize=256)
 def _expected_params(cell: Cell, in_features: Any) -> PyTree:
-    return jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features))
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), in_features))
+    if cell.separable and params and not params.keys() & {"project", "mix", "update"}:
+        raise ArgumentError(
+            f"{cell!r}: init gives {', '.join(map(repr, params))}, but project, mix and update each see a branch of "
+            'their own: {"project": {"kernel": ..., "bias": ...}, "mix": {...}}'
+        )
+    return params
 
 
 def _by_path(tree: PyTree) -> dict[str, Any]:

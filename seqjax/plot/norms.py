@@ -67,7 +67,9 @@ def norm_by_length(panels: Mapping[str, Mapping[str, Values]], lengths: Sequence
         for i, (name, logs) in enumerate(curves.items()):
             axis.plot(lengths, np.asarray(logs, float), **line_style(i), marker="o", ms=3, label=name)
         log_scale(axis, "x")
-        axis.legend(fontsize=7)
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high + 0.4 * (high - low))  # lines may be anywhere: the names stand above them
+        axis.legend(fontsize=7, loc="upper left")
         label_exponents(axis)
     return figure
 

@@ -142,3 +142,29 @@ def test_subclasses_are_frozen_dataclasses_without_being_told():
     assert dataclasses.is_dataclass(GRU)
     with pytest.raises(dataclasses.FrozenInstanceError):
         GRU(3).features = 4
+
+
+def test_parameters_without_branches_are_named():
+    """They ended in KeyError 'kernel'."""
+
+    class Flat(sj.Recurrent):
+        features: int
+        out_features = property(lambda self: self.features)
+
+        def init(self, key, in_features, dtype=jnp.float32):
+            return {"kernel": jnp.zeros((in_features, self.features), dtype), "u": jnp.zeros(self.features, dtype)}
+
+        def initial_carry(self, params, batch_shape=()):
+            return jnp.zeros((*batch_shape, self.features))
+
+        def mix(self, p, h):
+            return h * p["u"]
+
+        def update(self, p, h, z, m):
+            return z + m, z + m
+
+    cell = Flat(4)
+    with pytest.raises(
+        sj.ArgumentError, match="init gives 'kernel', 'u', but project, mix and update each see a branch"
+    ):
+        sj.scan(cell, cell.init(jax.random.key(0), 3), jnp.zeros((2, 5, 3)))

@@ -162,10 +162,10 @@ def test_logarithms_have_ticks_at_decades():
     far = plot.norm_by_distance({"a": {"x": {"mean": [0.0, -7.5, -15.0, -22.3]}}}).axes[0]
     assert labels(far.yaxis) == ["1e-20", "1e-16", "1e-12", "1e-8", "1e-4", "1"]
     near = plot.norm_by_length({"a": {"x": [-0.9, -0.2, 0.0]}}, [10, 20, 2000]).axes[0]
-    assert labels(near.yaxis) == ["0.2", "0.5", "1"]
+    assert labels(near.yaxis) == ["0.2", "0.5", "1", "2"]  # room for the names above
     assert labels(near.xaxis) == ["10", "100", "1000"]
     narrow = plot.norm_by_length({"a": {"x": [-0.25, 0.05]}}, [10, 20]).axes[0]
-    assert labels(narrow.yaxis) == ["0.6", "0.8", "1"]
+    assert labels(narrow.yaxis) == ["0.6", "0.8", "1", "1.2", "1.4"]
     wide = plot.comparison({"a": [([1, 2], [0.1, 0.001])]}, {"a": (0.001, 0.0005), "b": (0.2, 0.01)}, "mse")
     assert labels(wide.axes[0].yaxis) == ["0.001", "0.01", "0.1"]
     assert labels(wide.axes[1].xaxis) == ["0.001", "0.01", "0.1"]
