@@ -72,7 +72,7 @@ def _ticks(low: float, high: float) -> list[float]:
     if len(found) < FEWEST:
         found = [
             float(tick)
-            for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+            for tick in MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low, high)
             if low <= tick <= high and tick > 0
         ]
     return found
