@@ -54,8 +54,9 @@ def test_signatures_say_what_they_take():
     assert words.count("Any") <= 0.08 * len(words)
 
 
-def test_tests_are_many():
+def test_tests_are_many_and_short():
     assert sum(lines_of("tests")) >= 0.7 * sum(lines_of("seqjax"))
+    assert lines_of("tests")[-1] <= 300
 
 
 def imports(path):
