@@ -5,7 +5,10 @@ of CPU time with them, 17 s without, jax 0.10.2; 40 and 21 s, jax 0.11.2), so th
 `make test-all` sets SEQJAX_TEST_OPTIMISED=1 and runs everything with the compiler's usual settings.
 """
 
+import gc
 import os
+import resource
+from pathlib import Path
 
 FLAGS = ["--xla_force_host_platform_device_count=8"]
 if not os.environ.get("SEQJAX_TEST_OPTIMISED"):
@@ -28,6 +31,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("seqjax")
+MEMORY = Path("/proc/self/statm")  # of Linux alone
 
 
 @pytest.fixture
@@ -35,3 +39,12 @@ def x64():
     """Float64 for the length of a test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    """Compiled programs are dropped after a module once they take much: a worker would otherwise grow to 6 GB."""
+    yield
+    if MEMORY.exists() and int(MEMORY.read_text().split()[1]) * resource.getpagesize() > 2**31:
+        jax.clear_caches()
+        gc.collect()

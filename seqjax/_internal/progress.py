@@ -62,7 +62,7 @@ def bar(total: int | None, initial: int = 0, unit: str = "steps", description: s
     except ImportError:
         yield Bar()
         return
-    notebook = "ipykernel" in sys.modules and not sys.stderr.isatty()
+    notebook = _in_notebook()
     stream = sys.stdout if notebook else sys.stderr  # notebooks colour stderr as an error
     moving = notebook or stream.isatty()
     size = shutil.get_terminal_size((100, 24))  # tqdm shows nothing on a terminal that does not say its size
@@ -83,3 +83,9 @@ def bar(total: int | None, initial: int = 0, unit: str = "steps", description: s
         miniters=1,
     ) as shown:
         yield _Tqdm(shown)
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel of Jupyter runs this; that a package of Jupyter has been imported says nothing."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel") and not sys.stderr.isatty()

@@ -53,3 +53,13 @@ def test_bytes_have_their_units(monkeypatch):
 def test_without_tqdm_there_is_no_bar(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.std", None)
     assert shown(monkeypatch, io.StringIO()) == ""
+
+
+def test_an_import_of_jupyter_is_no_notebook(capsys, monkeypatch):
+    """Lines went to stdout wherever ipykernel had been imported, as by nbclient."""
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("tqdm")
+    with progress.bar(2, 0, "step", "") as bar:
+        bar.update(2, {"loss": 0.5})
+    said = capsys.readouterr()
+    assert said.out == "" and "2/2" in said.err
