@@ -10,7 +10,6 @@ A run is named as `list` prints it, without `-s0` for all seeds, by its experime
 
 import argparse
 import importlib
-import os
 import sys
 import typing
 from pathlib import Path
@@ -22,6 +21,7 @@ from experiments.harness.folder import RUNS, folder_of
 from experiments.harness.records import Record
 from experiments.harness.run import Stopped
 from experiments.harness.tables import table, text_rows
+from seqjax._internal.pipes import allow_closed_output
 from seqjax.errors import ArgumentError, SeqjaxError
 
 HERE = Path(__file__).parent
@@ -121,9 +121,9 @@ def _one(name: str) -> Record:
 
 if __name__ == "__main__":
     try:
-        main()
-        sys.stdout.flush()
+        with allow_closed_output():
+            main()
     except (Stopped, SeqjaxError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; `resume` goes on")

@@ -2,7 +2,7 @@
 
     python -m experiments.dataset_table
 
-Expectation: the counts that are published of each; `tests/test_datasets_real.py` compares.
+Expectation: the counts that are published of each; `tests/datasets/test_real.py` compares.
 """
 
 import sys

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from seqjax import cells, combinators, datasets, layers, tasks
+from seqjax._internal.pipes import allow_closed_output
 
 Line = tuple[str, str]
 
@@ -51,4 +52,5 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with allow_closed_output():
+        main(sys.argv[1:])

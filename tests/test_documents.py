@@ -14,6 +14,8 @@ from tests.test_style import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 SNIPPET = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.S)
 LINK = re.compile(r"\]\(([^)#\s]+)")
+FILE = re.compile(r"`([\w./-]+\.(?:py|csv))`")  # placeholders, with < or *, are none
+MADE_UP = {"my_cells.py"}
 
 
 SNIPPETS = [
@@ -69,6 +71,24 @@ def test_the_readme_is_short():
 def test_links_lead_somewhere(page):
     for target in LINK.findall(page.read_text()):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def texts_that_name_files():
+    """The pages, and the docstrings of the code."""
+    yield from ((page, page.read_text()) for page in [*PAGES, ROOT / "experiments" / "README.md"])
+    for path in [*(ROOT / "seqjax").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                yield path, ast.get_docstring(node) or ""
+
+
+def test_files_that_are_named_exist():
+    """Tests that had moved were named at their old places."""
+    named = [(page, name) for page, text in texts_that_name_files() for name in FILE.findall(text)]
+    assert len(named) > 20
+    for page, name in named:
+        places = [folder / name for folder in (ROOT, ROOT / "experiments", page.parent)]
+        assert name in MADE_UP or any(place.exists() for place in places), (page.name, name)
 
 
 def test_map_names_what_is_there():

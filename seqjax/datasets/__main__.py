@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from seqjax._internal.pipes import allow_closed_output
 from seqjax.datasets import catalogue
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.fetch import store
@@ -93,4 +94,5 @@ def _each(entries: list[Entry], action: Callable[[Entry], str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with allow_closed_output():
+        sys.exit(main())
