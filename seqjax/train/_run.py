@@ -122,9 +122,15 @@ class Run:
             logger.warning("going on from step %d with changes: %s", step, "; ".join(found))
         self._sums = meta.get("window", {})
         if self._evaluation is not None:
-            best = meta["best"]
-            self.best = None if best["value"] is None else Best(best["step"], best["value"])
-            self._waited, self._best_params = best["waited"], tree["best"]
+            self._restore_best(meta, tree["best"])
+
+    def _restore_best(self, meta: dict[str, Any], params: PyTree) -> None:
+        best = meta["best"]
+        if meta.get("settings", {}).get("metric", self._settings["metric"]) != self._settings["metric"]:
+            self._best_params = _copy(_newest_params(self.state))  # values of two metrics cannot be compared
+            return
+        self.best = None if best["value"] is None else Best(best["step"], best["value"])
+        self._waited, self._best_params = best["waited"], params
 
     def _compile(self, batch: PyTree, options: tuple[bool, ...]) -> None:
         step = jax.jit(self._step)

@@ -23,6 +23,7 @@ def settings_of(step: TrainStep, state: State, source: Batches, evaluation: Eval
     """A description in JSON values."""
     found: dict[str, Any] = {name: getattr(step, name) for name in OPTIONS}
     found["optimizer"] = _probe_optimizer(step.optimizer, state.params)
+    found["key"] = jax.device_get(jax.random.key_data(state.key)).tolist()
     found["source"] = type(source).__name__
     found["first batch"] = _summarise(source.batch(0))
     if evaluation is not None:
@@ -38,6 +39,10 @@ def changes(before: dict[str, Any], now: dict[str, Any], opt_state: PyTree) -> l
             words.append(_optimizer_words(before[name], now[name], opt_state))
         elif name == "first batch":
             words.append("source (its first batch is another)")
+        elif name == "key":
+            words.append("key (seed); that of the checkpoint stays. A new run? Give it a folder of its own")
+        elif name == "metric":
+            words.append(f"metric ({before[name]} before, {now[name]} now); the best evaluation is sought anew")
         else:
             words.append(f"{name} ({before[name]} before, {now[name]} now)")
     return words

@@ -89,6 +89,23 @@ def test_a_target_ends_the_training(higher, values, steps):
         assert (result.reason, int(result.state.step), result.best.value) == ("target", steps, 1.0)
 
 
+def test_another_metric_was_compared_with_the_best_of_the_old_one():
+    """A loss of 0.2 was below every accuracy of the first evaluations, so it met the target and used up patience."""
+    values = {"loss": 0.2, "accuracy": 0.5}
+    once = lambda **options: Evaluation(lambda params: dict(values), every=2, **options)
+    again = dict(metric="accuracy", higher_is_better=True)
+    checkpoints = Memory()
+    train(loss, PARAMS, ADAM, source(), steps=6, evaluation=once(patience=3), checkpoints=checkpoints)
+    low = once(metric="accuracy", target=0.3)  # met by the loss, not by the accuracy
+    found = train(loss, PARAMS, ADAM, source(), steps=8, evaluation=low, checkpoints=checkpoints)
+    assert (found.reason, found.best) == ("steps", (8, 0.5))
+    chex.assert_trees_all_equal(found.params, found.state.params)
+    found = train(loss, PARAMS, ADAM, source(), steps=12, evaluation=once(patience=2, **again), checkpoints=checkpoints)
+    assert (found.reason, found.best, int(found.state.step)) == ("steps", (10, 0.5), 12)
+    ended = train(loss, PARAMS, ADAM, source(), steps=30, evaluation=once(patience=2, **again), checkpoints=checkpoints)
+    assert (ended.reason, ended.best, int(ended.state.step)) == ("patience", (10, 0.5), 14)
+
+
 @pytest.mark.parametrize(
     "options, error, words",
     [

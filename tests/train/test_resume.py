@@ -5,6 +5,7 @@ import signal
 import time
 
 import chex
+import jax
 import pytest
 
 pytest.importorskip("optax", reason="optax is not installed (extra: train)")
@@ -134,8 +135,9 @@ def scheduled(steps):
         (
             {"evaluation": Evaluation(checked)},
             {"evaluation": Evaluation(checked, higher_is_better=True)},
-            ["metric (loss, lower is better before, loss, higher is better now)"],
+            ["metric (loss, lower is better before, loss, higher is better now); the best evaluation is sought anew"],
         ),
+        ({}, {"key": jax.random.key(4)}, ["key (seed); that of the checkpoint stays. A new run?"]),
         ({"clip": 1.0}, {"accumulate": 2}, ["clip", "accumulate (1 before, 2 now)"]),
         ({"clip": 1.0}, {"clip": 1.0, "optimizer": optax.adam(0.1), "source": source()}, []),
     ],
