@@ -76,11 +76,13 @@ def name_skip(state: State) -> str:
 
 
 def padding_hint(batch: PyTree) -> str:
-    """Where rows of a batch are padding alone, their mean may be 0 / 0; "" elsewhere."""
+    """Where nothing of a batch counts, or rows are padding alone, a mean may be 0 / 0; "" elsewhere."""
     if not isinstance(batch, Batch):
         return ""
     weights, lengths = np.asarray(batch.weights), np.asarray(batch.lengths)
     empty = ~weights.reshape(len(weights), -1).any(1) | (lengths == 0)
+    if not weights.any():
+        return " No target of its batch counts (its weights are all 0)."
     if not empty.any():
         return ""
     return (

@@ -1,11 +1,14 @@
 """Writing the record of a training, row by row."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from seqjax._internal.files import write_atomically
 from seqjax.errors import ArgumentError, DataError
 from seqjax.train.log import Log, Row, line_of, read_rows
+
+logger = logging.getLogger("seqjax")
 
 
 class Writer:
@@ -15,10 +18,12 @@ class Writer:
         log: where to.
         start: the step that the run goes on from; rows beyond it are dropped.
         going_on: whether steps follow; a row of a part of a window is then dropped, as it will be part of a whole one.
-        replace: whether an earlier run may be there.
+        replace: whether the run has checkpoints, so that rows of an earlier part of it may be there. Where it begins
+            anew nevertheless they are another run's, or those of one that was killed before its first checkpoint:
+            they are moved to `metrics.jsonl.old`, with a warning.
 
     Raises:
-        ArgumentError: rows of an earlier run would be lost, as this one begins anew and has no checkpoints.
+        ArgumentError: rows of an earlier run are there, and this one has no checkpoints.
         DataError: the folder cannot be written, or TensorBoard is asked for and tensorboardX not installed.
     """
 
@@ -28,6 +33,8 @@ class Writer:
             raise ArgumentError(
                 f"log: {self._path} holds an earlier run. Pass another folder, or its checkpoints to go on"
             )
+        if start == 0:
+            _set_aside(self._path)
         self.rows = _rows_to_keep(self._path, start, going_on)
         text = "".join(line_of(row) for row in self.rows)
         write_atomically(self._path, lambda file: file.write(text.encode()))
@@ -54,6 +61,19 @@ class Writer:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def _set_aside(path: Path) -> None:
+    """Move what is in a log to the end of another file beside it; the log stays until that is written."""
+    rows = path.read_bytes() if path.exists() else b""
+    if not rows:
+        return
+    old = path.with_name(f"{path.name}.old")
+    before = old.read_bytes() if old.exists() else b""
+    ended = rows if rows.endswith(b"\n") else rows + b"\n"  # a kill left its last line unfinished
+    write_atomically(old, lambda file: file.write(before + ended))
+    logger.warning("%s held rows, though there is no checkpoint to go on from: moved to %s", path, old.name)
+    path.unlink()
 
 
 def _rows_to_keep(path: Path, start: int, going_on: bool) -> list[Row]:

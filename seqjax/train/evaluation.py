@@ -16,6 +16,7 @@ from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train._feed import AHEAD, check_mesh, feed
+from seqjax.train._loss import RESERVED
 from seqjax.train.mean import Mean
 
 
@@ -173,7 +174,7 @@ def _named(result: PyTree) -> dict[str, Mean]:
     """The loss and the metrics by name.
 
     Raises:
-        ArgumentTypeError: one is no `Mean`.
+        ArgumentError, ArgumentTypeError: one is no `Mean`, or has a name that is taken.
     """
     alone = isinstance(result, Mean) or not isinstance(result, tuple)
     first, *rest = (result,) if alone else result
@@ -181,7 +182,10 @@ def _named(result: PyTree) -> dict[str, Mean]:
         raise ArgumentTypeError(
             f"score must return a Mean, or (Mean, dict), found {len(rest) + 1} values. One with a carry? Pass carry="
         )
-    metrics = {"loss": first} | (rest[0] if rest else {})
+    named = rest[0] if rest else {}
+    if taken := sorted(set(named) & set(RESERVED)):  # as in a step, so that one function serves both
+        raise ArgumentError(f"score returned a metric named {taken[0]!r}, which is the name of another. Rename it")
+    metrics = {"loss": first} | named
     for name, mean in metrics.items():
         if not isinstance(mean, Mean):
             raise ArgumentTypeError(

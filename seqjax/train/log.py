@@ -20,7 +20,8 @@ class Log:
     """Where `fit` keeps its record: a folder for `metrics.jsonl`.
 
     A line is written at once and whole, so that a kill leaves all lines before it. A run that goes on from a
-    checkpoint drops the lines beyond it.
+    checkpoint drops the lines beyond it. One that has checkpoints but none to go on from moves lines that it finds
+    there to `metrics.jsonl.old`, with a warning; one without checkpoints refuses them.
 
     Args:
         folder: made if it is not there.

@@ -123,6 +123,11 @@ def test_an_evaluation_that_cannot_be_right(options, error, words):
         Evaluation(**({"function": checked} | options))
 
 
+def test_a_metric_named_loss_took_the_place_of_the_loss():
+    with pytest.raises(ArgumentError, match="score returned a metric named 'loss'.*Rename it"):
+        evaluate(lambda params, batch, key: (Mean(1.0, 1), {"loss": Mean(0.0, 1)}), PARAMS, source())
+
+
 class Counted:
     def __init__(self, source):
         self.source, self.made = source, []

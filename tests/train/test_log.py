@@ -12,7 +12,7 @@ pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
 from seqjax.train import Log, read_rows
 from seqjax.train._writer import Writer
-from tests.train.problems import ADAM, PARAMS, loss, source, train
+from tests.train.problems import ADAM, PARAMS, Memory, loss, source, train
 
 
 def test_a_log_is_cut_back_to_where_the_run_goes_on(tmp_path):
@@ -35,6 +35,25 @@ def test_a_log_is_cut_back_to_where_the_run_goes_on(tmp_path):
     assert [row["step"] for row in read_rows(path)] == [2, 4, 6]  # before it is closed
     again.close()
     assert os.listdir(tmp_path) == ["metrics.jsonl"]
+
+
+def test_a_fresh_folder_of_checkpoints_deleted_the_log_of_another_run(tmp_path, caplog):
+    """Or of one that was killed before its first checkpoint; nothing is deleted however often that happens."""
+    options = dict(steps=4, every=2, log=tmp_path)
+    first = train(loss, PARAMS, ADAM, source(), **options)
+    with Log(tmp_path).path.open("a") as file:
+        file.write('{"step": 6, "lo')  # killed
+    for turn in range(2):
+        checkpoints = Memory()
+        with caplog.at_level("WARNING", logger="seqjax"):
+            fresh = train(loss, PARAMS, ADAM, source(), checkpoints=checkpoints, **options)
+        assert "metrics.jsonl held rows, though there is no checkpoint to go on from" in caplog.text
+        assert read_rows(Log(tmp_path).path) == fresh.history and len(fresh.history) == 2
+        old = read_rows(tmp_path / "metrics.jsonl.old")  # all but the unfinished line
+        assert old[:2] == first.history and len(old) == 2 + 2 * turn
+    caplog.clear()
+    again = train(loss, PARAMS, ADAM, source(), checkpoints=checkpoints, **options)
+    assert again.history == fresh.history and not caplog.records  # it goes on, so the rows stay
 
 
 def test_an_unwritable_log(tmp_path):

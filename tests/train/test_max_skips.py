@@ -11,6 +11,7 @@ pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 from seqjax.batching import Shuffled
 from seqjax.errors import ArgumentError
 from seqjax.losses import cross_entropy
+from seqjax.train import Mean
 from tests.train.problems import ADAM, PARAMS, Memory, train
 
 
@@ -81,6 +82,17 @@ def test_a_plain_mean_over_padded_rows_was_skipped_in_silence(caplog):
     assert said.startswith("step 1 was skipped (1 up to now): NaN or inf in the loss and the gradient or the new value")
     assert "1 of the 3 rows of its batch are padding" in said and "Mean.of(values, batch.weights)" in said
     assert "params['w']" in said
+
+
+def test_a_batch_in_which_nothing_counts_was_put_down_to_a_plain_mean(caplog):
+    class Unweighted:
+        def batch(self, step):
+            batch = Shuffled(np.ones((2, 3, 1), np.float32), np.zeros(2, np.float32), 2).batch(step)
+            return batch._replace(weights=np.zeros(2, bool))
+
+    weighted = lambda params, batch, key: Mean.of(params["w"] * batch.inputs[:, 0, 0], batch.weights)
+    (said,) = warnings_of(caplog, lambda: train(weighted, PARAMS, ADAM, Unweighted(), steps=4, every=2))
+    assert "No target of its batch counts (its weights are all 0)." in said and "plain mean" not in said
 
 
 def test_the_optimiser_is_named_where_its_state_is_to_blame(caplog):
