@@ -52,8 +52,38 @@ def write_assets(folder: Path, texts: Mapping[str, str]) -> None:
     if texts:
         (folder / FOLDER).mkdir()
     for name, text in texts.items():
-        with open(folder / FOLDER / f"{name}.json", "x") as file:  # "x": names may differ in case alone
+        with open(
+            folder / FOLDER / f"{name}.json", "x", encoding="utf-8"
+        ) as file:  # "x": names may differ in case alone
             file.write(text + "\n")
+
+
+def read_texts(folder: Path, kinds: Mapping[str, str]) -> dict[str, str]:
+    """By name the text of each in a checkpoint, as `encode_assets` made it.
+
+    Raises:
+        DataError: a file has gone.
+    """
+    try:
+        return {name: (folder / FOLDER / f"{name}.json").read_text(encoding="utf-8")[:-1] for name in kinds}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: an asset cannot be read: {error}") from error
+
+
+def check_same_assets(where: Path, kinds: Mapping[str, str], assets: Mapping[str, object]) -> None:
+    """Refuse assets in place of others that were saved; those of a new name replace nothing.
+
+    Raises:
+        ArgumentError: one of the same name is another, or one that was saved is missing.
+    """
+    given_kinds, given, saved = list_kinds(assets), encode_assets(assets), read_texts(where, kinds)
+    for name in sorted(kinds):
+        if (given_kinds.get(name), given.get(name)) != (kinds[name], saved[name]):
+            found = "is another" if name in assets else "is missing"
+            raise ArgumentError(
+                f"assets[{name!r}] {found}: {where} was saved with a {kinds[name]} of this name. Take another folder "
+                "for another training; to go on with what was saved, leave assets out"
+            )
 
 
 def read_assets(folder: Path, kinds: Mapping[str, str]) -> dict[str, Any]:
@@ -68,7 +98,7 @@ def read_assets(folder: Path, kinds: Mapping[str, str]) -> dict[str, Any]:
         if not NAME.fullmatch(name) or kind not in (PLAIN, *KINDS):
             raise DataError(f"{folder}: the asset {name!r} of kind {kind!r} is not known. Written by another version?")
         try:
-            content = decode(path.read_text())
+            content = decode(path.read_text(encoding="utf-8"))
             assets[name] = content if kind == PLAIN else KINDS[kind].from_json(content)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path} holds no {kind}: {error}") from error

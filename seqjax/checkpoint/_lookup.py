@@ -90,10 +90,19 @@ def find_newest(path: Path, step: int | None = None) -> tuple[Path, dict[str, An
     if number < 0:
         raise DataError(_say_nothing_there(path, step, problems))
     place = path if single else Entry.of(path, number, version).path
+    return place, read_header(place)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What stands in a checkpoint's header.
+
+    Raises:
+        DataError: it has gone.
+    """
     try:
-        return place, decode((place / HEADER).read_bytes())
+        return decode((path / HEADER).read_bytes())
     except OSError as error:
-        raise DataError(f"{place} has gone while it was read: {error.strerror}") from error
+        raise DataError(f"{path} has gone while it was read: {error.strerror}") from error
 
 
 def _say_nothing_there(path: Path, step: int | None, problems: list[str]) -> str:

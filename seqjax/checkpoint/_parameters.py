@@ -43,7 +43,7 @@ def _leaves_below(names: Sequence[str], leaves: Sequence[Leaf]) -> Numbered:
     return {m[1]: (i, leaves[i]._replace(path=m[1])) for i, m in enumerate(matches) if m}
 
 
-def choose_parameters(where: object, found: Mapping[str, Numbered], which: str) -> Numbered:
+def choose_parameters(where: object, found: Mapping[str, Numbered], which: str, meta: Mapping[str, Any]) -> Numbered:
     """Those that `load(which=...)` names. "returned" are those that `fit` returns: the first of best, average, last.
 
     Raises:
@@ -54,8 +54,11 @@ def choose_parameters(where: object, found: Mapping[str, Numbered], which: str) 
     if which == "returned":
         which = next(iter(found))
     if which not in found:
+        said = meta.get("best")
+        without = which == "best" and isinstance(said, dict) and said.get("waited")
+        reason = "no evaluation in it gave a number (all were NaN)" if without else _ABSENT[which]
         raise ArgumentError(
-            f"which={which!r}: {where} holds no such parameters, as {_ABSENT[which]}. Found: {', '.join(found)}"
+            f"which={which!r}: {where} holds no such parameters, as {reason}. Found: {', '.join(found)}"
         )
     return found[which]
 

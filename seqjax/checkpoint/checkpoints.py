@@ -24,12 +24,20 @@ from seqjax._internal.types import PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.checkpoint import _folders as folders
 from seqjax.checkpoint._arrays import read_arrays, write_arrays
-from seqjax.checkpoint._assets import encode_assets, list_kinds, write_assets
+from seqjax.checkpoint._assets import check_same_assets, encode_assets, list_kinds, read_texts, write_assets
 from seqjax.checkpoint._cell import check_same_cell, check_text
 from seqjax.checkpoint._json import encode
 from seqjax.checkpoint._leaves import Leaf, compare, describe
 from seqjax.checkpoint._lock import Lock
-from seqjax.checkpoint._lookup import FORMAT, Entry, find_newest, is_checkpoint, list_entries, readable_checkpoints
+from seqjax.checkpoint._lookup import (
+    FORMAT,
+    Entry,
+    find_newest,
+    is_checkpoint,
+    list_entries,
+    read_header,
+    readable_checkpoints,
+)
 from seqjax.checkpoint._parameters import locate_parameters, make_shapes, make_structure
 from seqjax.checkpoint._processes import broadcast_from_first, run_on_all, run_on_first
 from seqjax.core.cell import Cell
@@ -50,6 +58,7 @@ class Checkpoints:
             checkpoint of another cell is not restored.
         in_features: number of features of one input of the cell, 0 for tokens; as it was given to `cell.init`.
         assets: what the model needs beside its parameters, by name: `Vocabulary`, `Tokenizer`, `Scaler`, JSON values.
+            A checkpoint with others is not restored. Where None, those of the folder's newest checkpoint are kept.
 
     Raises:
         ArgumentError, ArgumentTypeError: an option that cannot be right.
@@ -157,8 +166,8 @@ class Checkpoints:
         will do for arrays. A newer checkpoint that is damaged is skipped, and logged as a warning of "seqjax".
 
         Raises:
-            ArgumentError, ArgumentTypeError: the cell is another, or the template differs in a leaf, a shape or a
-                dtype, which is named.
+            ArgumentError, ArgumentTypeError: the cell or an asset is another, or the template differs in a leaf, a
+                shape or a dtype, which is named.
             DataError: there is nothing that can be read; with all that was found, and why not.
         """
         if step is not None:
@@ -167,19 +176,21 @@ class Checkpoints:
         path, header = find_newest(self.path, step)
         if self.cell is not None:
             check_same_cell(path, header["cell"], self.cell)
+        if self.assets is not None:
+            check_same_assets(path, header["assets"], self.assets)
         saved = [Leaf(*row) for row in header["leaves"]]
         compare(path, saved, wanted)
         place = {leaf.path: (i, leaf) for i, leaf in enumerate(saved)}
         tree = read_arrays(path / "arrays", template, [place[leaf.path] for leaf in wanted])
         return header["step"], tree, header["meta"]
 
-    def _header(self, step: int, leaves: list[Leaf], meta: dict[str, Any]) -> bytes:
+    def _header(self, step: int, leaves: list[Leaf], meta: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(meta, dict):
             raise ArgumentTypeError(f"meta must be a dict, found {type(meta).__name__} {meta!r}")
         encode("meta", meta)  # so that a message names the place in meta
         if self.cell is not None:
             self._check_parameters(self.cell, leaves, meta)
-        header = {
+        return {
             "format": FORMAT,
             "step": step,
             "cell": None if self.cell is None else repr(self.cell),
@@ -188,7 +199,6 @@ class Checkpoints:
             "leaves": [list(leaf) for leaf in leaves],
             "meta": meta,
         }
-        return encode("checkpoint", header).encode()
 
     def _check_parameters(self, cell: Cell, leaves: list[Leaf], meta: dict[str, Any]) -> None:
         for name, numbered in locate_parameters(leaves, meta).items():
@@ -213,8 +223,12 @@ class Checkpoints:
             raise
         return lock
 
-    def _finish(self, step: int, part: Path, header: bytes, assets: dict[str, str]) -> None:
-        (part / folders.HEADER).write_bytes(header)
+    def _finish(self, step: int, part: Path, header: dict[str, Any], assets: dict[str, str]) -> None:
+        before = readable_checkpoints(self.path) if self.assets is None else []
+        if before:  # so that a model keeps its vocabulary when a training is gone on with by code that has none
+            kinds = read_header(before[0].path)["assets"]
+            header, assets = header | {"assets": kinds}, read_texts(before[0].path, kinds)
+        (part / folders.HEADER).write_bytes(encode("checkpoint", header).encode())
         write_assets(part, assets)
         folders.write_manifest(part)
         versions = [entry.version for entry in list_entries(self.path) if entry.step == step]

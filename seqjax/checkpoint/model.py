@@ -8,11 +8,11 @@ from seqjax.checkpoint._arrays import read_arrays
 from seqjax.checkpoint._assets import read_assets
 from seqjax.checkpoint._cell import make_cell
 from seqjax.checkpoint._leaves import Leaf, describe
-from seqjax.checkpoint._lookup import find_newest
-from seqjax.checkpoint._parameters import choose_parameters, locate_parameters, make_structure
+from seqjax.checkpoint._lookup import find_newest, readable_checkpoints
+from seqjax.checkpoint._parameters import WHICH, choose_parameters, locate_parameters, make_structure
 from seqjax.checkpoint.checkpoints import Checkpoints
 from seqjax.core.cell import Cell, Params, check_cell_type
-from seqjax.errors import ArgumentError, DataError
+from seqjax.errors import ArgumentError, ArgumentTypeError, DataError
 
 
 class Model(NamedTuple):
@@ -61,7 +61,8 @@ def save_model(
         meta: JSON values to go with it.
 
     Raises:
-        ArgumentError, ArgumentTypeError: parameters that `cell.init` does not make, or as `Checkpoints.save`.
+        ArgumentError, ArgumentTypeError: parameters that `cell.init` does not make, a folder with checkpoints of a
+                training, or as `Checkpoints.save`.
         DataError: the folder cannot be written.
 
     Examples:
@@ -73,11 +74,15 @@ def save_model(
         {'loss': 0.25}
     """
     check_cell_type("save_model", cell)
+    # {}, as None would keep those of the model that is replaced.
+    assets = {} if assets is None else assets
     checkpoints = Checkpoints(folder, keep=1, cell=cell, in_features=in_features, assets=assets)
+    if any(entry.step for entry in readable_checkpoints(checkpoints.path)):
+        raise ArgumentError(f"{checkpoints.path} holds checkpoints of a training. Choose another folder for the model")
     checkpoints.save(0, {"params": params}, meta)
 
 
-def load(folder: Path | str, cell: Cell | None = None, which: str = "returned") -> Model:
+def load(folder: Path | str, cell: Cell | None = None, *, which: str = "returned") -> Model:
     """The model from what `save_model`, or `fit` with `Checkpoints(..., cell=cell)`, has written.
 
     The parameters keep their dtype, and are compared with those of `cell.init`. The cell is parsed and no code is run:
@@ -107,12 +112,15 @@ def load(folder: Path | str, cell: Cell | None = None, which: str = "returned") 
             ...
         seqjax.errors.ArgumentError: which='average': ... holds no such parameters, as none was asked for (ema)...
     """
+    if isinstance(cell, str):
+        name = cell if cell in WHICH else "best"
+        raise ArgumentTypeError(f"load: cell must be a cell, found {cell!r}. Which parameters? Write which={name!r}")
     if cell is not None:
         check_cell_type("load", cell)
     where, header = find_newest(Checkpoints(folder).path)
     cell = make_cell(where, header["cell"], cell)
     found = locate_parameters([Leaf(*row) for row in header["leaves"]], header["meta"])
-    chosen = choose_parameters(where, found, which)
+    chosen = choose_parameters(where, found, which, header["meta"])
     try:
         named = {path: leaf for path, (_, leaf) in chosen.items()}
         struct = make_structure(cell, header["in_features"], named, f"{where}: params")

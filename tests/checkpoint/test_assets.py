@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -13,6 +16,7 @@ from seqjax import ArgumentError, ArgumentTypeError, DataError, Embed
 from seqjax.batching import Scaler
 from seqjax.checkpoint import Checkpoints, _folders, load, save_model
 from seqjax.text import Vocabulary, train_bpe
+from tests.test_style import ROOT
 
 CELL = Embed(5, 2)
 PARAMS = CELL.init(jax.random.key(0), 0)
@@ -94,3 +98,53 @@ def test_a_damaged_asset_is_noticed(tmp_path):
     (tmp_path / "step-0" / "assets" / "labels.json").write_text('["b"]\n')
     with pytest.raises(DataError, match=r"assets/labels.json is damaged"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("other", [{"vocabulary": Vocabulary.characters("abd")}, {"vocabulary": ["a"]}, {}])
+def test_a_folder_used_again_replaced_the_vocabulary_in_silence(tmp_path, other):
+    assets = {"vocabulary": Vocabulary.characters("abc")}
+    Checkpoints(tmp_path, assets=assets).save(1, {"params": PARAMS})
+    with pytest.raises(ArgumentError, match=r"assets\['vocabulary'\] is (another|missing).*Take another folder"):
+        Checkpoints(tmp_path, assets=other).restore({"params": PARAMS})
+    more = Checkpoints(tmp_path, cell=CELL, assets=assets | {"rate": 8000})
+    more.save(more.restore({"params": PARAMS})[0] + 1, {"params": PARAMS})
+    assert load(tmp_path).assets == assets | {"rate": 8000}
+
+
+def test_going_on_without_assets_lost_those_that_were_saved(tmp_path):
+    assets = {"vocabulary": Vocabulary.characters("äbc"), "rate": 8000}
+    Checkpoints(tmp_path, cell=CELL, assets=assets).save(1, {"params": PARAMS})
+    for step in (1, 2, 3):
+        Checkpoints(tmp_path, cell=CELL, keep=1).save(step, {"params": PARAMS})
+    assert load(tmp_path).assets == assets
+
+
+def test_a_damaged_asset_is_not_carried_over(tmp_path):
+    for step, label in enumerate("ab"):
+        Checkpoints(tmp_path, cell=CELL, assets={"label": label}).save(step, {"params": PARAMS})
+    (tmp_path / "step-1" / "assets" / "label.json").write_text('"c"\n')
+    Checkpoints(tmp_path, cell=CELL).save(2, {"params": PARAMS})
+    assert load(tmp_path).assets == {"label": "a"}
+
+
+def test_a_model_that_is_replaced_leaves_no_assets(tmp_path):
+    assert save(tmp_path, {"rate": 8000}) == {"rate": 8000}
+    assert save(tmp_path, None) == {}
+
+
+def test_a_model_saved_among_checkpoints_was_taken_for_an_older_step(tmp_path):
+    Checkpoints(tmp_path, cell=CELL).save(15, {"params": PARAMS})
+    with pytest.raises(ArgumentError, match="holds checkpoints of a training. Choose another folder"):
+        save_model(tmp_path, CELL, PARAMS)
+
+
+def test_assets_were_written_in_the_encoding_of_the_machine(tmp_path):
+    """As where the locale is not UTF-8: Python warns of files opened without an encoding, and warnings are errors."""
+    code = (
+        "import jax; from seqjax import Embed; from seqjax.checkpoint import load, save_model; cell = Embed(5, 2); "
+        "save_model('m', cell, cell.init(jax.random.key(0), 0), assets={'a': 'ä'}); assert load('m').assets['a'] == 'ä'"
+    )
+    options = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning:seqjax.checkpoint._assets"]
+    subprocess.run(
+        [sys.executable, *options, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True
+    )

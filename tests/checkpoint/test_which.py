@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installed (extra train)")
 
-from seqjax import ArgumentError, Dense, scan
+from seqjax import ArgumentError, ArgumentTypeError, Dense, scan
 from seqjax.checkpoint import Checkpoints, load
 from seqjax.train import Evaluation, Mean, fit, make_train_step
 
@@ -73,3 +73,17 @@ def test_before_the_first_evaluation_nothing_is_the_best(tmp_path):
     for value, wanted in ((None, params), (0.5, start)):
         checkpoints.save(1, {"state": {"params": params}, "best": start}, {"best": {"value": value}})
         chex.assert_trees_all_equal(load(tmp_path).params, wanted)
+
+
+def test_evaluations_that_were_all_nan_were_said_not_to_have_been_made(tmp_path):
+    train_it(tmp_path, evaluation=Evaluation(lambda params: {"loss": float("nan")}))
+    with pytest.raises(ArgumentError, match=r"which='best': .* no evaluation in it gave a number \(all were NaN\)"):
+        load(tmp_path, which="best")
+
+
+@pytest.mark.parametrize(("given", "hint"), [("best", "best"), ("last", "last"), ("GRU(4)", "best")])
+def test_which_given_in_the_place_of_the_cell(tmp_path, given, hint):
+    with pytest.raises(ArgumentTypeError, match=rf"cell must be a cell, found '.*'. .*Write which='{hint}'"):
+        load(tmp_path, given)
+    with pytest.raises(TypeError, match="positional"):
+        load(tmp_path, None, "best")
