@@ -52,9 +52,8 @@ def write_assets(folder: Path, texts: Mapping[str, str]) -> None:
     if texts:
         (folder / FOLDER).mkdir()
     for name, text in texts.items():
-        with open(
-            folder / FOLDER / f"{name}.json", "x", encoding="utf-8"
-        ) as file:  # "x": names may differ in case alone
+        # "x", as names may differ in case alone
+        with open(folder / FOLDER / f"{name}.json", "x", encoding="utf-8") as file:
             file.write(text + "\n")
 
 
@@ -62,8 +61,10 @@ def read_texts(folder: Path, kinds: Mapping[str, str]) -> dict[str, str]:
     """By name the text of each in a checkpoint, as `encode_assets` made it.
 
     Raises:
-        DataError: a file has gone.
+        DataError: a file has gone, or would be in another folder.
     """
+    if wrong := [name for name in kinds if not NAME.fullmatch(name)]:
+        raise DataError(f"{folder}: the asset {wrong[0]!r} is not known. Written by another version?")
     try:
         return {name: (folder / FOLDER / f"{name}.json").read_text(encoding="utf-8")[:-1] for name in kinds}
     except (OSError, ValueError) as error:

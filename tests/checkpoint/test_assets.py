@@ -91,6 +91,9 @@ def test_a_changed_list_of_assets_reads_nothing_else(tmp_path, change):
     _folders.write_manifest(header.parent)
     with pytest.raises(DataError, match="is not known|holds no Scaler"):
         load(tmp_path / "model")
+    if any("/" in name for name in change):
+        with pytest.raises(DataError, match="is not known"):
+            Checkpoints(tmp_path / "model", cell=CELL).save(1, {"params": PARAMS})
 
 
 def test_a_damaged_asset_is_noticed(tmp_path):
