@@ -4,6 +4,7 @@ A function here names the argument, what was found and what was expected. What o
 `seqjax.core.arguments`.
 """
 
+import numbers
 import operator
 from typing import Any
 
@@ -31,6 +32,20 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     if not least <= number < 2**63:
         raise ArgumentError(f"{name} must be a whole number of at least {least}, found {number}")
     return number
+
+
+def real_number(name: str, value: Any) -> float:
+    """A real number, one of NumPy or JAX too, as a float.
+
+    Raises:
+        ArgumentTypeError: another thing; a traced number.
+    """
+    dtype = getattr(value, "dtype", None)
+    scalar = dtype is not None and jnp.shape(value) == () and jnp.isdtype(dtype, ("integral", "real floating"))
+    if isinstance(value, (bool, np.bool_)) or not is_concrete(value) or not (isinstance(value, numbers.Real) or scalar):
+        slip = ". It must be static: mark it so for jit" if isinstance(value, jax.core.Tracer) else ""
+        raise ArgumentTypeError(f"{name} must be a number, found {value!r}{slip}")
+    return float(value)
 
 
 def key_number(name: str, value: object) -> int:

@@ -11,6 +11,8 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._skips import no_skips
 from seqjax.train.state import State, carry_key, training_key
 
+REMEDY = "Make the state by the init of this very step"
+
 
 def new_state(
     params: PyTree,
@@ -40,3 +42,29 @@ def _check_params(params: PyTree) -> None:
         if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
             found = f"dtype {leaf.dtype}" if hasattr(leaf, "dtype") else repr(leaf)
             raise ArgumentTypeError(f"params{jax.tree_util.keystr(path)} must be floating point, found {found}")
+
+
+def check_state(state: object, optimizer: optax.GradientTransformation, ema: object, carry: object) -> None:
+    """Refuse a state that another step made.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: no state; another optimiser's, or with and without an average or a carry.
+    """
+    if not isinstance(state, State):
+        raise ArgumentTypeError(f"state must be a State, as step.init(params, key), found {type(state).__name__}")
+    for name, option, kept in (("ema", ema, state.ema), ("carry", carry, state.carry)):
+        if (option is None) != (kept is None):
+            raise ArgumentError(
+                f"state and step must agree on {name}: the step has {name}={option!r}, the state "
+                f"{'none' if kept is None else 'one'}. {REMEDY}"
+            )
+    made = [_form(tree) for tree in (state.opt_state, jax.eval_shape(optimizer.init, state.params))]
+    if made[0] != made[1]:
+        raise ArgumentError(
+            "state and step must agree on the optimizer: state.opt_state has another structure, or other shapes, than "
+            f"what its init makes of state.params. {REMEDY}"
+        )
+
+
+def _form(tree: PyTree) -> tuple[PyTree, list[tuple[int, ...]]]:
+    return jax.tree.structure(tree), [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)]

@@ -1,7 +1,6 @@
 """Scores over a whole data set, exact whatever the batches; and what a training does with them."""
 
 import contextlib
-import numbers
 from collections import deque
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -12,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from seqjax._internal.types import Array, Float, Key, PyTree
-from seqjax._internal.validation import true_or_false, whole_number
+from seqjax._internal.validation import real_number, true_or_false, whole_number
 from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.train._feed import AHEAD, check_mesh, feed
@@ -67,8 +66,10 @@ class Evaluation:
         if not isinstance(self.metric, str):
             raise ArgumentTypeError(f"metric must be the name of a value, found {self.metric!r}")
         true_or_false("higher_is_better", self.higher_is_better)
-        if self.target is not None and not _is_number(self.target):
-            raise ArgumentTypeError(f"target must be a number, found {self.target!r}")
+        if self.target is not None:
+            object.__setattr__(self, "target", real_number("target", self.target))
+            if self.target != self.target:
+                raise ArgumentError("target must be a number, found nan")
 
     def measure(self, params: PyTree) -> dict[str, float]:
         """The values of an evaluation.
@@ -100,10 +101,6 @@ class Evaluation:
         if self.target is not None and best is not None and not self.is_better(self.target, best):
             return "target"
         return "patience" if self.patience is not None and waited >= self.patience else ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
 
 
 def evaluate(

@@ -15,6 +15,7 @@ from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentTypeError
 from seqjax.train._feed import check_mesh, feed
+from seqjax.train._init import check_state
 from seqjax.train._protocols import Store
 from seqjax.train._reports import Reports
 from seqjax.train._run import Best, Run
@@ -155,8 +156,7 @@ def _check(step: object, state: object, source: object, evaluation: object, chec
     if not isinstance(step, TrainStep):
         slip = " fit compiles it itself" if callable(step) else ""
         raise ArgumentTypeError(f"step must be what make_train_step returns, found {type(step).__name__}.{slip}")
-    if not isinstance(state, State):
-        raise ArgumentTypeError(f"state must be a State, as step.init(params, key), found {type(state).__name__}")
+    check_state(state, step.optimizer, step.ema, step.carry)
     if step.carry is not None and not callable(getattr(source, "starts", None)):
         raise ArgumentTypeError(f"a carry needs a source with starts(step), as Stream; found {type(source).__name__}")
     if evaluation is not None and not isinstance(evaluation, Evaluation):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from seqjax._internal.types import Array, Bool, Key, PyTree
-from seqjax._internal.validation import whole_number
+from seqjax._internal.validation import real_number, whole_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._clipping import clip_by_norm, finite_leaves
-from seqjax.train._init import new_state
+from seqjax.train._init import check_state, new_state
 from seqjax.train._loss import Restart, check_precision, gradient_of
 from seqjax.train._skips import Finite, count_skip, stays_finite
 from seqjax.train.mean import Mean
@@ -68,7 +68,7 @@ class TrainStep:
         Raises:
             ArgumentError, ArgumentTypeError: a state of another step, or what the loss returned.
         """
-        _check_state(state, self.ema, self.carry)
+        check_state(state, self.optimizer, self.ema, self.carry)
         anew = None if self.carry is None else Restart(jnp.asarray(starts, bool), carry_key(state.key, state.step))
         gradient = gradient_of(self.loss, self.accumulate, self.precision, self.carry)
         found = gradient(state.params, batch, jax.random.fold_in(state.key, state.step), state.carry, anew)
@@ -145,9 +145,10 @@ def make_train_step(
         >>> print(f"{state.params['w']:.1f}")  # three clipped steps of 0.1
         0.3
     """
-    _check(loss, clip, accumulate, ema, carry)
+    _check(loss, accumulate, carry)
     _check_optimizer(optimizer)
     check_precision(precision)
+    clip, ema = _norm(clip), _decay(ema)
     return TrainStep(loss, optimizer, clip, accumulate, ema, precision, carry, whole_number("max_skips", max_skips, 1))
 
 
@@ -185,43 +186,47 @@ def _rate(opt_state: PyTree) -> dict[str, Mean]:
     return {"learning_rate": Mean(jnp.asarray(found[0], jnp.float32), _one())} if len(found) == 1 else {}
 
 
-def _check(loss: object, clip: object, accumulate: object, ema: object, carry: object) -> None:
+def _check(loss: object, accumulate: object, carry: object) -> None:
     if not callable(loss):
         raise ArgumentTypeError(f"loss must be a function, found {type(loss).__name__}")
     if carry is not None and not callable(carry):
         raise ArgumentTypeError(f"carry must be a function of (params, key), found {type(carry).__name__}")
-    if clip is not None and not (_number("clip", clip) > 0 and clip != float("inf")):
-        raise ArgumentError(f"clip must be a norm above 0, or None for no clipping, found {clip}")
-    if ema is not None and not 0 <= _number("ema", ema) < 1:
-        raise ArgumentError(f"ema must be a decay in [0, 1), such as 0.999, found {ema}")
     if whole_number("accumulate", accumulate, 1) > 1 and carry is not None:
         raise ArgumentError("accumulate and carry were both given; to save memory with a carry, take shorter batches")
+
+
+def _norm(clip: object) -> float | None:
+    if clip is None:
+        return None
+    norm = real_number("clip", clip)
+    if not 0 < norm < float("inf"):
+        raise ArgumentError(f"clip must be a norm above 0, or None for no clipping, found {clip}")
+    return norm
+
+
+def _decay(ema: object) -> float | None:
+    if ema is None:
+        return None
+    decay = real_number("ema", ema)
+    if not 0 <= decay < 1:
+        raise ArgumentError(f"ema must be a decay in [0, 1), such as 0.999, found {ema}")
+    return decay
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return real_number("optimizer", value) is not None
+    except ArgumentTypeError:
+        return False
 
 
 def _check_optimizer(optimizer: object) -> None:
     if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
         return
     slip = ""
-    if isinstance(optimizer, (int, float)):
-        slip = f" A learning rate? Write optax.adam({optimizer!r})"
+    if _is_number(optimizer):
+        slip = f" A learning rate? Write optax.adam({float(optimizer):g})"  # type: ignore[arg-type]
     elif callable(optimizer):
         name = getattr(optimizer, "__name__", "adam")
         slip = f" Call it: optax.{name}(1e-3)"
     raise ArgumentTypeError(f"optimizer must be one of optax, as optax.adam(1e-3), found {optimizer!r}.{slip}")
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentTypeError(f"{name} must be a number, found {value!r}")
-    return value
-
-
-def _check_state(state: object, ema: object, carry: object) -> None:
-    if not isinstance(state, State):
-        raise ArgumentTypeError(f"state must be a State from step.init, found {type(state).__name__}")
-    for name, option, kept in (("ema", ema, state.ema), ("carry", carry, state.carry)):
-        if (option is None) != (kept is None):
-            raise ArgumentError(
-                f"state and step must agree on {name}: the step has {name}={option!r}, the state "
-                f"{'none' if kept is None else 'one'}. Make the state by the init of this very step"
-            )

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import numbers
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +14,7 @@ import numpy as np
 from seqjax._internal import progress as progress_bar
 from seqjax._internal.progress import Bar
 from seqjax._internal.types import Array, Float, Key, PyTree
-from seqjax._internal.validation import key_number, true_or_false, whole_number
+from seqjax._internal.validation import key_number, real_number, true_or_false, whole_number
 from seqjax.batching.source import Batches
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train._feed import AHEAD, feed
@@ -86,7 +87,7 @@ def sweep(
     seeds = _list("seeds", seeds, "range(3)")
     learning_rates = _list("learning_rates", learning_rates, "(1e-3, 3e-3)")
     keys, rates = _members(seeds, learning_rates)
-    _check(make_step, init, learning_rates[0])
+    _check(make_step, init, float(learning_rates[0]))
     # Made as for a single run, not by vmap, so that members start from the same bits.
     made = [init(key) for key in keys[:: len(learning_rates)]]
     params = jax.tree.map(lambda *leaves: jnp.repeat(jnp.stack(leaves), len(learning_rates), 0), *made)
@@ -154,7 +155,7 @@ def _list(name: str, values: Iterable[T], example: str) -> list[T]:
             return list(values)
     except TypeError:
         pass
-    one = f" For a single one write [{values!r}]" if isinstance(values, (int, float)) else ""
+    one = f" For a single one write [{values!r}]" if isinstance(values, numbers.Real) else ""
     raise ArgumentTypeError(f"{name} must be a sequence of numbers, such as {example}, found {values!r}.{one}")
 
 
@@ -163,7 +164,8 @@ def _members(seeds: Sequence[int], rates: Sequence[float]) -> tuple[jax.Array, j
     if len(seeds) == 0 or len(rates) == 0:
         raise ArgumentError(f"seeds and learning_rates must hold one each, found {seeds!r} and {rates!r}")
     numbers = [key_number("seeds", seed) for seed in seeds]
-    if not all(isinstance(rate, (int, float)) and 0 <= rate < float("inf") for rate in rates):
+    rates = [real_number("learning_rates", rate) for rate in rates]
+    if not all(0 <= rate < float("inf") for rate in rates):
         raise ArgumentError(f"learning_rates must be finite numbers of at least 0, found {rates!r}")
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
     return jnp.repeat(keys, len(rates)), jnp.tile(jnp.asarray(rates, jnp.result_type(float)), len(numbers))

@@ -111,7 +111,7 @@ def test_another_metric_was_compared_with_the_best_of_the_old_one():
     [
         ({"every": 0}, ArgumentError, "every"),
         ({"target": "low"}, ArgumentTypeError, "target must be a number"),
-        ({"target": float("nan")}, ArgumentTypeError, "target must be a number"),
+        ({"target": float("nan")}, ArgumentError, "target must be a number"),
         ({"patience": 0}, ArgumentError, "patience"),
         ({"function": source()}, ArgumentTypeError, "train.evaluate"),
         ({"metric": None}, ArgumentTypeError, "metric must be the name"),

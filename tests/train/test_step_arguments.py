@@ -12,7 +12,9 @@ import optax
 from seqjax import RNN
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train import (
+    Evaluation,
     State,
+    fit,
     make_train_step,
 )
 from tests.train.problems import (
@@ -45,6 +47,22 @@ OPTIONS = [
 def test_bad_options(options, error, words):
     with pytest.raises(error, match=words):
         make_train_step(mean_error, SGD, **options)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.array, jnp.float32, jnp.bfloat16])
+def test_numbers_of_numpy_and_jax_were_no_numbers(kind):
+    step = make_train_step(mean_error, SGD, clip=kind(1), ema=kind(0.5))
+    assert (step.clip, step.ema) == (1.0, 0.5) and type(step.clip) is type(step.ema) is float
+    assert Evaluation(dict, target=kind(0.5)).target == 0.5
+    for wrong in (kind(-1), kind(float("inf"))):
+        with pytest.raises(ArgumentError, match="clip must be a norm above 0"):
+            make_train_step(mean_error, SGD, clip=wrong)
+
+
+@pytest.mark.parametrize("wrong", [np.ones(1), np.bool_(True), jnp.array(True), 1j, np.complex64(1)])
+def test_what_is_no_real_number_is_refused(wrong):
+    with pytest.raises(ArgumentTypeError, match="clip must be a number"):
+        make_train_step(mean_error, SGD, clip=wrong)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +109,22 @@ def test_state_and_step_must_agree():
         step(state, data())
     with pytest.raises(ArgumentError, match="carry"):
         make_train_step(mean_error, SGD, carry=lambda p, k: ())(state_of(LINE, SGD, KEY), data())
-    with pytest.raises(ArgumentTypeError, match="State from step.init"):
+    with pytest.raises(ArgumentTypeError, match=r"as step.init\(params, key\), found dict"):
         step(LINE, data())
     with pytest.raises(ArgumentError, match=r"batch\[0\] has shape \(8, 3\).*accumulate is 3"):
         make_train_step(mean_error, SGD, accumulate=3)(state_of(LINE, SGD, KEY), data())
+
+
+@pytest.mark.parametrize("mine, other", [(optax.adam(0.1), SGD), (SGD, optax.adam(0.1))])
+def test_a_state_of_another_optimiser_was_taken_or_failed_inside_optax(mine, other):
+    step, state = make_train_step(mean_error, mine), state_of(LINE, other, KEY)
+    for run in (lambda: step(state, data()), lambda: fit(step, state, None, steps=1, progress=False)):
+        with pytest.raises(ArgumentError, match="agree on the optimizer: .* by the init of this very step"):
+            run()
+    wide = state_of(LINE | {"w": np.ones(4, np.float32)}, mine, KEY)
+    if jax.tree.leaves(wide.opt_state):
+        with pytest.raises(ArgumentError, match="agree on the optimizer"):
+            step(wide._replace(params=state.params), data())
 
 
 def test_a_carry_of_another_shape_is_named():
@@ -111,6 +141,7 @@ def test_a_carry_of_another_shape_is_named():
     "optimizer, words",
     [
         (1e-3, r"found 0.001. A learning rate\? Write optax.adam\(0.001\)"),
+        (np.float32(1e-3), r"A learning rate\? Write optax.adam\(0.001\)"),
         (optax.adam, r"Call it: optax.adam\(1e-3\)"),
         ("adam", "optimizer must be one of optax, .* found 'adam'"),
     ],

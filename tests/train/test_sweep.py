@@ -2,6 +2,7 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -74,6 +75,17 @@ def test_large_seeds_of_a_sweep_are_those_of_keys():
         chex.assert_trees_all_equal(found.state.key[i, 0], state_of(begun(key), optax.adam(0.1), key).key)
 
 
+def test_rates_that_are_numbers_of_numpy_were_no_numbers():
+    rates, numbers = np.array([0.25, 0.5], np.float32), []
+    step = lambda rate: numbers.append(rate) or adam(rate)
+    options = dict(seeds=(0,), steps=1, progress=False)
+    found = sweep(step, begun, source(), learning_rates=rates, **options)
+    same = sweep(adam, begun, source(), learning_rates=[0.25, 0.5], **options)
+    chex.assert_trees_all_equal(found.state, same.state)
+    sweep(adam, begun, source(), learning_rates=jnp.array(rates), **options)
+    assert type(numbers[0]) is float  # to see what it makes; later ones are traced
+
+
 @pytest.mark.parametrize(
     "options, error, words",
     [
@@ -84,7 +96,8 @@ def test_large_seeds_of_a_sweep_are_those_of_keys():
         ({"seeds": (0, 2**32)}, ArgumentError, r"seeds must be below 2\*\*32, .* found 4294967296"),
         ({"learning_rates": 0.1}, ArgumentTypeError, "learning_rates must be a sequence .* found 0.1"),
         ({"learning_rates": (float("nan"),)}, ArgumentError, "learning_rates"),
-        ({"learning_rates": ("0.1",)}, ArgumentError, "learning_rates"),
+        ({"learning_rates": ("0.1",)}, ArgumentTypeError, "learning_rates must be a number, found '0.1'"),
+        ({"learning_rates": np.float32(0.5)}, ArgumentTypeError, r"For a single one write \["),
         ({"init": PARAMS}, ArgumentTypeError, "init must be a function"),
         ({"make_step": ADAM}, ArgumentTypeError, "make_step must be a function"),
         ({"make_step": adam(0.1)}, ArgumentTypeError, "make_step must be a function, .* Write lambda rate"),
