@@ -125,9 +125,9 @@ def accuracy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"]) -> Float[j
 def weighted_mean(values: Float[Array, "*B"], weights: Weights) -> Float[jax.Array, ""]:
     """sum(weights * values) / sum(weights), a scalar.  values and weights of one shape `[...]`.
 
-    Weights are bool, True where a value counts, or numbers of at least 0. What stands where a weight is 0, NaN too,
-    changes neither the mean nor any gradient of it. Weights that are all 0 have no mean: an error where they are
-    known, NaN inside `jit`.
+    Weights are bool, True where a value counts, or numbers of at least 0, which inside `jit` is not checked. What
+    stands where a weight is 0, NaN too, changes neither the mean nor any gradient of it. Weights that are all 0 have
+    no mean: an error where they are known, NaN inside `jit`.
 
         >>> import jax.numpy as jnp
         >>> from seqjax.losses import weighted_mean
@@ -137,7 +137,7 @@ def weighted_mean(values: Float[Array, "*B"], weights: Weights) -> Float[jax.Arr
         1.5
 
     Raises:
-        ArgumentError, ArgumentTypeError: shape, dtype, or known weights that are all 0.
+        ArgumentError, ArgumentTypeError: shape, dtype, or known weights that are all 0, negative or not finite.
     """
     total, count = weighted_sum("weighted_mean", values, weights)
     if known(count) and not float(count):
@@ -157,7 +157,7 @@ def weighted_sum(
         (4.0, 2)
 
     Raises:
-        ArgumentError, ArgumentTypeError: shape or dtype.
+        ArgumentError, ArgumentTypeError: shape, dtype, or known weights that are negative or not finite.
     """
     values, weights = _as_float(where, "values", values), _check_array(where, "weights", weights)
     if weights.dtype != bool and not jnp.issubdtype(weights.dtype, jnp.floating):
@@ -165,6 +165,7 @@ def weighted_sum(
             f"{where}: weights must be bool or floating point, found {weights.dtype}. Convert them, as in weights != 0"
         )
     _check_same_shape(where, "values", values, "weights", weights)
+    _check_weights(where, weights)
     weights = jnp.asarray(weights)
     if weights.dtype == bool:
         return jnp.sum(jnp.where(weights, values, 0)), jnp.sum(weights, dtype=jnp.int32)
@@ -250,6 +251,15 @@ def _check_probabilities(where: str, targets: Array) -> None:
         raise ArgumentError(
             f"{where}: targets must be 0, 1 or probabilities between, found {wrong[0]}. Classes? Use cross_entropy"
         )
+
+
+def _check_weights(where: str, weights: Array) -> None:
+    if weights.dtype == bool or not known(weights):
+        return
+    values = np.asarray(weights).astype(np.float64)  # bfloat16 warns where it compares NaN
+    wrong = values[~((values >= 0) & (values < np.inf))]
+    if wrong.size:
+        raise ArgumentError(f"{where}: weights must be finite numbers of at least 0, found {wrong[0]}")
 
 
 def _check_same_shape(where: str, first: str, a: Array, second: str, b: Array) -> None:

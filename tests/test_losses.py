@@ -245,3 +245,13 @@ def test_numbers_of_64_bits_do_not_wrap_around(dtype, x64):
 def test_wrong_calls(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16])
+def test_weights_that_are_negative_or_no_numbers_were_taken(wrong, dtype):
+    weights = np.array([1, wrong, 2], dtype)
+    for given in (weights, jnp.asarray(weights)):
+        with pytest.raises(ArgumentError, match=f"weights must be finite numbers of at least 0, found {wrong:g}"):
+            losses.weighted_mean(jnp.ones(3), given)
+    jax.jit(losses.weighted_mean)(jnp.ones(3), weights)  # inside jit nobody knows them

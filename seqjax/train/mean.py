@@ -37,12 +37,12 @@ class Mean(NamedTuple):
     def of(cls, values: Float[Array, "..."], weights: Num[Array, "..."] | Bool[Array, "..."] | None = None) -> "Mean":
         """sum(weights * values) and sum(weights): scalars.  values and weights of one shape `[...]`.
 
-        Weights are bool, True where a value counts, or numbers of at least 0; all count where None. What stands where
-        a weight is 0, NaN too, changes neither the mean nor any gradient of it. Weights that are all 0 give the mean
-        of nothing.
+        Weights are bool, True where a value counts, or numbers of at least 0, which inside `jit` is not checked; all
+        count where None. What stands where a weight is 0, NaN too, changes neither the mean nor any gradient of it.
+        Weights that are all 0 give the mean of nothing.
 
         Raises:
-            ArgumentError, ArgumentTypeError: shape or dtype.
+            ArgumentError, ArgumentTypeError: shape, dtype, or known weights that are negative or not finite.
         """
         if not hasattr(values, "dtype") or not jnp.issubdtype(values.dtype, jnp.floating):
             raise ArgumentTypeError(f"Mean.of: values must be a floating point array, found {_kind(values)}")

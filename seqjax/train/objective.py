@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seqjax._internal.types import Array, Float, Key, PyTree
+from seqjax._internal.types import Array, Carry, Float, Key, PyTree
 from seqjax.batching.batch import Batch
 from seqjax.core.cell import Cell, check_cell_type
 from seqjax.core.scan import scan
@@ -22,7 +22,7 @@ AT = ("each", "last")
 
 def make_loss(
     cell: Cell, compare: Elementwise, *, at: str = "each", metrics: Mapping[str, Elementwise] | None = None
-) -> Callable[[PyTree, Batch, Any], tuple[Mean, dict[str, Mean]]]:
+) -> Callable[..., tuple[Any, ...]]:
     """The loss of a cell on a `Batch`, for `make_train_step` and `evaluate`.
 
         outputs = scan(cell, params, batch.inputs, lengths=batch.lengths)
@@ -37,10 +37,12 @@ def make_loss(
         metrics: further functions of that form by name, reported beside the loss.
 
     Returns:
-        A function of (params, batch, key), which returns the loss as a `Mean`, and a dict of the metrics.
+        A function of (params, batch, key), which returns the loss as a `Mean`, and a dict of the metrics. Given a
+        carry as the fourth argument, as a step and `evaluate` with `carry=` do, it returns (loss, carry, metrics).
 
     Raises:
-        ArgumentError, ArgumentTypeError: not a cell, or no function; in the loss, outputs that do not fit the targets.
+        ArgumentError, ArgumentTypeError: not a cell, or no function; in the loss, no `Batch`, or outputs that do not
+            fit the targets.
 
     >>> import jax, jax.numpy as jnp
     >>> from seqjax import GRU, Batch, Dense, losses, stack
@@ -54,28 +56,42 @@ def make_loss(
     """
     check_cell_type("make_loss", cell)
     check_at(at)
-    named = {"compare": compare, **{f"metrics[{name!r}]": f for name, f in (metrics or {}).items()}}
+    metrics = {} if metrics is None else metrics
+    if not isinstance(metrics, Mapping):
+        raise ArgumentTypeError(
+            f'metrics must be a dict of functions by name, as {{"accuracy": losses.accuracy}}, found {metrics!r}'
+        )
+    named = {"compare": compare, **{f"metrics[{name!r}]": f for name, f in metrics.items()}}
     for name, function in named.items():
         if not callable(function):
             raise ArgumentTypeError(f"{name} must be a function, as losses.cross_entropy, found {function!r}")
 
-    def loss(params: PyTree, batch: Batch, key: Key[Array, ""] | None) -> tuple[Mean, dict[str, Mean]]:
-        outputs = outputs_at(at, cell, params, batch.inputs, batch.lengths, key)
+    def loss(params: PyTree, batch: Batch, key: Key[Array, ""] | None, carry: Carry = None) -> tuple[Any, ...]:
+        if not isinstance(batch, Batch):
+            raise ArgumentTypeError(
+                f"batch must be a Batch, found {type(batch).__name__}. Write Batch(inputs, targets, weights, lengths)"
+            )
+        after, outputs = outputs_at(at, cell, params, batch.inputs, batch.lengths, key, carry)
         if at == "last" and jnp.ndim(batch.targets) > 1:
             outputs = _reshape(outputs, jnp.shape(batch.targets))
-        means = {name: Mean.of(f(outputs, batch.targets), batch.weights) for name, f in (metrics or {}).items()}
-        return Mean.of(compare(outputs, batch.targets), batch.weights), means
+        means = {name: Mean.of(f(outputs, batch.targets), batch.weights) for name, f in metrics.items()}
+        mean = Mean.of(compare(outputs, batch.targets), batch.weights)
+        return (mean, means) if carry is None else (mean, after, means)
 
     return loss
 
 
-def outputs_at(at: str, cell: Cell, params: PyTree, inputs: PyTree, lengths: Any, key: Any) -> Float[Array, "..."]:
-    """The outputs of each step `[B, T, F]`, or of the last real one `[B, F]` (of the first where there is none)."""
-    carry = None
-    if "key" in cell.asks:
+def outputs_at(
+    at: str, cell: Cell, params: PyTree, inputs: PyTree, lengths: Any, key: Any, carry: Carry = None
+) -> tuple[Carry, Float[Array, "..."]]:
+    """The carry after the last real step, and the outputs of each step `[B, T, F]`, or of the last real one `[B, F]`.
+
+    Where no step is real, of the first. A carry that is given has keys of its own; `key` is for a new one.
+    """
+    if carry is None and "key" in cell.asks:
         carry = start_carry(cell, params, jnp.shape(lengths), key=key, in_features=jnp.shape(inputs)[-1])
-    _, outputs = scan(cell, params, inputs, carry, lengths=lengths)
-    return outputs if at == "each" else last(outputs, jnp.maximum(lengths, 1))
+    after, outputs = scan(cell, params, inputs, carry, lengths=lengths)
+    return after, outputs if at == "each" else last(outputs, jnp.maximum(lengths, 1))
 
 
 def check_at(at: Any) -> None:

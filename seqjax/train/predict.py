@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from seqjax._internal.types import Array, Float, PyTree
+from seqjax._internal.validation import whole_number
 from seqjax.batching import Shuffled
 from seqjax.core.cell import Cell, check_cell_type
 from seqjax.train.objective import check_at, outputs_at
@@ -27,7 +28,8 @@ def predict(
         batch_size: sequences at a time.
 
     Raises:
-        ArgumentError, ArgumentTypeError: what the model cannot take.
+        ArgumentError, ArgumentTypeError: an option that cannot be right, or inputs that the model cannot take, such
+            as ids that are not in its vocabulary.
 
     >>> import jax
     >>> from seqjax import RNN, text
@@ -42,14 +44,17 @@ def predict(
     """
     check_cell_type("predict", cell)
     check_at(at)
+    batch_size = whole_number("batch_size", batch_size, 1)
     source = Shuffled(inputs, np.zeros(len(inputs), np.int32), min(batch_size, max(len(inputs), 1)), shuffle=False)
-    run = jax.jit(lambda params, xs, lengths: outputs_at(at, cell.evaluation(), params, xs, lengths, None))
+    run = jax.jit(lambda params, xs, lengths: outputs_at(at, cell.evaluation(), params, xs, lengths, None)[1])
     found: list[Any] = []
     for step in range(source.steps_per_epoch):
         batch = source.batch(step)
         longest = max(int(batch.lengths.max()), 1)
         padded = min(1 << (longest - 1).bit_length(), batch.inputs.shape[1])
-        outputs = np.asarray(run(params, batch.inputs[:, :padded], batch.lengths))[batch.weights]
+        xs, mask = batch.inputs[:, :padded], np.arange(padded) < batch.lengths[:, None]
+        cell.check_input(xs, mask, values=True)  # inside jit nobody knows the values: an unknown id would give NaN
+        outputs = np.asarray(run(params, xs, batch.lengths))[batch.weights]
         lengths = batch.lengths[batch.weights]
         found += list(outputs) if at == "last" else [row[:length] for row, length in zip(outputs, lengths)]
     return np.stack(found) if at == "last" else found

@@ -58,6 +58,7 @@ def test_a_mean_of_float64_from_numpy_warned_that_it_is_float32():
         (np.ones(2, np.int32), None, ArgumentTypeError, "int32"),
         (np.ones(2, np.float32), np.ones(2, np.int32), ArgumentTypeError, "weights != 0"),
         (np.ones((2, 3), np.float32), np.ones(2, bool), ArgumentError, r"\(2, 3\).*\(2,\)"),
+        (np.ones(2, np.float32), np.array([1, -1], np.float32), ArgumentError, "at least 0, found -1"),
     ],
 )
 def test_bad_means(values, mask, error, words):

@@ -3,10 +3,12 @@
 import chex
 import jax
 import numpy as np
+import optax
 import pytest
 
 from seqjax import GRU, ArgumentError, ArgumentTypeError, Batch, Dense, Dropout, Embed, Norm, losses, scan, stack
-from seqjax.train import evaluate, make_loss, predict
+from seqjax.batching import Stream
+from seqjax.train import Mean, evaluate, fit, make_loss, make_train_step, predict
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -114,11 +116,61 @@ def test_few_programs_are_compiled():
         (lambda: make_loss(TAGGER, losses.cross_entropy, at="end"), ArgumentError, '"each" or "last"'),
         (lambda: predict(TAGGER, PARAMS, [IDS[0]], at="all"), ArgumentError, '"each" or "last"'),
         (lambda: predict(TAGGER, PARAMS, []), ArgumentError, "inputs"),
+        (lambda: predict(TAGGER, PARAMS, [IDS[0]], batch_size=2.5), ArgumentTypeError, "batch_size must be a whole"),
+        (lambda: make_loss(TAGGER, losses.accuracy, metrics=[losses.accuracy]), ArgumentTypeError, "must be a dict"),
+        (lambda: make_loss(TAGGER, losses.accuracy, metrics=losses.accuracy), ArgumentTypeError, "must be a dict"),
+        (lambda: make_loss(TAGGER, losses.accuracy)(PARAMS, (IDS, IDS), None), ArgumentTypeError, "Batch, found tuple"),
     ],
 )
 def test_wrong_calls(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize(("wrong", "row"), [(7, [0, 7]), (-1, [-1]), (300, [1, 1, 1, 1, 300])])
+def test_predict_gave_class_0_for_ids_outside_the_vocabulary(wrong, row):
+    with pytest.raises(ArgumentError, match=rf"token id {wrong}, but ids must be in \[0, 7\)"):
+        predict(TAGGER, PARAMS, [IDS[0], np.array(row)], batch_size=1)
+    with pytest.raises(ArgumentTypeError, match="token ids of an integer dtype"):
+        predict(TAGGER, PARAMS, np.zeros((2, 3), np.float32))
+
+
+def start(params, key):
+    return TAGGER.initial_carry(params, (2,))
+
+
+def by_hand(params, batch, key, carry):
+    """What `make_loss` makes for a stream."""
+    carry, logits = scan(TAGGER, params, batch.inputs, carry)
+    means = [Mean.of(f(logits, batch.targets), batch.weights) for f in (losses.cross_entropy, losses.accuracy)]
+    return means[0], carry, {"accuracy": means[1]}
+
+
+def test_a_loss_of_a_cell_took_no_carry():
+    stream = Stream(RNG.integers(0, 3, 42), 2, 5)
+    made = make_loss(TAGGER, losses.cross_entropy, metrics={"accuracy": losses.accuracy})
+    results, scores = [], []
+    for loss in (made, by_hand):
+        step = make_train_step(loss, optax.sgd(0.1), carry=start)
+        results.append(fit(step, step.init(PARAMS, KEY), stream, steps=6, progress=False).state)
+        scores.append(evaluate(loss, results[-1].params, stream, carry=start))
+    chex.assert_trees_all_close(*((state.params, state.carry) for state in results), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(*scores, rtol=1e-5)
+    assert scores[0].keys() == {"loss", "accuracy"}
+    assert np.abs(jax.tree.leaves(results[0].carry)[0]).max() > 0
+    without = evaluate(made, results[0].params, stream)["loss"]
+    assert abs(without - scores[0]["loss"]) > 1e-5  # so that the carry plays a part
+
+
+def test_a_loss_at_the_last_step_hands_the_carry_on():
+    first, carry = Batch(IDS[:2, :3], np.zeros(2, int), np.ones(2, bool), np.full(2, 3)), start(PARAMS, None)
+    loss = make_loss(TAGGER, losses.cross_entropy, at="last")
+    _, carry, _ = loss(PARAMS, first, None, carry)
+    mean, carry, metrics = loss(PARAMS, first._replace(inputs=IDS[:2, 3:]), None, carry)
+    wanted, outputs = scan(TAGGER, PARAMS, IDS[:2])
+    chex.assert_trees_all_close(carry, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mean.value(), losses.cross_entropy(outputs[:, -1], np.zeros(2, int)).mean(), rtol=1e-5)
+    assert metrics == {}
 
 
 def test_evaluation_takes_the_same_loss():
