@@ -16,4 +16,4 @@ class Store(Protocol):
         """The newest step that was kept."""
 
     def restore(self, template: PyTree) -> tuple[int, PyTree, dict[str, Any]]:
-        """Step, tree and dict of the newest."""
+        """Step, tree and dict of the newest; an `ArgumentError` where the template has other leaves."""

@@ -15,6 +15,7 @@ from seqjax.train import _reports as reports
 from seqjax.train._feed import AHEAD, place, shardings_of
 from seqjax.train._protocols import Store
 from seqjax.train._reports import Window
+from seqjax.train._restoring import restore_any
 from seqjax.train._settings import changes, settings_of
 from seqjax.train.evaluation import Evaluation
 from seqjax.train.state import State
@@ -113,7 +114,7 @@ class Run:
         return {"state": self.state} | ({} if self._evaluation is None else {"best": self._best_params})
 
     def _restore(self, checkpoints: Store) -> None:
-        step, tree, meta = checkpoints.restore(self._tree())
+        step, tree, meta = restore_any(checkpoints, self.state, self._evaluation is not None)
         tree = jax.tree.map(jnp.array, tree)  # copies, so that a step may take over their memory
         self.state = tree["state"]
         if int(self.state.step) != step:
@@ -122,13 +123,15 @@ class Run:
             logger.warning("going on from step %d with changes: %s", step, "; ".join(found))
         self._sums = meta.get("window", {})
         if self._evaluation is not None:
-            self._restore_best(meta, tree["best"])
+            self._restore_best(meta, tree.get("best"))
 
     def _restore_best(self, meta: dict[str, Any], params: PyTree) -> None:
-        best = meta["best"]
-        if meta.get("settings", {}).get("metric", self._settings["metric"]) != self._settings["metric"]:
-            self._best_params = _copy(_newest_params(self.state))  # values of two metrics cannot be compared
+        metric = self._settings["metric"]
+        if params is None or meta.get("settings", {}).get("metric", metric) != metric:
+            # No evaluation up to now, or one of another metric, with whose values these cannot be compared.
+            self._best_params = _copy(_newest_params(self.state))
             return
+        best = meta["best"]
         self.best = None if best["value"] is None else Best(best["step"], best["value"])
         self._waited, self._best_params = best["waited"], params
 

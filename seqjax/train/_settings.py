@@ -32,8 +32,12 @@ def settings_of(step: TrainStep, state: State, source: Batches, evaluation: Eval
 
 
 def changes(before: dict[str, Any], now: dict[str, Any], opt_state: PyTree) -> list[str]:
-    """What differs, in words; what is in one of the descriptions alone is not compared."""
+    """What differs, in words; what is in one of the descriptions alone is not compared, but for the evaluation."""
     words = []
+    if before and "metric" in now and "metric" not in before:
+        words.append("evaluation (none before, so the best begins here)")
+    elif "metric" in before and "metric" not in now:
+        words.append("evaluation (none now, so the best parameters up to here are not kept in later checkpoints)")
     for name in [name for name in now if name in before and not _near(before[name], now[name])]:
         if name == "optimizer":
             words.append(_optimizer_words(before[name], now[name], opt_state))

@@ -64,9 +64,9 @@ def fit(
     while the device works on the next step. SIGTERM or ^C ends the training after the current step (where several
     processes train together: after the next step that `every` divides), with a checkpoint; a second ^C at once.
 
-    A training that goes on with another optimiser, option of the step, key, source or metric says so, in a warning of
-    the logger "seqjax"; another loss or other initial parameters cannot be seen. So does one whose steps are skipped,
-    at the report of the first.
+    A training that goes on with another optimiser, option of the step, key, source or metric, or with an evaluation
+    where there was none or the reverse, says so in a warning of the logger "seqjax"; another loss or other initial
+    parameters cannot be seen. So does one whose steps are skipped, at the report of the first.
 
     Args:
         step: from `make_train_step`. One with a carry needs a source with `starts(step)`, as `Stream`: there the

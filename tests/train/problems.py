@@ -12,6 +12,7 @@ pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 import optax
 
 from seqjax.batching import Shuffled
+from seqjax.errors import ArgumentError
 from seqjax.train import Mean, evaluate, fit, make_train_step
 
 KEY, ADAM, SGD = jax.random.key(3), optax.adam(0.1), optax.sgd(0.1)
@@ -103,14 +104,16 @@ class Memory:
 
     def save(self, step, tree, meta=None):
         leaves = [jax.random.key_data(a) if is_key(a) else a for a in jax.tree.leaves(tree)]
-        self.saved[step] = [np.array(leaf) for leaf in leaves], json.dumps(meta, allow_nan=False)
+        self.saved[step] = [np.array(a) for a in leaves], jax.tree.structure(tree), json.dumps(meta, allow_nan=False)
 
     def latest(self):
         return max(self.saved, default=None)
 
     def restore(self, template):
-        leaves, meta = self.saved[self.latest()]
+        leaves, saved, meta = self.saved[self.latest()]
         wanted, structure = jax.tree.flatten(template)
+        if saved != structure:
+            raise ArgumentError(f"template does not fit: it has the structure {structure}, the checkpoint {saved}")
         leaves = [jax.random.wrap_key_data(a) if is_key(b) else jnp.array(a) for a, b in zip(leaves, wanted)]
         return self.latest(), jax.tree.unflatten(structure, leaves), json.loads(meta)
 
