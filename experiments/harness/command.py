@@ -61,8 +61,11 @@ def run_seeds(main: Callable[[Any], Any], config: Any, seeds: Sequence[int]) -> 
     """One run after another. However it ends, seeds that are not done are named.
 
     Raises:
+        ArgumentError: a seed is given twice.
         Stopped: SIGTERM came, or the terminal was closed, and there are more seeds.
     """
+    if twice := [seed for i, seed in enumerate(seeds) if seed in seeds[:i]]:
+        raise sj.ArgumentError(f"seeds: {twice[0]} is given twice; each seed is one run")
     left = list(seeds)
     signals = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # HUP: the terminal is closed
     with stop_requests(*signals) as asked:  # also between two runs, where they end a process without a word

@@ -47,8 +47,13 @@ class Record:
 
     @property
     def status(self) -> str:
-        """done, failed, stopped, running; or killed, where it says running and no process is at work on it."""
+        """done, failed, stopped, running; or killed, where it says running and no process is at work on it.
+
+        Also incomplete, where it says done and there is no summary: `resume` writes it.
+        """
         word = status(self.folder) or "running"
+        if word == "done" and not self.summary:
+            return "incomplete"
         return "killed" if word == "running" and not is_locked(self.folder) else word
 
     @property
@@ -150,8 +155,17 @@ def read(folder: Path) -> Record:
     found, where = _json(folder / "config.json"), _json(folder / "environment.json")
     if not (found.keys() >= {"experiment", "seed"} and where.keys() >= {"date", "device", "jax"}):
         raise DataError(f"{folder} is no run: config.json or environment.json has no experiment, seed, date or device")
-    summary = _json(folder / "summary.json") if status(folder) == "done" else {}
-    return Record(folder, found, where, units(folder / "metrics.jsonl"), summary)
+    return Record(folder, found, where, units(folder / "metrics.jsonl"), _summary(folder))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    if status(folder) != "done" or not path.exists():
+        return {}
+    try:
+        return _json(path)
+    except DataError as error:
+        raise DataError(f"{error}. Delete this file, and `resume` writes it anew from the finished units") from error
 
 
 def every(root: Path) -> tuple[list[Record], list[Damaged]]:
@@ -174,7 +188,8 @@ def find(words: list[str], root: Path) -> tuple[list[Record], list[Damaged]]:
     Beside them those that the words name and that cannot be read.
 
     Raises:
-        ArgumentError: a word that names no run that can be read.
+        ArgumentError: a word that names no run.
+        DataError: a word that names only runs that cannot be read.
     """
     found: dict[Path, Record] = {}
     broken: dict[Path, Damaged] = {}
@@ -182,9 +197,11 @@ def find(words: list[str], root: Path) -> tuple[list[Record], list[Damaged]]:
     for word in words:
         here = {run.folder: run for run in runs if _is_named(run.folder, word, root)}
         ruins = {one.folder: one for one in damaged if _is_named(one.folder, word, root)}
+        if ruins and not here:
+            raise DataError(f"the run {word!r} is damaged: {'; '.join(one.reason for one in ruins.values())}")
         if not here:
             known = ", ".join(sorted({record.setting for record in runs})) or "none"
-            unreadable = "; ".join(one.reason for one in ruins.values() or damaged)
+            unreadable = "; ".join(one.reason for one in damaged)
             raise ArgumentError(
                 f"no run is called {word!r} under {root}; there are {known}"
                 + (f"; not readable: {unreadable}" if unreadable else "")

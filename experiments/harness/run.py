@@ -121,15 +121,20 @@ class Run:
         errors: list[BaseException] = []
         with ThreadPoolExecutor(at_once) as pool:
             futures = {pool.submit(job): unit for unit, job in todo.items()}
-            for i, future in enumerate(as_completed(futures), 1):
-                if future.cancelled():
-                    continue
-                if error := future.exception():
-                    errors.append(error)
-                    pool.shutdown(wait=False, cancel_futures=True)  # what has begun is finished and kept
-                    continue
-                self.record(futures[future], future.result())
-                print(f"{futures[future]} ({i} of {len(todo)})", file=sys.stderr, flush=True)
+            try:
+                for i, future in enumerate(as_completed(futures), 1):
+                    if future.cancelled():
+                        continue
+                    if error := future.exception():
+                        errors.append(error)
+                        pool.shutdown(wait=False, cancel_futures=True)  # what has begun is finished and kept
+                        continue
+                    self.record(futures[future], future.result())
+                    print(f"{futures[future]} ({i} of {len(todo)})", file=sys.stderr, flush=True)
+            except KeyboardInterrupt:
+                self._status("stopped")  # at once, as the pool waits for what has begun
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         if errors:
             raise errors[0]
 

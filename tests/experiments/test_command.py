@@ -10,6 +10,7 @@ import pytest
 from experiments.harness import records
 from experiments.harness.command import run_seeds
 from experiments.harness.run import Stopped
+from seqjax.errors import ArgumentError
 from tests.experiments.makers import Options
 from tests.test_style import ROOT
 
@@ -77,6 +78,11 @@ def test_a_signal_at_the_end_of_a_run_begins_no_other(capsys, sign):
         run_seeds(main, Options(), (0, 1, 2))
     assert done == [0]
     assert capsys.readouterr().err.endswith("not finished: seeds 1 2\n")
+
+
+def test_a_seed_that_is_given_twice_is_refused():
+    with pytest.raises(ArgumentError, match="seeds: 0 is given twice"):
+        run_seeds(lambda config: None, Options(), (0, 1, 0))
 
 
 def test_sigterm_after_the_last_seed_is_no_error():

@@ -158,8 +158,25 @@ def test_a_damaged_run_is_named_and_hinders_no_other(here, capsys, name, content
     said = capsys.readouterr().out
     assert name in said
     assert "y/" in said
-    with pytest.raises(sj.ArgumentError, match=r"no run is called 'x'.*not readable: "):
+    with pytest.raises(sj.DataError, match=rf"the run 'x' is damaged: .*{name}"):
         main(["show", "x"])
+
+
+@pytest.mark.parametrize("content", ["{", "{}\n"])
+def test_a_damaged_summary_is_rebuilt_by_resume(here, content):
+    """The run was said not to exist; with `{}` it was called done."""
+    wanted = adding.main(adding.Config(**TINY))
+    (record,) = runs_in(here)
+    path = record.folder / "summary.json"
+    path.write_text(content)
+    if content == "{":
+        with pytest.raises(sj.DataError, match=r"is damaged: .*summary.json.*Delete this file, and `resume`"):
+            main(["resume", record.name])
+        path.unlink()
+    assert records.read(record.folder).status == "incomplete"
+    main(["resume", record.name])
+    (record,) = runs_in(here)
+    assert record.status == "done" and record.summary["rows"] == wanted["rows"]
 
 
 def test_an_option_that_a_run_did_not_know_has_its_default():

@@ -123,3 +123,22 @@ def test_sigterm_between_units_stops_the_run(tmp_path):
         run.work({"a": job, "b": raising(RuntimeError("not reached"))})
     record = records.read(run.folder)
     assert (record.status, list(record.units)) == ("stopped", ["a"])
+
+
+def test_an_interrupt_of_units_side_by_side_begins_no_other(tmp_path):
+    """After ^C it went through all that was queued, and said running the while."""
+    run = Run("x", Options(), root=tmp_path)
+    begun = []
+
+    def job(folder):
+        begun.append(folder)
+        time.sleep(0.3)
+        if len(begun) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        return []
+
+    with pytest.raises(KeyboardInterrupt):
+        run.work(dict.fromkeys("abcdef", job), at_once=2)
+    assert records.read(run.folder).status == "stopped"
+    assert len(begun) <= 3
