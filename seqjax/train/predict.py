@@ -9,6 +9,7 @@ from seqjax._internal.types import Array, Float, PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.batching import Shuffled
 from seqjax.core.cell import Cell, check_cell_type
+from seqjax.errors import ArgumentTypeError
 from seqjax.train.objective import check_at, outputs_at
 
 
@@ -45,7 +46,11 @@ def predict(
     check_cell_type("predict", cell)
     check_at(at)
     batch_size = whole_number("batch_size", batch_size, 1)
-    source = Shuffled(inputs, np.zeros(len(inputs), np.int32), min(batch_size, max(len(inputs), 1)), shuffle=False)
+    try:
+        count = len(inputs)
+    except TypeError:
+        raise ArgumentTypeError(f"inputs must be a list of arrays, one each, found {inputs!r}") from None
+    source = Shuffled(inputs, np.zeros(count, np.int32), min(batch_size, max(count, 1)), shuffle=False)
     run = jax.jit(lambda params, xs, lengths: outputs_at(at, cell.evaluation(), params, xs, lengths, None)[1])
     found: list[Any] = []
     for step in range(source.steps_per_epoch):

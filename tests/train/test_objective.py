@@ -116,6 +116,7 @@ def test_few_programs_are_compiled():
         (lambda: make_loss(TAGGER, losses.cross_entropy, at="end"), ArgumentError, '"each" or "last"'),
         (lambda: predict(TAGGER, PARAMS, [IDS[0]], at="all"), ArgumentError, '"each" or "last"'),
         (lambda: predict(TAGGER, PARAMS, []), ArgumentError, "inputs"),
+        (lambda: predict(TAGGER, PARAMS, 5), ArgumentTypeError, "inputs must be a list of arrays"),
         (lambda: predict(TAGGER, PARAMS, [IDS[0]], batch_size=2.5), ArgumentTypeError, "batch_size must be a whole"),
         (lambda: make_loss(TAGGER, losses.accuracy, metrics=[losses.accuracy]), ArgumentTypeError, "must be a dict"),
         (lambda: make_loss(TAGGER, losses.accuracy, metrics=losses.accuracy), ArgumentTypeError, "must be a dict"),
