@@ -39,6 +39,7 @@ def agrees(wanted, found):
     return doctest.OutputChecker().check_output(wanted, found, flags)
 
 
+@pytest.mark.filterwarnings("ignore:steps is not pinned")  # which its page says
 @pytest.mark.parametrize(("code", "wanted"), SNIPPETS)
 def test_snippet_runs_alone(code, wanted, capsys, monkeypatch, tmp_path):
     """With made-up data of the same form, and few steps; the next test takes the real data."""
@@ -48,6 +49,7 @@ def test_snippet_runs_alone(code, wanted, capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:steps is not pinned")  # which its page says
 @pytest.mark.parametrize(("code", "wanted"), SNIPPETS)
 def test_snippet_on_real_data(code, wanted, capsys, monkeypatch, tmp_path):
     if "datasets.load" not in code and "steps=" not in code:

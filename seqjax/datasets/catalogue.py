@@ -1,19 +1,21 @@
 """All data sets by name; from the cache, or fetched and converted."""
 
 import contextlib
+import difflib
 import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
-from seqjax.datasets.content import Content, Split, pack, unpack
+from seqjax.datasets.content import SPLITS, Content, Split, pack, unpack
 from seqjax.datasets.entry import Entry
 from seqjax.datasets.families import FAMILIES
 from seqjax.datasets.fetch import store
 from seqjax.datasets.fetch.origins import Original, obtain
 from seqjax.datasets.fetch.packages import Installed
-from seqjax.errors import ArgumentError, DataError, closest
+from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, closest
 
 SMALL = 10_000_000  # bytes of a data set that is converted beside another one of the same package
 CATALOGUE: dict[str, Entry] = {entry.name: entry for family in FAMILIES for entry in family.ENTRIES}
@@ -62,6 +64,14 @@ class Dataset(Content):
             held_out = " Take a part of train: train, valid = data.train.hold_out(1000)" if name == "valid" else ""
             raise ArgumentError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}.{held_out}")
         return self.splits[name]
+
+    if not TYPE_CHECKING:  # type checkers would take every name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            slip = {"val": "valid", "validation": "valid", "dev": "valid"}.get(name)
+            slip = slip or next(iter(difflib.get_close_matches(name, SPLITS, n=1)), None)
+            hint = f". Did you mean {slip!r}?" if slip else ""
+            raise AttributeError(f"a Dataset has no attribute {name!r}{hint}")
 
     @property
     def kind(self) -> str:
@@ -120,6 +130,7 @@ def load(name: str | Entry, *, progress: bool = True) -> Dataset:
 
     Raises:
         ArgumentError: there is none of this name.
+        ArgumentTypeError: the `convert` of an entry returns no `Content`.
         DataError: it is damaged, or cannot be fetched; the message says what to do.
     """
     entry = name if isinstance(name, Entry) else find(name)
@@ -158,6 +169,11 @@ def _make(entry: Entry, progress: bool) -> Content:
 
 def _convert(entry: Entry, originals: Mapping[str, bytes]) -> Content:
     content = entry.convert(originals)
+    if not isinstance(content, Content):
+        raise ArgumentTypeError(
+            f"{entry.name}: convert must return a datasets.Content, found {type(content).__name__}. Was return forgotten? "
+            'return Content({"train": Split(inputs, targets)})'
+        )
     entry.check_counts(content)
     arrays = pack(content)
     digest, size = store.digest(arrays), sum(array.nbytes for array in arrays.values())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqjax.errors import ArgumentTypeError
 from seqjax.plot._style import line_style
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: s
         losses: name -> loss in nats, for each step.
         title: above the figure.
 
+    Raises:
+        ArgumentTypeError: norms or losses are not by name.
+
     Examples:
         >>> from seqjax import plot
         >>> figure = plot.training({"clipped": [0.0, 4.8, 1.0]}, {"clipped": [4.6, 3.9, 3.1]}, "RNN(64) under SGD")
@@ -90,6 +94,12 @@ def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: s
     """
     from seqjax.plot._figure import label_exponents
 
+    for argument, value in (("norms", norms), ("losses", losses)):
+        if not isinstance(value, Mapping):
+            raise ArgumentTypeError(
+                f"{argument} must be a dict of name -> a number for each step, found {type(value).__name__}. The history "
+                f'of fit? {{"GRU(64)": [row["loss"] for row in result.history if "loss" in row]}}; of norms, their log10'
+            )
     names = ["gradient norm before clipping", "loss in nats"]
     figure, axes = _panels(names, title, "training step", "", sharey=False)
     for axis, curves in zip(axes, (norms, losses)):

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from seqjax._internal.validation import key_number
+from seqjax.errors import ArgumentTypeError
 from seqjax.plot._style import COLOURS
 from seqjax.tasks import Task
 
@@ -28,6 +29,9 @@ def task(given: Task, length: int | None = None, batch_size: int = 3, seed: int 
         batch_size: how many sequences.
         seed: of the key.
 
+    Raises:
+        ArgumentTypeError: no task.
+
     Examples:
         >>> from seqjax import plot, tasks
         >>> figure = plot.task(tasks.reverse, length=8, batch_size=2)
@@ -36,6 +40,9 @@ def task(given: Task, length: int | None = None, batch_size: int = 3, seed: int 
     """
     from seqjax.plot._figure import new_figure
 
+    if not isinstance(given, Task):
+        slip = f". Write tasks.find({given!r})" if isinstance(given, str) else ""
+        raise ArgumentTypeError(f"given must be a task such as tasks.adding, found {given!r}{slip}")
     length = length or max(24, given.min_length * 3 // 2)
     batch = given.sample(jax.random.key(key_number("seed", seed)), batch_size, length)
     inputs, targets, weights, lengths = (np.asarray(part) for part in batch)

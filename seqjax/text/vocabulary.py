@@ -122,7 +122,8 @@ class Vocabulary(Coder):
             texts: a text or many.
             lower: in lower case.
             punctuation: "keep" leaves it in the words, "separate" makes each mark or symbol a word of its own (an
-                apostrophe or hyphen inside a word stays), "remove" leaves it out.
+                apostrophe or hyphen inside a word stays), "remove" leaves it out. In a text that holds the spelling
+                "<unk>" its "<" and ">" are marks too: "keep" is for texts that others have cut into words.
             max_size: the largest `len(vocabulary)`, special tokens included; the most frequent words are kept.
             min_count: words that occur less often are left out.
             specials: give "<unk>" wherever a text may hold words that are not in the vocabulary.

@@ -115,3 +115,17 @@ def test_sets_of_one_package_are_made_together(tiny, monkeypatch):
     assert sorted(path.name.split("-")[0] for path in (tiny / "cache").iterdir()) == ["tiny", "twin"]
     (tiny / "data" / "tiny-1.0.tgz").unlink()
     assert texts(datasets.load("twin")) == GOOD
+
+
+def test_a_convert_that_returns_nothing_is_named():
+    entry = datasets.Entry(name="x", about="a", originals=(), convert=lambda originals: None)
+    with pytest.raises(TypeError, match=r"x: convert must return a datasets.Content, found NoneType"):
+        datasets.load(entry)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("val", "valid"), ("tst", "test"), ("trian", "train")])
+def test_a_misspelt_split_names_the_one_that_is_meant(name, meant):
+    data = datasets.Dataset({"train": datasets.Split(np.zeros((2, 3)))})
+    with pytest.raises(AttributeError, match=f"Did you mean '{meant}'"):
+        getattr(data, name)
+    assert not hasattr(data, "something_else")

@@ -194,3 +194,10 @@ def test_the_baseline_has_a_label():
         axis = plot.comparison(given, ends, "loss", [0.3]).axes[0]
         assert "baseline" in [text.get_text() for text in axis.get_legend().get_texts()]
     assert plot.comparison({}, {"a": (0.4, 0.1)}, "loss").axes[0].get_legend() is None
+
+
+def test_arguments_of_another_form_are_named():
+    with pytest.raises(TypeError, match=r"given must be a task .*found 'adding'. Write tasks.find"):
+        plot.task("adding")
+    with pytest.raises(TypeError, match=r"norms must be a dict .*result.history"):
+        plot.training([{"step": 1, "loss": 0.5}], {})
