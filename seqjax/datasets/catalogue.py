@@ -171,8 +171,8 @@ def _convert(entry: Entry, originals: Mapping[str, bytes]) -> Content:
     content = entry.convert(originals)
     if not isinstance(content, Content):
         raise ArgumentTypeError(
-            f"{entry.name}: convert must return a datasets.Content, found {type(content).__name__}. Was return forgotten? "
-            'return Content({"train": Split(inputs, targets)})'
+            f"{entry.name}: convert must return a datasets.Content, found {type(content).__name__}. "
+            'Was return forgotten? Write return Content({"train": Split(inputs, targets)})'
         )
     entry.check_counts(content)
     arrays = pack(content)

@@ -97,8 +97,9 @@ def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: s
     for argument, value in (("norms", norms), ("losses", losses)):
         if not isinstance(value, Mapping):
             raise ArgumentTypeError(
-                f"{argument} must be a dict of name -> a number for each step, found {type(value).__name__}. The history "
-                f'of fit? {{"GRU(64)": [row["loss"] for row in result.history if "loss" in row]}}; of norms, their log10'
+                f"{argument} must be a dict of name -> a number for each step, found {type(value).__name__}. "
+                'The history of fit? {"GRU(64)": [row["loss"] for row in result.history if "loss" in row]}; '
+                "of norms, their log10"
             )
     names = ["gradient norm before clipping", "loss in nats"]
     figure, axes = _panels(names, title, "training step", "", sharey=False)
