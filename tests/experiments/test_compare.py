@@ -45,7 +45,7 @@ def test_what_is_left_out_is_named(six, capsys):
     assert said.splitlines()[2].split() == ["GRU(64)", "1", "0.5", "1"]
     left = [line.removeprefix("left out: ") for line in said.splitlines() if line.startswith("left out: ")]
     assert {line.split(":")[0] for line in left} == {f"adding/{folder.name}" for folder in six[:5]}
-    for folder, reason in zip(six, ("config.json is missing", "edited", "is damaged", "cannot be read", "killed")):
+    for folder, reason in zip(six, ("config.json is missing", "edited", "incomplete", "cannot be read", "killed")):
         assert any(folder.name in line.split(":")[0] and reason in line for line in left), (folder, left)
 
 

@@ -127,6 +127,7 @@ def test_sigterm_between_units_stops_the_run(tmp_path):
 
 def test_an_interrupt_of_units_side_by_side_begins_no_other(tmp_path):
     """After ^C it went through all that was queued, and said running the while."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores ^C
     run = Run("x", Options(), root=tmp_path)
     begun = []
 
@@ -138,7 +139,10 @@ def test_an_interrupt_of_units_side_by_side_begins_no_other(tmp_path):
         time.sleep(0.3)
         return []
 
-    with pytest.raises(KeyboardInterrupt):
-        run.work(dict.fromkeys("abcdef", job), at_once=2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.work(dict.fromkeys("abcdef", job), at_once=2)
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert records.read(run.folder).status == "stopped"
     assert len(begun) <= 3
