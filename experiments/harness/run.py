@@ -120,8 +120,8 @@ class Run:
     def _work_together(self, todo: Mapping[str, Callable[[], Rows]], at_once: int) -> None:
         errors: list[BaseException] = []
         with ThreadPoolExecutor(at_once) as pool:
-            futures = {pool.submit(job): unit for unit, job in todo.items()}
             try:
+                futures = {pool.submit(job): unit for unit, job in todo.items()}
                 for i, future in enumerate(as_completed(futures), 1):
                     if future.cancelled():
                         continue
@@ -132,8 +132,8 @@ class Run:
                     self.record(futures[future], future.result())
                     print(f"{futures[future]} ({i} of {len(todo)})", file=sys.stderr, flush=True)
             except KeyboardInterrupt:
-                self._status("stopped")  # at once, as the pool waits for what has begun
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)  # first of all, as a second ^C may follow
+                self._status("stopped")  # now, as the pool waits for what has begun
                 raise
         if errors:
             raise errors[0]

@@ -1,5 +1,6 @@
 """The folder of a run: its pieces of work, its lock, stopping, killing and going on."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -129,12 +130,12 @@ def test_an_interrupt_of_units_side_by_side_begins_no_other(tmp_path):
     """After ^C it went through all that was queued, and said running the while."""
     former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores ^C
     run = Run("x", Options(), root=tmp_path)
-    begun = []
+    numbers, begun = itertools.count(1), []
 
     def job(folder):
-        begun.append(folder)
+        begun.append(number := next(numbers))
         time.sleep(0.3)
-        if len(begun) == 2:
+        if number == 2:
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
         return []
