@@ -78,25 +78,17 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def check_positive(cell: Any, *names: str) -> None:
-    """Refuse options that are not whole numbers above zero."""
-    for name in names:
-        value = getattr(cell, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"{type(cell).__name__}: {name} must be a whole number above 0, found {value!r}")
-
-
-def check_counts(task: Any, **least: int) -> None:
-    """Refuse options that are not whole numbers of at least so much.
+def check_counts(owner: object, **least: int) -> None:
+    """Refuse options of a cell or a task that are not whole numbers of at least so much.
 
     Raises:
         ArgumentError: one is not.
     """
     for name, bound in least.items():
-        value = getattr(task, name)
+        value = getattr(owner, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < bound:
             raise ArgumentError(
-                f"{type(task).__name__}: {name} must be a whole number of at least {bound}, found {value!r}"
+                f"{type(owner).__name__}: {name} must be a whole number of at least {bound}, found {value!r}"
             )
 
 

@@ -8,7 +8,7 @@ from jax import lax
 
 from seqjax._internal.trees import out_dtype
 from seqjax._internal.types import Array, Carry, DTypeLike, Float, Key, Pair, Params, PyTree, Shape
-from seqjax._internal.validation import check_given, check_key, check_positive
+from seqjax._internal.validation import check_counts, check_given, check_key
 from seqjax.combinators.checks import check_same_width, check_vectors
 from seqjax.core import taps
 from seqjax.core.cell import Cell
@@ -27,7 +27,7 @@ class Repeat(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "layers")
+        check_counts(self, layers=1)
         check_vectors("repeat", self.cell, "does not take the vectors that it gives")
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from seqjax._internal.trees import out_dtype
 from seqjax._internal.types import Array, Carry, DTypeLike, Float, Key, Pair, Params, PyTree, Shape
-from seqjax._internal.validation import check_batch_shape, check_init, check_positive
+from seqjax._internal.validation import check_batch_shape, check_counts, check_init
 from seqjax.core.cell import Cell
 from seqjax.core.fold import update_in_dtypes
 from seqjax.core.gating import linear
@@ -121,7 +121,7 @@ class Gated(Recurrent):
     learned_carry: bool = False
 
     def __post_init__(self) -> None:
-        check_positive(self, "features")
+        check_counts(self, features=1)
         for name in ("kernel_init", "recurrent_init", "bias_init"):
             check_initializer(name, getattr(self, name))
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax._internal.types import Array, DTypeLike, Float, Key, Params
-from seqjax._internal.validation import check_init, check_positive
+from seqjax._internal.validation import check_counts, check_init
 from seqjax.core import gating
 from seqjax.initializers import Initializer, check_initializer, glorot
 from seqjax.layers.pointwise import Pointwise
@@ -33,7 +33,7 @@ class Dense(Pointwise):
     kernel_init: Initializer = glorot()
 
     def __post_init__(self) -> None:
-        check_positive(self, "features")
+        check_counts(self, features=1)
         check_initializer("kernel_init", self.kernel_init)
         gating.activation(self.activation)
 

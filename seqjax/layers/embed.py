@@ -10,7 +10,7 @@ from jax.experimental import checkify
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Pair, Params
-from seqjax._internal.validation import check_dtype, check_key, check_positive, known
+from seqjax._internal.validation import check_counts, check_dtype, check_key, known
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.initializers import Initializer, check_initializer, normal
@@ -46,7 +46,7 @@ class Embed(Pointwise):
     kernel_init: Initializer = normal(1.0)
 
     def __post_init__(self) -> None:
-        check_positive(self, "vocabulary", "features")
+        check_counts(self, vocabulary=1, features=1)
         check_initializer("kernel_init", self.kernel_init)
 
     @property

@@ -57,8 +57,8 @@ def test_without_tqdm_there_is_no_bar(monkeypatch):
 
 def test_an_import_of_jupyter_is_no_notebook(capsys, monkeypatch):
     """Lines went to stdout wherever ipykernel had been imported, as by nbclient."""
-    pytest.importorskip("ipykernel")
-    pytest.importorskip("tqdm")
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed (extra: dev)")
+    pytest.importorskip("tqdm", reason="tqdm is not installed (extra: train)")
     with progress.bar(2, 0, "step", "") as bar:
         bar.update(2, {"loss": 0.5})
     said = capsys.readouterr()

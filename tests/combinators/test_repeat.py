@@ -34,7 +34,7 @@ class TestRepeat:
     @pytest.mark.parametrize(
         "make, message",
         [
-            (lambda: repeat(LSTM(3), 0), "layers must be a whole number above 0"),
+            (lambda: repeat(LSTM(3), 0), "layers must be a whole number of at least 1"),
             (lambda: repeat(Embed(5, 3), 2), "does not take the vectors that it gives"),
             (lambda: repeat(LSTM(3), 2).init(jax.random.key(0), D), "gives 3 features but gets 4"),
             (lambda: repeat(LSTM, 2), "Write LSTM"),

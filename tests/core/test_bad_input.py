@@ -142,7 +142,7 @@ CALLS = {
     "reverse by number": (run(reverse=1), ArgumentTypeError, "reverse must be True or False, found 1"),
     "time_major by name": (run(time_major="yes"), ArgumentTypeError, "time_major must be True or False"),
     # cells and combinators
-    "no features": (lambda: LSTM(0), ArgumentError, "LSTM: features must be a whole number above 0, found 0"),
+    "no features": (lambda: LSTM(0), ArgumentError, "LSTM: features must be a whole number of at least 1, found 0"),
     "half a feature": (lambda: GRU(2.5), ArgumentError, "GRU: features .* found 2.5"),
     "an empty vocabulary": (lambda: Embed(0, 4), ArgumentError, "Embed: vocabulary"),
     "an unknown activation": (lambda: RNN(3, activation="tahn"), ArgumentError, "activation 'tahn' is not known. Perhaps you meant 'tanh'"),

@@ -52,7 +52,7 @@ def test_bpe_is_a_function_of_the_texts_and_a_value(bpe, tmp_path):
 
 def test_a_file_of_others_keeps_the_names_it_has(tmp_path):
     """A word-level file with its own special tokens, a template that adds them, truncation and padding."""
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizers, of seqjax[text], is not installed")
     words = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "the": 3, "cat": 4}
     theirs = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     theirs.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -73,7 +73,7 @@ def test_a_file_of_others_keeps_the_names_it_has(tmp_path):
 
 
 def test_files_that_are_no_tokenizer(tmp_path):
-    pytest.importorskip("tokenizers")
+    pytest.importorskip("tokenizers", reason="tokenizers, of seqjax[text], is not installed")
     path = tmp_path / "tokenizer.json"
     Vocabulary.bytes().save(path)
     for content in (path.read_bytes(), b"", b"{}", b"\xff\xfe"):
