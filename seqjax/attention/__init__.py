@@ -1,0 +1,1 @@
+"""Attention arithmetic: functions on arrays."""

@@ -1,0 +1,1 @@
+"""Bridges: Flax modules as cells, weights of other libraries."""

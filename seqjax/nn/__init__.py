@@ -1,0 +1,1 @@
+"""Flax modules: attention and transformers."""
