@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from seqjax._internal.trees import out_dtype
 from seqjax._internal.types import Array, Carry, DTypeLike, Float, Key, Pair, Params, PyTree, Shape
@@ -12,6 +11,7 @@ from seqjax._internal.validation import check_counts, check_given, check_key
 from seqjax.combinators.checks import check_same_width, check_vectors
 from seqjax.core import taps
 from seqjax.core.cell import Cell
+from seqjax.core.layered import move_axis, scan_layers
 from seqjax.core.plan import Plan
 from seqjax.core.start import init_params, start_carry
 from seqjax.core.wrapper import Wrapper
@@ -80,26 +80,17 @@ class Repeat(Wrapper):
         batch_axes: int,
     ) -> Pair:
         """Scan over the layers; what is tapped in them has their axis after those of time and batch."""
-        leading = x.ndim - 1
 
-        def layer(x: Array, inputs: PyTree) -> Pair:
-            params, carry, probes = inputs
-            (carry, y), values = taps.run_recorded(run, probes, params, carry, x)
-            return y, (carry, values)
+        def layer(x: jax.Array, inputs: PyTree) -> Pair:
+            params, carry = inputs
+            carry, y = run(params, carry, x)
+            return y, carry
 
-        x = x.astype(
-            out_dtype(params, x)
-        )  # all layers must give and take one dtype, as x is carried from each to the next
-        with taps.scope("layer"):
-            probes = _move_axis(taps.current_probes(), leading, 0)
-            inputs = (params, _move_axis(carry, batch_axes, 0), probes)
-            y, (carry, values) = lax.scan(layer, x, inputs, self.layers)
-            taps.add_values(_move_axis(values, 0, leading))
-        return _move_axis(carry, 0, batch_axes), y
-
-
-def _move_axis(tree: PyTree, source: int, destination: int) -> PyTree:
-    return jax.tree.map(lambda a: jnp.moveaxis(a, source, destination), tree)
+        # All layers must give and take one dtype, as x is carried from each to the next.
+        x = x.astype(out_dtype(params, x))
+        inputs = params, move_axis(carry, batch_axes, 0)
+        y, carry = scan_layers(layer, x, inputs, self.layers, x.ndim - 1)
+        return move_axis(carry, 0, batch_axes), y
 
 
 def repeat(cell: Cell, layers: int) -> Repeat:

@@ -146,6 +146,34 @@ def add_values(values: Mapping[str, jax.Array]) -> None:
     now.record.values.update(values)
 
 
+@contextlib.contextmanager
+def batch_major(axes: int, *, step: bool = False) -> Iterator[None]:
+    """Let what runs in the block tap values that are batch-major, `[B, T, ...]` with `axes` batch axes.
+
+    Probes, edits and records go on to be those of a cell: `[T, B, ...]` where all steps are computed at once, and with
+    `step` `[B, ...]`, of the one step that there is.
+    """
+    now = _active.get()
+    if now is None:
+        yield
+        return
+
+    def inwards(value: Array) -> jax.Array:
+        return jnp.expand_dims(value, axes) if step else jnp.moveaxis(value, 0, axes)
+
+    def outwards(value: Array) -> jax.Array:
+        return jnp.squeeze(value, axes) if step else jnp.moveaxis(value, axes, 0)
+
+    def turn(edit: Callable[[jax.Array], Array]) -> Callable[[jax.Array], Array]:
+        return lambda value: inwards(edit(outwards(value)))
+
+    probes = {path: inwards(probe) for path, probe in (current_probes() or {}).items()}
+    record = Record(probes, {path: turn(edit) for path, edit in now.record.edits.items()})
+    with _activate(_Active(record, now.prefix)):
+        yield
+    add_values({path: outwards(value) for path, value in record.values.items()})
+
+
 def tap_step(cell: Any, params: Params, carry: Carry, x: PyTree) -> Pair:
     """`cell.step`, with taps on the output "y" and on the states, by their names in the carry ("h" for a lone one)."""
     carry, y = cell.step(params, carry, x)
