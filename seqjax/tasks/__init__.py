@@ -14,8 +14,9 @@ from seqjax.tasks.groups import WordProblem
 from seqjax.tasks.memory import CopyMemory, DelayedXor, SelectiveCopy
 from seqjax.tasks.order import TemporalOrder, TemporalOrder1997, TwoSequence
 from seqjax.tasks.recall import AssociativeRecall, InductionHeads
-from seqjax.tasks.regular import CycleNavigation, EvenPairs, Parity
+from seqjax.tasks.regular import CycleNavigation, EvenPairs, ModularArithmeticSimple, Parity
 from seqjax.tasks.scoring import Classification, Regression  # noqa: F401
+from seqjax.tasks.sorting import BucketSort
 from seqjax.tasks.stack import StackManipulation
 from seqjax.tasks.strings import Duplicate, MissingDuplicate, OddsFirst, Reverse, StringTask  # noqa: F401
 
@@ -31,12 +32,14 @@ two_sequence = TwoSequence()
 parity = Parity()
 even_pairs = EvenPairs()
 cycle_navigation = CycleNavigation()
+modular_arithmetic_simple = ModularArithmeticSimple()
 modular_arithmetic = ModularArithmetic()
 stack_manipulation = StackManipulation()
 reverse = Reverse()
 duplicate = Duplicate()
 missing_duplicate = MissingDuplicate()
 odds_first = OddsFirst()
+bucket_sort = BucketSort()
 binary_addition = BinaryAddition()
 associative_recall = AssociativeRecall()
 induction_heads = InductionHeads()

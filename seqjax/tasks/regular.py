@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from seqjax._internal.types import Array, Int, Key
 from seqjax._internal.validation import check_counts
-from seqjax.tasks.base import Example
+from seqjax.tasks.base import Example, Steps
 from seqjax.tasks.strings import StringTask
 
 
@@ -107,3 +108,79 @@ class CycleNavigation(StringTask):
         w = 2 * np.pi * np.arange(self.places) / self.places
         chances = np.cos(np.outer(np.arange(self.places), w)) @ ((1 + 2 * np.cos(w)) / 3) ** size / self.places
         return float(np.max(chances))
+
+
+class ModularArithmeticSimple(StringTask):
+    """Modular arithmetic without brackets (Deletang et al. 2023): d o d o ... d, an odd number L of tokens.  n = L + 1.
+
+    Digits d are uniform in 0 ... m - 1 and operators o in +, -, *, with products before sums; odd lengths n are rounded
+    down. Ids: digits 0 ... m - 1, then + - * and the empty token, m ... m + 3. Class: the value mod m. Its state is
+    finite: the sum of the finished terms and the product of the present one, m^2 pairs.
+
+    Baseline: the most likely value, from the chain of these pairs (s, p) over the operators: (s + p, d), (s + p, -d)
+    and (s, p d), each with chance 1/3 and d uniform. Products make 0 likelier than 1 / m.
+
+    Example: 2 - 1 + 3 is 4.
+
+    >>> from seqjax import tasks
+    >>> print(tasks.modular_arithmetic_simple.as_text(6, seed=5))
+    input   2 6 1 5 3 8
+    target  . . . . . 4
+
+    Args:
+        modulus: m; 5 in the paper.
+    """
+
+    name = "modular_arithmetic_simple"
+
+    modulus: int = 5
+
+    def __post_init__(self) -> None:
+        check_counts(self, modulus=2)
+
+    @property
+    def vocabulary(self) -> int:
+        return self.modulus + 4
+
+    @property
+    def out_features(self) -> int:
+        return self.modulus
+
+    def string_length(self, n: Steps) -> Steps:
+        """Odd."""
+        return n // 2 * 2 - 1
+
+    def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
+        digit_key, operator_key = jax.random.split(key)
+        half = length // 2 + 1
+        digits = jax.random.randint(digit_key, (half,), 0, self.modulus, jnp.int32)
+        operators = jax.random.randint(operator_key, (half,), 0, 3, jnp.int32)
+        # Each pair is an operator and the digit after it; the first operator is a plus that is not written.
+        ahead = jnp.concatenate([jnp.zeros(1, jnp.int32), operators[:-1]])
+        counts = 2 * jnp.arange(half) < size
+
+        def step(carry: tuple[jax.Array, jax.Array], pair: tuple[jax.Array, ...]) -> tuple[tuple, None]:
+            (total, product), (operator, digit, counts) = carry, pair
+            is_product = operator == 2
+            new = (
+                jnp.where(is_product, total, total + product) % self.modulus,
+                jnp.select([is_product, operator == 1], [product * digit, -digit], digit) % self.modulus,
+            )
+            return jax.tree.map(lambda a, b: jnp.where(counts, a, b), new, carry), None
+
+        total, product = lax.scan(step, (jnp.int32(0), jnp.int32(0)), (ahead, digits, counts))[0]
+        tokens = jnp.stack([digits, self.modulus + operators], axis=1).reshape(-1)[:length]
+        return tokens, jnp.broadcast_to((total + product) % self.modulus, (length,)), jnp.arange(length) == 0
+
+    def string_baseline(self, size: int) -> float:
+        m = self.modulus
+        chances = np.zeros((m, m))  # of (s, p)
+        chances[0] = 1 / m
+        s, p, d = np.indices((m, m, m))
+        for _ in range(size // 2):
+            moved = np.zeros_like(chances)
+            for after in ((s + p, d), (s + p, -d), (s, p * d)):
+                np.add.at(moved, (after[0] % m, after[1] % m), chances[s, p] / (3 * m))
+            chances = moved
+        values = np.bincount((np.add.outer(range(m), range(m)) % m).ravel(), chances.ravel())
+        return float(values.max())

@@ -89,6 +89,11 @@ def calculate(s):
     return [eval("".join("01234+-*()"[i] for i in s)) % 5]
 
 
+def calculate_simple(s):
+    assert all(token < 5 for token in s[::2]) and all(5 <= token < 8 for token in s[1::2])
+    return [eval("".join("01234+-*"[i] for i in s)) % 5]
+
+
 def execute(s):
     start = next(i for i, token in enumerate(s) if token > 1)
     pile = s[:start]
@@ -179,11 +184,15 @@ READ = {
     "even_pairs": Case(tasks.even_pairs, 8, lambda x: split(x, 2, lambda s: [sum(map(int.__ne__, s, s[1:])) % 2])),
     "cycle_navigation": Case(tasks.cycle_navigation, 8, lambda x: split(x, 3, walk)),
     "modular_arithmetic": Case(tasks.modular_arithmetic, 25, lambda x: split(x, 10, calculate)),
+    "modular_arithmetic_simple": Case(
+        tasks.modular_arithmetic_simple, 11, lambda x: split(x, 8, calculate_simple), even
+    ),
     "stack_manipulation": Case(tasks.stack_manipulation, 20, lambda x: split(x, 5, execute), odd),
     "reverse": Case(tasks.reverse, 11, lambda x: split(x, 2, lambda s: s[::-1]), even),
     "duplicate": Case(tasks.Duplicate(3), 13, lambda x: split(x, 3, lambda s: s + s), thirds),
     "missing_duplicate": Case(tasks.missing_duplicate, 10, lambda x: split(x, 4, missing)),
     "odds_first": Case(tasks.odds_first, 14, lambda x: split(x, 2, lambda s: s[0::2] + s[1::2]), even),
+    "bucket_sort": Case(tasks.BucketSort(4), 13, lambda x: split(x, 4, sorted), even),
     "binary_addition": Case(tasks.binary_addition, 18, lambda x: split(x, 3, add), odd),
     "associative_recall": Case(tasks.AssociativeRecall(16, 3), 17, recall, even),
     "induction_heads": Case(tasks.induction_heads, 10, induction),
