@@ -89,7 +89,7 @@ class Embed(Pointwise):
         ids = _widen(jnp.asarray(x))
         # Negative indices would count from the end, and those of 64 bits lose their upper half in the gather.
         ids = jnp.where((ids >= 0) & (ids < self.vocabulary), ids, self.vocabulary).astype(jnp.int32)
-        return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=_rows_sharding(ids))
+        return params["table"].at[ids].get(mode="fill", fill_value=jnp.nan, out_sharding=rows_sharding(ids))
 
     def sequence(self, params: Params, carry: tuple[()], xs: Int[Array, " T *B"], plan: Plan = Plan()) -> Pair:
         """All rows at once, ids checked inside jit when the plan says so."""
@@ -112,7 +112,7 @@ def _widen(ids: Int[Array, "*B"]) -> Int[Array, "*B"]:
     return ids.astype(jnp.int64 if ids.dtype.itemsize == 8 else jnp.int32)
 
 
-def _rows_sharding(ids: Int[Array, "*B"]) -> NamedSharding | None:
+def rows_sharding(ids: Int[Array, "*B"]) -> NamedSharding | None:
     """The sharding of gathered rows, which a mesh with explicit axes asks for."""
     sharding = jax.typeof(ids).sharding
     if AxisType.Explicit not in getattr(sharding.mesh, "axis_types", ()):

@@ -1,0 +1,247 @@
+"""Keys and values of the tokens so far: written once for each token, however the sequence is cut.
+
+Axes: `B` batch (any number of axes, also none), `T` new tokens, `C` slots, `K` key/value heads, `H` head features. A
+token's position is the number of real tokens before it since the last reset, and its slot is position % C.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Shape
+from seqjax._internal.validation import known
+from seqjax.attention._cache_checks import check_cache, check_empty, check_extend, check_places
+
+
+class Cache(NamedTuple):
+    """What is kept of the tokens so far, batch axes first in every leaf: a carry.
+
+    k, v: `[*B, C, K, H]`, zeros in slots that hold nothing.
+    at: int32 `[*B, C]`, the position of the token in each slot, -1 where there is none.
+    count: int32 `[*B]`, the number of real tokens since the last reset.
+    """
+
+    k: Float[jax.Array, "*B C K H"]
+    v: Float[jax.Array, "*B C K H"]
+    at: Int[jax.Array, "*B C"]
+    count: Int[jax.Array, "*B"]  # type: ignore[assignment]  # a tuple has a method of this name, unused here
+
+
+class Places(NamedTuple):
+    """Where new tokens stand; `places` makes it.
+
+    position: int32 `[*B, T]`, the number of real tokens before it since the last reset (for a token that is not real,
+        the position of the real one before it, or 0).
+    segment: int32 `[*B, T]`, the number of resets among the new tokens up to and with it: 0 goes on from the cache.
+    real: bool `[*B, T]`.
+    count: int32 `[*B]`, that of the cache afterwards.
+
+    `real` is all True, or `segment` all 0, as an array of NumPy where no mask or no resets were given: then a jitted
+    program knows it too, and leaves out the work.
+    """
+
+    position: Int[Array, "*B T"]
+    segment: Int[Array, "*B T"]
+    real: Bool[Array, "*B T"]
+    count: Int[jax.Array, "*B"]  # type: ignore[assignment]
+
+
+class Keys(NamedTuple):
+    """What new tokens may attend to, where `causal() & segments(places.segment, segment) & padding(real)` allows it.
+
+    k, v: `[*B, S, K, H]`, in the dtype of the cache.
+    position: int32 `[*B, S]`, -1 in a slot that holds nothing.
+    segment: int32 `[*B, S]`; compare it with that of the places.
+    real: bool `[*B, S]`, whether there is a token at all.
+    """
+
+    k: Float[jax.Array, "*B S K H"]
+    v: Float[jax.Array, "*B S K H"]
+    position: Int[Array, "*B S"]
+    segment: Int[Array, "*B S"]
+    real: Bool[Array, "*B S"]
+
+
+def empty(
+    batch_shape: Shape, capacity: int, kv_heads: int, head_features: int, dtype: DTypeLike = jnp.float32
+) -> Cache:
+    """A cache that holds nothing.
+
+    Args:
+        batch_shape: the sizes of the batch axes, () for none.
+        capacity: C, how many tokens it can hold. For a window attention of n tokens, n is enough.
+        kv_heads, head_features: K and H.
+        dtype: of keys and values; a narrow one such as bfloat16 halves the memory.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: sizes that are no whole numbers above 0, a dtype that is not floating point.
+
+        >>> from seqjax import attention
+        >>> cache = attention.empty((2,), 16, kv_heads=1, head_features=4)
+        >>> cache.k.shape, cache.count.tolist()
+        ((2, 16, 1, 4), [0, 0])
+    """
+    check_empty(batch_shape, capacity, kv_heads, head_features, dtype)
+    zeros = jnp.zeros((*batch_shape, capacity, kv_heads, head_features), dtype)
+    return Cache(zeros, zeros, jnp.full((*batch_shape, capacity), -1, jnp.int32), jnp.zeros(batch_shape, jnp.int32))
+
+
+def places(
+    count: Int[Array, "*B"],
+    mask: Bool[Array, "*B T"] | None = None,
+    resets: Bool[Array, "*B T"] | None = None,
+    steps: int | None = None,
+) -> Places:
+    """Where `steps` new tokens stand after `count` others.
+
+    Args:
+        count: int `[*B]`, tokens since the last reset: that of the cache, zeros for whole sequences.
+        mask: bool `[*B, T]`, the real tokens; the others have no position of their own.
+        resets: bool `[*B, T]`: a new sequence begins before this token. At a token that is not real it is ignored, as
+            in `seqjax.scan`.
+        steps: T, needed where there is neither a mask nor resets.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shapes that do not fit, a mask or resets that are not bool.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax import attention
+        >>> mask = jnp.array([[False, True, True, True]])  # padding on the left, and a new sequence at the end
+        >>> at = attention.places(jnp.array([5]), mask, jnp.array([[False, False, False, True]]))
+        >>> at.position.tolist(), at.segment.tolist(), at.count.tolist()
+        ([[4, 5, 6, 0]], [[0, 0, 0, 1]], [1])
+    """
+    shape = check_places(count, mask, resets, steps)
+    before = jnp.asarray(count, jnp.int32)[..., None]
+    running = lambda flags: jnp.cumsum(jnp.asarray(flags), axis=-1, dtype=jnp.int32)
+    real: Array = np.ones(shape, bool) if mask is None else jnp.asarray(mask)
+    read = running(real)
+    if resets is None:
+        return _places(before + read, np.zeros(shape, np.int32), real)
+    starts = jnp.asarray(resets & real)
+    earlier = jnp.where(starts, read - 1, -before)  # -count until the first start, then what was read before the last
+    return _places(read - jax.lax.cummax(earlier, axis=earlier.ndim - 1), running(starts), real)
+
+
+def _places(since: Int[jax.Array, "*B T"], segment: Array, real: Array) -> Places:
+    return Places(jnp.maximum(since - 1, 0), segment, real, since[..., -1])
+
+
+def extend(
+    cache: Cache,
+    k: Float[Array, "*B T K H"],
+    v: Float[Array, "*B T K H"],
+    places: Places,
+    *,
+    window: int | None = None,
+    fresh: bool = False,
+) -> tuple[Cache, Keys]:
+    """Write new tokens, and say what they may attend to.
+
+    Args:
+        cache: what there is so far.
+        k, v: `[*B, T, K, H]`, T at least 1. They are rounded to the dtype of the cache at once, so that a token is the
+            same to those who read it now and to those who read it later.
+        places: `places(cache.count, mask, resets, T)`.
+        window: None, or n where a token attends to the last n alone, itself among them: then the slots are a ring,
+            C >= n, and the sequence may be of any length.
+        fresh: the cache is empty, and is not read.
+
+    Returns:
+        The cache afterwards, and the keys: the cache alone for one token (nothing is copied inside jit, where the
+        cache is donated or carried by a loop), the new tokens alone where fresh, else the cache and then the new
+        tokens. A ring may lose tokens that earlier ones of the same chunk need, which is why both are there.
+
+    A token that is not real writes nothing. After a reset only the last sequence is kept. Cutting a sequence into
+    chunks changes neither the cache nor what is attended to.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: shapes that do not fit; C below the window; without a window, a position of C
+            or more, where it is known. Inside jit it is not: such a token is not written, `overflow` marks it, and the
+            caller puts NaN in its output with `poison`.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax import attention
+        >>> cache = attention.empty((1,), 4, kv_heads=1, head_features=2)
+        >>> k = v = jnp.ones((1, 3, 1, 2))
+        >>> cache, keys = attention.extend(cache, k, v, attention.places(cache.count, steps=3), fresh=True)
+        >>> cache.at.tolist(), keys.position.tolist()
+        ([[0, 1, 2, -1]], [[0, 1, 2]])
+        >>> cache, keys = attention.extend(cache, k[:, :1], v[:, :1], attention.places(cache.count, steps=1))
+        >>> cache.at.tolist(), keys.position.tolist()
+        ([[0, 1, 2, 3]], [[0, 1, 2, 3]])
+    """
+    check_extend(cache, k, v, places, window)
+    k, v = jnp.asarray(k).astype(cache.k.dtype), jnp.asarray(v).astype(cache.v.dtype)
+    after = _write(_forget(cache, places), k, v, places, window)
+    if fresh:
+        return after, Keys(k, v, places.position, places.segment, places.real)
+    if k.shape[-3] == 1:
+        segment = jnp.broadcast_to(places.segment, after.at.shape)
+        return after, Keys(after.k, after.v, after.at, segment, after.at >= 0)
+    parts = [
+        (cache.k, k, -3), (cache.v, v, -3), (cache.at, places.position, -1),
+        (jnp.zeros_like(cache.at), places.segment, -1), (cache.at >= 0, places.real, -1),
+    ]  # fmt: skip
+    return after, Keys(*(jnp.concatenate([old, new], axis=axis) for old, new, axis in parts))
+
+
+def _forget(cache: Cache, places: Places) -> Cache:
+    """The cache without what a reset has ended: zeros, as in an empty one."""
+    if known(places.segment) and not np.any(places.segment):
+        return cache  # not even a look at it: decoding writes in place
+    ended = places.segment[..., -1:] > 0
+    clear = lambda a: jnp.where(ended[..., None, None], jnp.zeros_like(a), a)
+    return cache._replace(k=clear(cache.k), v=clear(cache.v), at=jnp.where(ended, -1, cache.at))
+
+
+def _write(cache: Cache, k: Array, v: Array, places: Places, window: int | None) -> Cache:
+    """The newest real token of the last segment for each slot."""
+    capacity, steps = cache.at.shape[-1], k.shape[-3]
+    position = places.position
+    kept = places.real & (places.segment == places.segment[..., -1:])
+    kept &= position < capacity if window is None else position >= places.count[..., None] - capacity
+    nowhere = np.broadcast_to(capacity + np.arange(steps, dtype=np.int32), position.shape)  # no two are the same
+    slot = jnp.where(kept, position % capacity, nowhere)
+
+    def put(cache: jax.Array, slot: Array, new: Array) -> jax.Array:
+        return cache.at[slot].set(new, mode="drop", unique_indices=True)
+
+    for _ in range(places.count.ndim):
+        put = jax.vmap(put)
+    return Cache(put(cache.k, slot, k), put(cache.v, slot, v), put(cache.at, slot, position), places.count)
+
+
+def overflow(cache: Cache, places: Places, *, window: int | None = None) -> Bool[jax.Array, "*B T"]:
+    """Which new tokens found no room: real ones at a position of C or more, without a window.
+
+    >>> import jax.numpy as jnp
+    >>> from seqjax import attention
+    >>> cache = attention.empty((), 2, kv_heads=1, head_features=4)
+    >>> attention.overflow(cache, attention.places(jnp.array(0), steps=3)).tolist()
+    [False, False, True]
+    """
+    check_cache(cache)
+    if window is not None:
+        return jnp.zeros_like(places.position, bool)
+    return jnp.asarray(places.real & (places.position >= cache.at.shape[-1]))
+
+
+def poison(
+    ys: Float[Array, "*B T ..."], cache: Cache, places: Places, *, window: int | None = None
+) -> Float[jax.Array, "*B T ..."]:
+    """`ys` with NaN in the outputs of tokens that found no room: no error inside jit, but never a wrong number.
+
+    >>> import jax.numpy as jnp
+    >>> from seqjax import attention
+    >>> cache = attention.empty((), 2, kv_heads=1, head_features=4)
+    >>> attention.poison(jnp.ones((3, 1)), cache, attention.places(jnp.array(0), steps=3)).tolist()
+    [[1.0], [1.0], [nan]]
+    """
+    if window is not None:
+        return jnp.asarray(ys)
+    full = overflow(cache, places)
+    full = full.reshape(*full.shape, *[1] * (ys.ndim - full.ndim))
+    return jnp.where(full, jnp.full_like(ys, jnp.nan), ys)
