@@ -37,9 +37,10 @@ $(VENV)/ready: pyproject.toml $(CONSTRAINTS)
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
-# torch serves the reference tests alone. Where there is no build of it, those tests say so and are skipped.
+# torch and transformers serve the reference tests alone. Where there is no build of them, those tests say so and are skipped.
 $(VENV)/ready-torch: $(VENV)/ready
 	$(PIP) torch==2.13.0 || echo "torch could not be installed; the tests against it will be skipped"
+	$(PIP) transformers==5.24.0 || echo "transformers could not be installed; the tests against it will be skipped"
 	touch $@
 
 clean:

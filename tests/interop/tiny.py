@@ -1,0 +1,71 @@
+"""Tiny models of transformers with random weights, made here: nothing is fetched."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch, of seqjax[torch], is not installed")
+
+
+def load_transformers():
+    """The package, or a skip where it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of what it imports is old; what it does later must not warn
+        transformers = pytest.importorskip("transformers", reason="transformers, of seqjax[torch], is not installed")
+        names = ("GPT2LMHeadModel", "BertForMaskedLM", "T5ForConditionalGeneration")
+        assert all(getattr(transformers, name) for name in names)  # it imports a model when it is asked for
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+transformers = load_transformers()
+VOCABULARY = 23
+
+
+def gpt2(**options):
+    sizes = {"n_positions": 32, "n_embd": 16, "n_layer": 3, "n_head": 4}
+    special = {"bos_token_id": 0, "eos_token_id": 0}
+    return random(
+        transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=VOCABULARY, **sizes | special | options))
+    )
+
+
+def bert(**options):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
+    config = transformers.BertConfig(vocab_size=VOCABULARY, **sizes | {"max_position_embeddings": 32} | options)
+    return random(transformers.BertForMaskedLM(config))
+
+
+def t5(**options):
+    sizes = {"d_model": 16, "d_kv": 6, "d_ff": 24, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4}
+    buckets = {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20}
+    config = transformers.T5Config(vocab_size=VOCABULARY, **sizes | buckets | options)
+    return random(transformers.T5ForConditionalGeneration(config))
+
+
+def random(model, seed=0):
+    """The model with all parameters drawn, biases and norms too, which begin as zeros and ones."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return model.eval()
+
+
+def save(model, folder, **options):
+    """The folder, written by save_pretrained."""
+    model.save_pretrained(folder, **options)
+    return folder
+
+
+def numbers(tensor):
+    return tensor.detach().numpy()
+
+
+def off(ours, theirs):
+    """The largest difference, relative to the largest of their values."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
