@@ -1,0 +1,237 @@
+"""Multi-head attention as a module."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Key, Shape
+from seqjax._internal.validation import true_or_false
+from seqjax.attention import cache, masks
+from seqjax.attention.bias import Bias
+from seqjax.attention.dot_product import dot_product
+from seqjax.core import taps
+from seqjax.errors import ArgumentError, NotCausalError
+from seqjax.nn.checks import check_count, check_flags, check_rngs, check_vectors, head_sizes
+from seqjax.nn.dropout import check_rate, is_random, token_keys
+from seqjax.nn.parameters import Linear
+from seqjax.nn.positions import PairPositions
+from seqjax.nn.shared import Shared
+from seqjax.nn.style import Style, check_style
+
+
+class MultiHeadAttention(nnx.Module):
+    """Every query attends to all keys that it may see, in N heads (Vaswani et al. 2017).
+
+        q_n = x W_n + b_n,  k_n and v_n likewise from x, or from `memory`
+        y = sum over n of softmax(q_n k_n^T * scale + bias) v_n O_n + o
+
+    Parameters have the names and shapes of `nnx.MultiHeadAttention`: query `[D, N, H]`, key and value `[D, K, H]`
+    (K < N: grouped heads, Ainslie et al. 2023), out `[N, H, D]`, each with a bias where the style has them.
+
+    Args:
+        features: D, of inputs and outputs.
+        heads: N.
+        causal: whether a token sees itself and those before it alone. Then `extend` goes on from a cache.
+        window: None, or n where a token sees those less than n away alone.
+        positions: None, "rotary", "alibi" or "relative" (with a table of its own); none with a memory.
+        capacity: for how many tokens `initial_carry` makes room; with a window, its n tokens are enough.
+        dropout: rate at which weights are dropped.
+        style: gives biases, K, H, scale, and the constants of positions.
+        rngs: draws the parameters.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from seqjax.nn import MultiHeadAttention
+        >>> module = MultiHeadAttention(8, 2, causal=True, capacity=16, rngs=nnx.Rngs(0))
+        >>> x = jax.random.normal(jax.random.key(1), (3, 5, 8))
+        >>> ys = module(x)
+        >>> carry, first = module.extend(module.initial_carry((3,)), x[:, :4])  # four tokens at once, then one
+        >>> carry, last = module.extend(carry, x[:, 4:])
+        >>> bool(jnp.allclose(ys, jnp.concatenate([first, last], axis=1), atol=1e-5))
+        True
+
+    Raises:
+        ArgumentError, ArgumentTypeError: numbers that do not divide, unknown names, inputs of another width, a mask
+            that is not bool, dropout without a key.
+    """
+
+    feature_axes = 1
+    asks: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        features: int,
+        heads: int,
+        *,
+        causal: bool = False,
+        window: int | None = None,
+        positions: str | None = None,
+        capacity: int = 1024,
+        dropout: float = 0.0,
+        style: Style = Style(),
+        rngs: nnx.Rngs,
+    ) -> None:
+        name = "MultiHeadAttention"
+        check_rngs(name, rngs)
+        check_style(name, style)
+        self.features, self.style = features, style
+        self.heads, self.kv_heads, self.head_features = head_sizes(name, features, heads, style)
+        self.causal = true_or_false(f"{name}: causal", causal)
+        self.window = None if window is None else check_count(name, "window", window)
+        self.capacity = check_count(name, "capacity", capacity)
+        self.dropout, self.deterministic = check_rate(name, dropout), False
+        self.positions = PairPositions(positions, self.heads, self.head_features, causal=causal, style=style, rngs=rngs)
+        vectors, width = {"features": features}, self.head_features
+        queries, keys = {"heads": self.heads, "head": width}, {"kv_heads": self.kv_heads, "head": width}
+        self.query = Linear(vectors, queries, bias=style.bias, rngs=rngs)
+        self.key = Linear(vectors, keys, bias=style.bias, rngs=rngs)
+        self.value = Linear(vectors, keys, bias=style.bias, rngs=rngs)
+        self.out = Linear(queries, vectors, bias=style.bias, rngs=rngs)
+
+    @property
+    def out_features(self) -> int:
+        """D."""
+        return self.features
+
+    @property
+    def random(self) -> bool:
+        """Whether a call needs a key."""
+        return is_random(self)
+
+    def __call__(
+        self,
+        x: Float[Array, "*B T D"],
+        memory: Float[Array, "*B S D"] | None = None,
+        *,
+        mask: masks.Mask | Bool[Array, "..."] | None = None,
+        bias: Bias | Float[Array, "..."] | None = None,
+        key: Key[Array, "..."] | None = None,
+    ) -> Float[jax.Array, "*B T D"]:
+        """Attention within x, or from x to `memory`.
+
+        Args:
+            x: `[*B, T, D]`, the queries, and keys where there is no memory.
+            memory: `[*B, S, D]`.
+            mask: which pairs may attend (True), as in `seqjax.attention.dot_product`; besides what `causal` and
+                `window` allow.
+            bias: added to the scores.
+            key: one key, or one for each query `[*B, T]`, where weights are dropped.
+        """
+        check_vectors(self, x, self.features)
+        keys = token_keys(self, key, x.shape[:-1])
+        if memory is None:
+            return self.attend_within(x, Shared(bias=bias), keys, mask=mask)
+        check_vectors(self, memory, self.features, "memory")
+        if self.causal or self.window or self.positions.kind:
+            raise ArgumentError(
+                "MultiHeadAttention: a memory has no order with the queries; attend to it with a module that is not "
+                "causal, and has neither a window nor positions"
+            )
+        return self.attend(self.query(x), *self.project(memory), mask, bias=bias, keys=keys)
+
+    def initial_carry(self, batch_shape: Shape = (), *, dtype: DTypeLike | None = None) -> cache.Cache:
+        """A cache with room for `capacity` tokens, or for those of the window.
+
+        Raises:
+            NotCausalError: a module that is not causal has none.
+        """
+        check_extends(self)
+        slots = self.capacity if self.window is None else self.window
+        dtype = self.key.kernel.dtype if dtype is None else dtype
+        return cache.empty(batch_shape, slots, self.kv_heads, self.head_features, dtype)
+
+    def extend(
+        self,
+        carry: cache.Cache,
+        x: Float[Array, "*B T D"],
+        *,
+        mask: Bool[Array, "*B T"] | None = None,
+        resets: Bool[Array, "*B T"] | None = None,
+        fresh: bool = False,
+        key: Key[Array, "..."] | None = None,
+    ) -> tuple[cache.Cache, Float[jax.Array, "*B T D"]]:
+        """More tokens, any number of them: the cache afterwards, and their outputs.
+
+        Args:
+            carry: the cache so far.
+            x: `[*B, T, D]`.
+            mask: bool `[*B, T]`, real tokens.
+            resets: bool `[*B, T]`: a new sequence begins before this token.
+            fresh: the cache is empty, and need not be read.
+            key: one key, or one for each token.
+
+        Raises:
+            NotCausalError: the module is not causal.
+            ArgumentError: more tokens than there is room for, where that is known; else their outputs are NaN.
+        """
+        check_extends(self)
+        check_vectors(self, x, self.features)
+        shape = x.shape[:-1]
+        check_flags(self, "mask", mask, shape), check_flags(self, "resets", resets, shape)
+        places = cache.places(carry.count, mask, resets, shape[-1])
+        return self.extend_places(carry, x, Shared(places, fresh=fresh), token_keys(self, key, shape))
+
+    def attend_within(self, x: Array, shared: Shared, keys: Array | None, *, mask: Any = None) -> jax.Array:
+        """A whole sequence: what blocks call."""
+        places = shared.places
+        position = None if places is None else places.position
+        q, (k, v) = self.query(x), self.project(x)
+        if self.causal:  # as a cache would keep them
+            k, v = k.astype(self.key.kernel.dtype), v.astype(self.key.kernel.dtype)
+        q, k = self.positions.rotate(q, position), self.positions.rotate(k, position)
+        if places is not None:
+            within = masks.segments(places.segment) & masks.padding(places.real)
+            mask = within if mask is None else within & mask
+        positions = None if places is None else (position, position)
+        return self.attend(q, k, v, mask, bias=shared.bias, positions=positions, keys=keys)
+
+    def extend_places(
+        self, carry: cache.Cache, x: Array, shared: Shared, keys: Array | None
+    ) -> tuple[cache.Cache, jax.Array]:
+        """More tokens, whose places are known: what blocks call."""
+        places = shared.places
+        q, (k, v) = self.query(x), self.project(x)
+        q, k = self.positions.rotate(q, places.position), self.positions.rotate(k, places.position)
+        after, seen = cache.extend(carry, k, v, places, window=self.window, fresh=shared.fresh)
+        mask = masks.segments(places.segment, seen.segment) & masks.padding(seen.real)
+        positions = (places.position, seen.position)
+        y = self.attend(q, seen.k, seen.v, mask, bias=shared.bias, positions=positions, keys=keys)
+        return after, cache.poison(y, carry, places, window=self.window)
+
+    def project(self, source: Float[Array, "*B S D"]) -> tuple[jax.Array, jax.Array]:
+        """Keys and values `[*B, S, K, H]` of a memory: once for all queries."""
+        return self.key(source), self.value(source)
+
+    def attend(
+        self, q: Array, k: Array, v: Array, mask: Any, *, bias: Any = None, positions: Any = None, keys: Any = None
+    ) -> jax.Array:
+        """The output for queries, keys and values; a trace sees "weights" `[*B, T, N, S]`."""
+        for rule in [masks.causal()] * self.causal + ([] if self.window is None else [masks.window(self.window)]):
+            mask = rule if mask is None else rule & mask
+        dropout = None if keys is None else (self.dropout, keys)
+        options = {"bias": self.positions.bias(bias), "scale": self.style.scale, "positions": positions}
+        if not taps.is_tracing():
+            y = dot_product(q, k, v, mask, dropout=dropout, **options)
+        else:
+            y = self._attend_traced(q, k, v, mask, dropout, options)
+        return self.out(y)
+
+    def _attend_traced(self, q: Array, k: Array, v: Array, mask: Any, dropout: Any, options: dict) -> jax.Array:
+        y, weights = dot_product(q, k, v, mask, dropout=dropout, backend="plain", return_weights=True, **options)
+        weights = jnp.swapaxes(weights, -3, -2)
+        tapped = taps.tap("weights", weights)
+        groups = (self.kv_heads, self.heads // self.kv_heads)
+        change = (tapped - weights).reshape(*weights.shape[:-2], *groups, weights.shape[-1])
+        return y + jnp.einsum("...tkgs,...skh->...tkgh", change, v).reshape(y.shape).astype(y.dtype)
+
+
+def check_extends(module: Any) -> None:
+    """Refuse to go on with what sees both directions."""
+    if not module.causal:
+        name = type(module).__name__
+        raise NotCausalError(
+            f"{name} is not causal, so that it cannot go on from a carry: call it with the whole sequence, or make it "
+            f"with causal=True"
+        )
