@@ -11,6 +11,7 @@ from seqjax._internal.validation import true_or_false
 from seqjax.attention import cache, masks
 from seqjax.attention.bias import Bias
 from seqjax.attention.dot_product import dot_product
+from seqjax.attention.mask import Mask
 from seqjax.core import taps
 from seqjax.errors import ArgumentError, NotCausalError
 from seqjax.nn.checks import check_count, check_flags, check_rngs, check_vectors, head_sizes
@@ -105,7 +106,7 @@ class MultiHeadAttention(nnx.Module):
         x: Float[Array, "*B T D"],
         memory: Float[Array, "*B S D"] | None = None,
         *,
-        mask: masks.Mask | Bool[Array, "..."] | None = None,
+        mask: Mask | Bool[Array, "..."] | None = None,
         bias: Bias | Float[Array, "..."] | None = None,
         key: Key[Array, "..."] | None = None,
     ) -> Float[jax.Array, "*B T D"]:
@@ -191,7 +192,7 @@ class MultiHeadAttention(nnx.Module):
         self, carry: cache.Cache, x: Array, shared: Shared, keys: Array | None
     ) -> tuple[cache.Cache, jax.Array]:
         """More tokens, whose places are known: what blocks call."""
-        places = shared.places
+        places: Any = shared.places
         q, (k, v) = self.query(x), self.project(x)
         q, k = self.positions.rotate(q, places.position), self.positions.rotate(k, places.position)
         after, seen = cache.extend(carry, k, v, places, window=self.window, fresh=shared.fresh)
@@ -213,7 +214,7 @@ class MultiHeadAttention(nnx.Module):
         dropout = None if keys is None else (self.dropout, keys)
         options = {"bias": self.positions.bias(bias), "scale": self.style.scale, "positions": positions}
         if not taps.is_tracing():
-            y = dot_product(q, k, v, mask, dropout=dropout, **options)
+            y: Any = dot_product(q, k, v, mask, dropout=dropout, **options)
         else:
             y = self._attend_traced(q, k, v, mask, dropout, options)
         return self.out(y)

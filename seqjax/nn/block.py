@@ -1,6 +1,7 @@
-"""A transformer block: attention, attention to a memory, and a feed forward part, each with a norm and a way past it."""
+"""A transformer block: attention, attention to a memory, a feed forward part, each with a norm and a way past it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from seqjax._internal.validation import true_or_false
 from seqjax.attention import cache, masks
 from seqjax.core import taps
 from seqjax.core.held import Held
+from seqjax.errors import ArgumentError
 from seqjax.nn.attention import MultiHeadAttention, check_extends
 from seqjax.nn.checks import check_flags, check_vectors
 from seqjax.nn.dropout import drop, fold_keys, is_random, token_keys
@@ -68,7 +70,7 @@ class TransformerBlock(nnx.Module):
         style: Style = Style(),
         rngs: nnx.Rngs,
     ) -> None:
-        options = {"dropout": dropout, "style": style, "rngs": rngs}
+        options: dict[str, Any] = {"dropout": dropout, "style": style, "rngs": rngs}
         self.attention = MultiHeadAttention(
             features, heads, causal=causal, window=window, positions=positions, capacity=capacity, **options
         )
@@ -76,8 +78,8 @@ class TransformerBlock(nnx.Module):
         self.dropout, self.deterministic = self.attention.dropout, False
         self.attention_norm = Norm(features, style=style)
         reads = true_or_false("TransformerBlock: cross", cross)
-        self.cross_norm = Norm(features, style=style) if reads else None
-        self.cross = MultiHeadAttention(features, heads, **options) if reads else None
+        self.cross_norm: Any = Norm(features, style=style) if reads else None
+        self.cross: Any = MultiHeadAttention(features, heads, **options) if reads else None
         self.feed_forward_norm = Norm(features, style=style)
         self.feed_forward = FeedForward(features, **options)
 
@@ -152,8 +154,12 @@ class TransformerBlock(nnx.Module):
 
     def hold(self, memory: Memory | Float[Array, "*B S D"] | None) -> Held | None:
         """Keys and values of the memory, projected once, and which of it is real."""
-        memory = check_memory(self, memory, self.features, self.cross is not None)
-        return None if memory is None else Held((*self.cross.project(memory.values), memory.real))
+        if self.cross is None:
+            if memory is not None:
+                raise ArgumentError("TransformerBlock was given a memory, but reads none: make it with cross=True")
+            return None
+        memory = check_memory(self, memory, self.features)
+        return Held((*self.cross.project(memory.values), memory.real))
 
     def run(
         self, kept: cache.Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None
@@ -169,7 +175,7 @@ class TransformerBlock(nnx.Module):
                 return y
 
         def attend_across(x: jax.Array) -> jax.Array:
-            k, v, real = held.value
+            k, v, real = held.value  # type: ignore[union-attr]
             mask = None if real is None else masks.padding(real)
             with taps.scope("cross"):
                 return self.cross.attend(self.cross.query(x), k, v, mask, keys=fold_keys(keys, 2))

@@ -1,6 +1,6 @@
 """A language model: tokens in, logits of the next token out."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from seqjax.nn.trunk import Trunk
 class DecoderCarry(NamedTuple):
     """count: int32 `[*B]`, real tokens since the last reset. layers: the carries of the blocks, `[*B, L, ...]`."""
 
-    count: Int[jax.Array, "*B"]
+    count: Int[jax.Array, "*B"]  # type: ignore[assignment]
     layers: Carry
 
 
@@ -77,7 +77,8 @@ class TransformerDecoder(nnx.Module):
         check_style("TransformerDecoder", style)
         self.vocabulary = check_count("TransformerDecoder", "vocabulary", vocabulary)
         self.capacity = check_count("TransformerDecoder", "capacity", capacity)
-        options = {"positions": positions, "capacity": capacity, "dropout": dropout, "style": style, "rngs": rngs}
+        options: dict[str, Any] = {"positions": positions, "capacity": capacity, "dropout": dropout}
+        options |= {"style": style, "rngs": rngs}
         self.trunk = Trunk(features, heads, layers, kind="decoder", remat=remat, **options)
         self.embedding = Embedding(vocabulary, features, **options)
         self.head = None if style.tied else make_head(features, vocabulary, "vocabulary", bias=False, rngs=rngs)
@@ -137,14 +138,15 @@ class TransformerDecoder(nnx.Module):
 
     def _run(
         self,
-        carry: DecoderCarry | None,
+        carry: Any,
         tokens: Array,
         mask: Array | None,
         resets: Array | None,
         fresh: bool,
         key: Array | None,
-    ) -> tuple[DecoderCarry | None, jax.Array]:
+    ) -> tuple[Any, jax.Array]:
         check_tokens(self, tokens, self.vocabulary, mask)
+        places: Any
         tokens, places = place_tokens(self, tokens, mask, resets, None if carry is None else carry.count)
         keys = token_keys(self, key, tokens.shape)
         x = self.embedding(tokens, places, fold_keys(keys, 0))

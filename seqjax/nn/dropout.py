@@ -49,7 +49,7 @@ def token_keys(module: Dropping, key: Key[Array, "..."] | None, shape: Shape) ->
         )
     if key.shape not in ((), shape):
         raise ArgumentError(f"{owner}: key must be one key, or one for each token, {shape}; found {key.shape}")
-    return jax.random.split(key, shape) if key.shape == () else key
+    return jax.random.split(key, shape) if key.shape == () else jnp.asarray(key)
 
 
 def fold_keys(keys: Key[Array, "..."] | None, number: int | jax.Array) -> Key[jax.Array, "..."] | None:
@@ -68,5 +68,5 @@ def drop(x: Float[jax.Array, "*B T D"], rate: float, keys: Key[Array, "*B T"] | 
     def keep(key: Key[jax.Array, ""]) -> Bool[jax.Array, " D"]:
         return jax.random.bernoulli(key, 1 - rate, x.shape[-1:])
 
-    kept = jax.vmap(keep)(keys.reshape(-1)).reshape(x.shape)
+    kept = jax.vmap(keep)(jnp.asarray(keys).reshape(-1)).reshape(x.shape)
     return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))

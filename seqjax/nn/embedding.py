@@ -1,5 +1,7 @@
 """From token ids (or vectors) to what the first block reads, and from what the last one gives to logits."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -41,8 +43,8 @@ class Embedding(nnx.Module):
         self.kind, self.dropout = positions, check_rate("Transformer", dropout)
         std = features**-0.5 if positions == "sinusoidal" else 1.0 if style.scaled_logits else 0.02
         rows = lambda number, std, name: draw_param(rngs, (number, features), std, (name, "features"))
-        self.tokens = None if vocabulary is None else rows(vocabulary, std, "vocabulary")
-        self.positions = rows(capacity, 0.02, "positions") if positions == "learned" else None
+        self.tokens: Any = None if vocabulary is None else rows(vocabulary, std, "vocabulary")
+        self.positions: Any = rows(capacity, 0.02, "positions") if positions == "learned" else None
         self.types = rows(style.token_types, 0.02, "types") if style.token_types else None
         self.norm = Norm(features, style=style) if style.embedding_norm else None
 

@@ -1,5 +1,7 @@
 """An encoder, and a model of masked tokens on it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -68,7 +70,8 @@ class TransformerEncoder(nnx.Module):
         self.vocabulary = None if vocabulary is None else check_count("TransformerEncoder", "vocabulary", vocabulary)
         self.features, self.types = features, style.token_types
         self.capacity = check_count("TransformerEncoder", "capacity", capacity)
-        options = {"positions": positions, "capacity": capacity, "dropout": dropout, "style": style, "rngs": rngs}
+        options: dict[str, Any] = {"positions": positions, "capacity": capacity, "dropout": dropout}
+        options |= {"style": style, "rngs": rngs}
         self.trunk = Trunk(features, heads, layers, kind="encoder", remat=remat, **options)
         self.embedding = Embedding(vocabulary, features, **options)
         self.dropout, self.deterministic = self.embedding.dropout, False
@@ -152,7 +155,7 @@ class MaskedLanguageModel(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.vocabulary = check_count("MaskedLanguageModel", "vocabulary", vocabulary)
-        options = {"positions": positions, "capacity": capacity, "dropout": dropout, "remat": remat}
+        options: dict[str, Any] = {"positions": positions, "capacity": capacity, "dropout": dropout, "remat": remat}
         self.encoder = TransformerEncoder(vocabulary, features, heads, layers, style=style, rngs=rngs, **options)
         if style.activation not in PLAIN:
             raise ArgumentError(f"MaskedLanguageModel: its head has no gate, found activation={style.activation!r}")

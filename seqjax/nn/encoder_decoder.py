@@ -1,10 +1,12 @@
 """From one sequence of tokens to another."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Int, Key, Shape
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Shape
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
 from seqjax.nn.block import place_tokens
@@ -80,7 +82,8 @@ class EncoderDecoder(nnx.Module):
         self.shared = not isinstance(vocabulary, tuple)
         encoder_layers, decoder_layers = check_pair(name, "layers", layers)
         self.features, self.capacity = features, check_count(name, "capacity", capacity)
-        options = {"positions": positions, "capacity": capacity, "dropout": dropout, "style": style, "rngs": rngs}
+        options: dict[str, Any] = {"positions": positions, "capacity": capacity, "dropout": dropout}
+        options |= {"style": style, "rngs": rngs}
         self.encoder = Trunk(features, heads, encoder_layers, kind="encoder", remat=remat, **options)
         self.decoder = Trunk(features, heads, decoder_layers, kind="reader", remat=remat, **options)
         self.source = Embedding(self.vocabularies[0], features, **options)
@@ -164,19 +167,20 @@ class EncoderDecoder(nnx.Module):
         return (kept, held), logits
 
     def _hold(self, memory: Memory | Array | None) -> Held:
-        return self.decoder.hold(check_memory(self, memory, self.features, True))
+        return self.decoder.hold(check_memory(self, memory, self.features))
 
     def _decode(
         self,
-        carry: DecoderCarry | None,
+        carry: Any,
         held: Held,
         target: Array,
         mask: Array | None,
         resets: Array | None,
         fresh: bool,
         key: Array | None,
-    ) -> tuple[DecoderCarry | None, jax.Array]:
+    ) -> tuple[Any, jax.Array]:
         check_tokens(self, target, self.out_features, mask)
+        places: Any
         target, places = place_tokens(self, target, mask, resets, None if carry is None else carry.count)
         keys = token_keys(self, key, target.shape)
         table = self.source if self.shared else self.target

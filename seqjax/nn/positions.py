@@ -1,5 +1,7 @@
 """Positions as modules: what is added to vectors, and what acts on pairs of tokens."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -32,7 +34,7 @@ class PairPositions(nnx.Module):
             raise ArgumentError(f"rotary positions turn pairs of features, found heads of {head_features}")
         self.kind, self.heads, self.causal, self.style = kind, heads, causal, style
         has_table = kind == "relative"
-        self.table = draw_param(rngs, (style.buckets, heads), 0.02, ("buckets", "heads")) if has_table else None
+        self.table: Any = draw_param(rngs, (style.buckets, heads), 0.02, ("buckets", "heads")) if has_table else None
 
     def rotate(self, x: Float[jax.Array, "*B T N H"], position: Int[Array, "*B T"] | None) -> jax.Array:
         """Queries or keys turned by their positions, 0, 1, ... where none are given."""

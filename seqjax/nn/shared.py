@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from seqjax._internal.types import Array, Bool, Float
 from seqjax.attention.bias import Bias
 from seqjax.attention.cache import Places
+from seqjax.errors import ArgumentError
 from seqjax.nn.checks import check_flags, check_vectors
 
 
@@ -28,19 +29,15 @@ class Memory(NamedTuple):
     real: Bool[Array, "*B S"] | None = None
 
 
-def check_memory(module: Any, memory: Memory | Array | None, features: int, reads: bool) -> Memory | None:
+def check_memory(module: Any, memory: Memory | Array | None, features: int) -> Memory:
     """The memory as a `Memory`.
 
     Raises:
-        ArgumentError: it is missing, or nothing reads it; vectors of another width, flags of another shape.
+        ArgumentError: it is missing; vectors of another width, flags of another shape.
         ArgumentTypeError: no floats, flags that are not bool.
     """
-    owner = type(module).__name__
-    if not reads:
-        if memory is not None:
-            raise ArgumentError(f"{owner} was given a memory, but reads none: make it with cross=True")
-        return None
     if memory is None:
+        owner = type(module).__name__
         raise ArgumentError(f"{owner} attends to a memory, but was given none: pass memory, [*B, S, {features}]")
     memory = memory if isinstance(memory, Memory) else Memory(memory)
     check_vectors(module, memory.values, features, "memory")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from seqjax._internal.types import Array, Carry, DTypeLike, Pair, Shape
+from seqjax._internal.types import Array, DTypeLike, Pair, Shape
 from seqjax._internal.validation import true_or_false
 from seqjax.attention.bias import Bias, relative
 from seqjax.attention.cache import Cache
@@ -71,10 +71,9 @@ class Trunk(nnx.Module):
         one = lambda block: block.attention.initial_carry(batch_shape, dtype=dtype)
         return jax.vmap(one, out_axes=axis)(self.layers)
 
-    def hold(self, memory: Memory | Array) -> Held:
+    def hold(self, memory: Memory) -> Held:
         """Keys and values of a memory for each layer, `[*B, L, ...]`."""
-        values = memory.values if isinstance(memory, Memory) else memory
-        return jax.vmap(lambda block: block.hold(memory), out_axes=values.ndim - 2)(self.layers)
+        return jax.vmap(lambda block: block.hold(memory), out_axes=memory.values.ndim - 2)(self.layers)
 
     def run(self, kept: Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None) -> Pair:
         """Through all layers and the norm: the caches afterwards (None where there were none) and the output."""
@@ -93,7 +92,7 @@ class Trunk(nnx.Module):
 
 
 def stack_modules(make: Any, keys: Array) -> Any:
-    """The modules that `make` makes of each key, as one with parameters `[L, ...]` whose first axis is named "layers"."""
+    """The modules that `make` makes of each key, as one: parameters `[L, ...]`, whose first axis is named "layers"."""
     stacked = jax.vmap(make)(keys)
     for leaf in jax.tree.leaves(stacked, is_leaf=lambda node: isinstance(node, nnx.Variable)):
         leaf.set_metadata(out_sharding=("layers", *leaf.get_metadata("out_sharding")))

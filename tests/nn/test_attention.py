@@ -22,7 +22,7 @@ def make(**options):
 def test_equals_flax_by_weight_copy(kv_heads):
     """Causal and padded at once, within x and to a memory."""
     ours = MultiHeadAttention(8, 4, style=Style(kv_heads=kv_heads), rngs=nnx.Rngs(1))
-    flax = nnx.MultiHeadAttention(4, 8, num_key_value_heads=kv_heads, decode=False, rngs=nnx.Rngs(2))
+    flax = nnx.MultiHeadAttention(4, 8, num_kv_heads=kv_heads, decode=False, rngs=nnx.Rngs(2))
     nnx.update(flax, _as_flax(ours))
     real = np.array([[True] * 6, [True] * 3 + [False] * 3])
     causal = attention.causal()
