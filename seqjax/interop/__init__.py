@@ -1,1 +1,6 @@
-"""Bridges: Flax modules as cells, weights of other libraries."""
+"""Bridges: Flax modules as cells, and weights of other libraries. It and `seqjax.nn` alone import flax."""
+
+from seqjax.interop.as_cell import as_cell
+from seqjax.interop.call import IN_FEATURES, Evaluation
+
+__all__ = ["IN_FEATURES", "Evaluation", "as_cell"]

@@ -1,0 +1,105 @@
+"""The call that makes a module, as a value: its parts, how they are written, and what they may be."""
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any
+
+from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.interop.choice import is_module
+
+
+class _Standin(enum.Enum):
+    """What stands for a number that is not known yet."""
+
+    IN_FEATURES = enum.auto()
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+IN_FEATURES = _Standin.IN_FEATURES
+"""In the arguments of `as_cell`: the number of features that come in, `as_cell(nnx.Linear, IN_FEATURES, 4)`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A call whose module is put into the mode of evaluation, in which dropout does nothing.
+
+    make: what makes the module.
+
+    It is what `as_cell(...).evaluation()` is made of, with the same parameters:
+
+        >>> import seqjax as sj
+        >>> from flax import nnx
+        >>> sj.interop.as_cell(nnx.Dropout, 0.5).evaluation()
+        as_cell(Evaluation(nnx.Dropout), 0.5)
+    """
+
+    make: Callable[..., Any]
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """The module.
+
+        Raises:
+            ArgumentError: a module of Linen that has no field `deterministic`.
+        """
+        module = self.make(*args, **options)
+        if hasattr(module, "eval"):
+            module.eval()
+            return module
+        if not hasattr(module, "deterministic"):
+            raise ArgumentError(
+                f"{spell(self.make)}: a module of Linen has a mode of evaluation only where it has a field "
+                "`deterministic`"
+            )
+        return module.clone(deterministic=True)
+
+    def __repr__(self) -> str:
+        return f"Evaluation({spell(self.make)})"
+
+
+def spell(value: object) -> str:
+    """A value as it is written in the call: classes and functions by their names."""
+    name = getattr(value, "__qualname__", None)
+    if name is None or not callable(value):
+        return repr(value)
+    room = getattr(value, "__module__", "") or ""
+    return next((f"{short}.{name}" for short in ("nnx", "linen") if room.startswith(f"flax.{short}")), name)
+
+
+def check_make(make: object) -> None:
+    """Refuse what does not make a module.
+
+    Raises:
+        ArgumentTypeError: so it is.
+    """
+    if is_module(make):
+        raise ArgumentTypeError(
+            f"as_cell: expected the call that makes a module, as in as_cell({type(make).__name__}, 64, 4), found "
+            "a module. A module is no value: it neither compares nor hashes"
+        )
+    if not isinstance(make, Evaluation) and not (callable(make) and hasattr(make, "__qualname__")):
+        raise ArgumentTypeError(
+            f"as_cell: expected a class of modules or a function that makes one, found {make!r}. The arguments of the "
+            "call go to as_cell itself"
+        )
+
+
+def check_value(value: object) -> None:
+    """Refuse an argument that is no value.
+
+    Raises:
+        ArgumentTypeError: so it is.
+    """
+    if is_module(value):
+        raise ArgumentTypeError(
+            f"as_cell: {type(value).__name__}(...) is among the arguments, and a module is no value. Make both modules "
+            "in a function, and give that to as_cell"
+        )
+    try:
+        hash(value)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"as_cell: arguments must be values that hash, found {value!r}. A tuple in place of a list?"
+        ) from None
