@@ -1,20 +1,24 @@
-"""Figures with matplotlib: gradient norms, runs, tasks, data sets.
+"""Figures with matplotlib: gradient norms, attention, runs, tasks, data sets.
 
 Each function returns a figure, which Jupyter shows where it is the last line of a cell; `figure.savefig(path)` saves
 it. No window is opened, and nothing needs to be closed.
 """
 
 from seqjax.plot._style import COLOURS
+from seqjax.plot.attention import attention
 from seqjax.plot.datasets import dataset
 from seqjax.plot.layers import layer_norms
+from seqjax.plot.maps import heat_map
 from seqjax.plot.norms import norm_by_distance, norm_by_length, training
 from seqjax.plot.runs import comparison, trend
 from seqjax.plot.tasks import task
 
 __all__ = [
     "COLOURS",
+    "attention",
     "comparison",
     "dataset",
+    "heat_map",
     "layer_norms",
     "norm_by_distance",
     "norm_by_length",

@@ -10,6 +10,7 @@ from experiments.harness import records
 from experiments.harness.run import Run
 from tests.test_style import ROOT
 
+LENGTHS = {"longest": 3, "test_longest": 6, "tests": 2, "steps": 2, "batch_size": 4, "members": 2, "evaluation": 2}
 TINY = {
     "adding": {"cell": ("RNN(2)",), "length": 6, "steps": 2, "batch_size": 4, "every": 1, "evaluation": 10},
     "copy_memory": {"cell": ("GRU(2)",), "delay": 3, "steps": 2, "batch_size": 4, "every": 1, "evaluation": 10},
@@ -17,6 +18,7 @@ TINY = {
     "sequential_digits": {"cell": ("LSTM(2)",), "permuted": True, "batch_size": 8, "epochs": 1},
     "char_lm": {"cell": ("RNN(3)", "LSTM(3)"), "parameters": 500, "batch_size": 4, "length": 8, "steps": 4, "every": 2},
     "polyphonic_music": {"cell": ("RNN(2)",), "batch_size": 4, "epochs": 2},
+    "chomsky": {"tasks": ("parity", "reverse"), "cell": ("RNN(2)",), **LENGTHS},
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }
 
@@ -29,7 +31,8 @@ def test_tiny_run(small_data, name, capsys, monkeypatch):
     ((record,), damaged) = records.every(small_data / "runs")
     assert record.status == "done"
     assert record.rows == summary["rows"]
-    assert len({tuple(row[column] for column in summary["by"]) for row in record.rows}) == len(record.rows)
+    settings = {(*(row[column] for column in summary["by"]), row.get("seed")) for row in record.rows}
+    assert len(settings) == len(record.rows)
     for row in record.rows:
         assert np.isfinite(row[summary["measure"]])
         assert row["parameters"] > 0
@@ -67,6 +70,10 @@ def test_every_experiment_is_tried_and_listed():
         ("adding", {"clip": float("inf")}, "clip must be above 0"),
         ("adding", {"steps": 0}, "steps must be above 0 and below 2.31, found 0"),
         ("adding", {"seed": -1}, "seed must be a whole number of at least 0, found -1"),
+        ("chomsky", {"tasks": ("adding",)}, "tasks: adding is not of the paper; choose of even_pairs"),
+        ("chomsky", {"tasks": ("parrity",)}, "Perhaps you meant 'parity'"),
+        ("chomsky", {"test_longest": 40}, "test_longest must be above longest, found 40 and 40"),
+        ("chomsky", {"cell": ("stack(Dropout(0.5), RNN(2))",)}, "need neither random numbers nor a memory"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
         ("polyphonic_music", {"final_rate": 1.5}, "final_rate must be at most 1"),
