@@ -1,12 +1,12 @@
 """Cells with attention as users write them: a window with a cache, both directions, a memory that is held."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from seqjax import LSTM, Cell, Held, NotCausalError, tap
+from seqjax.attention import empty, extend, places, poison
 from seqjax.core.loop import parallel
 from seqjax.core.plan import Plan
 
@@ -25,20 +25,12 @@ def attention(q, k, v, allowed):
     return jnp.einsum("...ts,...sh->...th", weights / jnp.where(total > 0, total, 1), v)
 
 
-class Cache(NamedTuple):
-    """Keys and values [B, W, H] of the last W steps, and how many steps there were before each and in all."""
-
-    k: jax.Array
-    v: jax.Array
-    at: jax.Array  # [B, W], -1 where there is none
-    count: jax.Array  # [B]
-
-
 class WindowAttention(Cell):
-    """Causal attention over the last `window` steps, all steps at once: a ring buffer of keys is its carry."""
+    """Causal attention over the last `window` steps (None: all, up to `capacity`), all steps at once; its carry is a cache."""
 
     features: int
-    window: int = 3
+    window: int | None = 3
+    capacity: int | None = None
     narrow = True
 
     @property
@@ -49,8 +41,8 @@ class WindowAttention(Cell):
         return projections(key, in_features, self.features, dtype, "qkv")
 
     def initial_carry(self, params, batch_shape=()):
-        zeros = jnp.zeros((*batch_shape, self.window, self.features), params["k"].dtype)  # narrow as the parameters
-        return Cache(zeros, zeros, jnp.full(zeros.shape[:-1], -1), jnp.zeros(batch_shape, int))
+        capacity = self.window if self.capacity is None else self.capacity
+        return empty(batch_shape, capacity, 1, self.features, params["k"].dtype)  # narrow as the parameters
 
     def step(self, params, carry, x):
         carry, ys = self.all_at_once(params, False, carry, x[None], None, None)
@@ -60,34 +52,16 @@ class WindowAttention(Cell):
         return parallel(functools.partial(self.all_at_once, params, plan.fresh), carry, xs, plan)
 
     def all_at_once(self, params, fresh, carry, xs, mask, starts):
-        batch_major = lambda a: jnp.moveaxis(a, 0, len(carry.count.shape))
+        batch_major = lambda a: None if a is None else jnp.moveaxis(a, 0, carry.count.ndim)
         q, k, v = (batch_major(xs @ params[n]) for n in "qkv")
-        real = jnp.ones_like(xs[..., 0], bool) if mask is None else mask
-        begun = jnp.zeros_like(real) if starts is None else starts
-        real, segment = batch_major(real), jnp.cumsum(batch_major(begun), axis=-1)
-        steps = jnp.cumsum(real, axis=-1)
-        before = jnp.where(batch_major(begun), steps - 1, jnp.broadcast_to(-carry.count[..., None], steps.shape))
-        since = steps - jax.lax.cummax(before, axis=before.ndim - 1)  # steps since the last start, this one counted
-        at = since - 1
-        far = jnp.where(real, at, -1)
-        keys, values, when, which = k, v, far, segment
-        if not fresh:
-            keys, values = (jnp.concatenate([a.astype(b.dtype), b], axis=-2) for a, b in ((carry.k, k), (carry.v, v)))
-            when = jnp.concatenate([carry.at, far], axis=-1)
-            which = jnp.concatenate([jnp.zeros_like(carry.at), segment], axis=-1)
-        ago = at[..., :, None] - when[..., None, :]
-        same = segment[..., :, None] == which[..., None, :]
-        allowed = (when[..., None, :] >= 0) & (ago >= 0) & (ago < self.window) & same & real[..., None]
-        ys = attention(q, keys, values, allowed)
-        count = since[..., -1]
-        left = count[..., None] - when  # 1 for the newest
-        kept = (when >= 0) & (left <= self.window) & (which == segment[..., -1:])
-        slots = jnp.arange(self.window).reshape((1,) * count.ndim + (self.window, 1))
-        put = kept[..., None, :] & (when[..., None, :] % self.window == slots)  # [B, W, S]
-        pick = lambda a: jnp.einsum("...ws,...sh->...wh", put.astype(a.dtype), a)
-        held = jnp.max(jnp.where(put, when[..., None, :], -1), axis=-1)
-        ys = jnp.moveaxis(ys, -2, 0).astype(jnp.result_type(params["q"], xs))
-        return Cache(pick(keys), pick(values), held, count), ys
+        at = places(carry.count, batch_major(mask), batch_major(starts), xs.shape[0])
+        cache, keys = extend(carry, k[..., None, :], v[..., None, :], at, window=self.window, fresh=fresh)
+        ago = at.position[..., :, None] - keys.position[..., None, :]
+        near = (ago >= 0) if self.window is None else (ago >= 0) & (ago < self.window)
+        same = at.segment[..., :, None] == keys.segment[..., None, :]
+        ys = attention(q, keys.k[..., 0, :], keys.v[..., 0, :], keys.real[..., None, :] & near & same)
+        ys = poison(ys, carry, at, window=self.window)
+        return cache, jnp.moveaxis(ys, -2, 0).astype(jnp.result_type(params["q"], xs))
 
 
 class SelfAttention(Cell):

@@ -1,5 +1,7 @@
 """A cache in plain Python: for each row a list of the tokens since the last reset."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,21 +47,24 @@ def numbered(numbers):
     return numbers[..., None, None] + np.array([0.0, 0.5]), -numbers[..., None, None] * np.ones(2)
 
 
+@functools.partial(jax.jit, static_argnums=(5, 6))
+def extend_compiled(cache, k, v, mask, resets, window, fresh):
+    at = places(cache.count, mask, resets, k.shape[-3])
+    return *extend(cache, k, v, at, window=window, fresh=fresh), at
+
+
 def run_chunks(mask, resets, cuts, capacity, window, fresh=False):
-    """Cache, and for each chunk the (allowed, numbers of the keys, places), of tokens numbered 0, 1, ... in each row."""
-    cache = empty(mask.shape[:-1], capacity, 1, 2, jnp.float64)
+    """Cache, and for each chunk (allowed, numbers of the keys, places); the tokens of each row are 0, 1, ...
+
+    mask, resets: bool [*B, T]. They are not handed on where the mask is all True, the resets all False.
+    """
+    cache = jax.tree.map(np.asarray, empty(mask.shape[:-1], capacity, 1, 2, jnp.float64))
+    masks, starts = mask if not mask.all() else None, resets if resets.any() else None
     seen = []
-    for i, (first, last) in enumerate(zip([0, *cuts], [*cuts, mask.shape[-1]])):
-        part = np.s_[..., first:last]
-        k, v = numbered(np.broadcast_to(np.arange(first, last), mask[part].shape))
-        at = places(
-            cache.count, None if mask.all() else mask[part], None if not resets.any() else resets[part], last - first
-        )
-        cache, keys = extend_compiled(cache, k, v, at, window, fresh and i == 0)
-        seen.append((np.asarray(allowed(at, keys, window)), np.asarray(keys.k[..., 0, 0]), at))
-    return cache, seen
-
-
-extend_compiled = jax.jit(
-    lambda cache, k, v, at, window, fresh: extend(cache, k, v, at, window=window, fresh=fresh), static_argnums=(4, 5)
-)
+    for first, last in zip([0, *cuts], [*cuts, mask.shape[-1]]):
+        part = lambda a, cut=np.s_[..., first:last]: None if a is None else a[cut]
+        k, v = numbered(np.broadcast_to(np.arange(first, last), part(mask).shape))
+        cache, keys, at = extend_compiled(cache, k, v, part(masks), part(starts), window, fresh and first == 0)
+        keys, at = jax.tree.map(np.asarray, (keys, at))
+        seen.append((allowed(at, keys, window), keys.k[..., 0, 0], at))
+    return jax.tree.map(np.asarray, cache), seen
