@@ -2,5 +2,9 @@
 
 from seqjax.interop.as_cell import as_cell
 from seqjax.interop.call import IN_FEATURES, Evaluation
+from seqjax.interop.weights import from_flax, from_huggingface, from_torch, to_flax, to_huggingface, to_torch
 
-__all__ = ["IN_FEATURES", "Evaluation", "as_cell"]
+__all__ = [
+    "IN_FEATURES", "Evaluation", "as_cell", "from_flax", "from_huggingface", "from_torch", "to_flax", "to_huggingface",
+    "to_torch",
+]  # fmt: skip

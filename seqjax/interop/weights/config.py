@@ -81,9 +81,23 @@ class Config:
                 raise ArgumentError(f"{self.source}: {name} {found!r} is not supported, expected {value!r}")
 
 
+def unless(value: int, usual: int) -> int | None:
+    """None for the usual width, as a style has it by default."""
+    return None if value == usual else value
+
+
 NEVER = {"quantization_config": None, "pruned_heads": None, "is_decoder": False, "add_cross_attention": False}
 
 
 def theirs(activation: str) -> str:
-    """The name that transformers has for an activation."""
-    return next(name for name, ours in ACTIVATIONS.items() if ours == activation)
+    """The name that transformers has for an activation.
+
+    Raises:
+        ArgumentError: it has none.
+    """
+    name = next((name for name, ours in ACTIVATIONS.items() if ours == activation), None)
+    if name is None:
+        raise ArgumentError(
+            f"transformers has no activation {activation!r} for this model.{closest(activation, ACTIVATIONS.values())}"
+        )
+    return name
