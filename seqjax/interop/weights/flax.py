@@ -56,6 +56,16 @@ def to_flax(module: MultiHeadAttention) -> dict[str, dict[str, np.ndarray]]:
     Raises:
         ArgumentTypeError: no `MultiHeadAttention` of `seqjax.nn`.
         ArgumentError: it has what Flax's has not, such as grouped heads or a scale of its own.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from flax import linen, nnx
+        >>> from seqjax.interop import to_flax
+        >>> from seqjax.nn import MultiHeadAttention
+        >>> ours = MultiHeadAttention(8, 2, rngs=nnx.Rngs(0))
+        >>> x = jax.random.normal(jax.random.key(2), (3, 5, 8))
+        >>> theirs = linen.MultiHeadDotProductAttention(num_heads=2).apply({"params": to_flax(ours)}, x)
+        >>> bool(jnp.allclose(ours(x), theirs, atol=1e-5))
+        True
     """
     nested: dict[str, dict[str, np.ndarray]] = {}
     for name, array in _arrays(module).items():

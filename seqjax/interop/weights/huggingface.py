@@ -105,6 +105,15 @@ def to_huggingface(module: Any, folder: str | os.PathLike[str], *, config: Mappi
         ArgumentTypeError: another module; `config` is no dict that JSON can hold.
         ArgumentError: it has what this architecture has not, such as rotary positions; `config` contradicts it.
         DataError: something is there already, or the disk is full.
+
+        >>> import tempfile, pathlib
+        >>> from flax import nnx
+        >>> from seqjax.interop import to_huggingface
+        >>> from seqjax.nn import MaskedLanguageModel
+        >>> folder = pathlib.Path(tempfile.mkdtemp()) / "model"
+        >>> to_huggingface(MaskedLanguageModel(11, 8, 2, 2, rngs=nnx.Rngs(0)), folder, config={"pad_token_id": 0})
+        >>> '"model_type": "bert"' in (folder / "config.json").read_text()
+        True
     """
     kind = next((kind for kind, family in FAMILIES.items() if isinstance(module, family.module)), None)
     if kind is None:

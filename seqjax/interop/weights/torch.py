@@ -72,6 +72,14 @@ def to_torch(module: Any) -> dict[str, np.ndarray]:
     Raises:
         ArgumentTypeError: no such module.
         ArgumentError: it has what torch's layers have not, such as a gated activation or grouped heads.
+
+        >>> from flax import nnx
+        >>> from seqjax.interop import to_torch
+        >>> from seqjax.nn import Style, TransformerBlock
+        >>> style = Style(order="post", activation="relu", hidden=16)
+        >>> state = to_torch(TransformerBlock(8, 2, causal=False, style=style, rngs=nnx.Rngs(0)))
+        >>> state["linear1.weight"].shape  # [out, in]
+        (16, 8)
     """
     return write(_pairs(module), parameters(module))
 
