@@ -1,9 +1,8 @@
 """The ways to compute attention, by name, and the choice between them."""
 
-from functools import partial
-
 import jax
 
+from seqjax.attention.chunked import chunked
 from seqjax.attention.plain import plain
 from seqjax.attention.terms import Terms
 from seqjax.core.explanation import add_line
@@ -21,10 +20,11 @@ def run(name: str, terms: Terms, return_weights: bool) -> tuple[jax.Array, jax.A
     if name not in NAMES:
         raise ArgumentError(f"there is no backend {name!r}.{closest(str(name), NAMES)}")
     add_line("attention: plain")
+    if name == "chunked":
+        return _chunked(terms), None
     outputs, weights = _plain(terms)
     return outputs, weights if return_weights else None
 
 
-@partial(jax.jit)
-def _plain(terms: Terms) -> tuple[jax.Array, jax.Array]:
-    return plain(terms)
+# Compiled once for equal shapes and options outside `jit` too: a loop would otherwise compile at each call.
+_plain, _chunked = jax.jit(plain), jax.jit(chunked)
