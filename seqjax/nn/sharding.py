@@ -37,7 +37,7 @@ def shardings(tree: PyTree, mesh: Mesh, rules: tuple[tuple[str, str], ...] = RUL
         >>> from seqjax.nn import FeedForward, shardings
         >>> mesh = jax.make_mesh((1, 1), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
         >>> module = FeedForward(4, rngs=nnx.Rngs(0))
-        >>> shardings(module, mesh).up.kernel[...].spec
+        >>> shardings(module, mesh).up.kernel.get_value().spec
         PartitionSpec(None, 'model')
         >>> module = jax.device_put(module, shardings(module, mesh))
 
