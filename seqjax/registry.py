@@ -39,6 +39,11 @@ def cell_from_text(text: str) -> Cell:
             ...
         seqjax.errors.ArgumentError: 'LSTN(128)': 'LSTN' is not known. Perhaps you meant 'LSTM'? Known: ...
 
+        A Flax module of `seqjax.nn`, which loads flax:
+
+        >>> seqjax.cell_from_text("stack(GRU(32), as_cell(TransformerBlock, 32, 4))").out_features
+        32
+
         A cell of one's own, in a file:
 
         >>> from pathlib import Path
@@ -52,10 +57,26 @@ def cell_from_text(text: str) -> Cell:
         module = _load_module(Path(path + ".py"))
         own = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Cell)}
         names, text = names | own, call
-    cell = parse(text, names)
+    constants: dict[str, object] = {}
+    if "as_cell(" in text:
+        makers, constants = _flax_names()
+        names |= makers
+    cell = parse(text, names, constants)
     if not isinstance(cell, Cell):
         raise ArgumentTypeError(f"{text!r} spells {cell!r}, which is not a cell. Write LSTM(64)")
     return cell
+
+
+def _flax_names() -> tuple[dict[str, Callable[..., object]], dict[str, object]]:
+    """What is called, and what stands without a call, in the spelling of a Flax module as a cell."""
+    from seqjax import interop, nn
+
+    called: dict[str, Callable[..., object]] = {
+        "as_cell": interop.as_cell,
+        "Evaluation": interop.Evaluation,
+        "Style": nn.Style,
+    }
+    return called, {name: getattr(nn, name) for name in nn.__all__} | {"IN_FEATURES": interop.IN_FEATURES}
 
 
 def _load_module(path: Path) -> ModuleType:

@@ -82,10 +82,13 @@ def map_options(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
     return dataclasses.replace(value, **options)
 
 
-def parse(text: str, names: Mapping[str, Callable[..., object]]) -> object:
+def parse(
+    text: str, names: Mapping[str, Callable[..., object]], constants: Mapping[str, object] | None = None
+) -> object:
     """The value that `text` spells, `"stack(LSTM(64), GRU(32))"`, calling nothing but `names`.
 
-    Literals, calls of the given names and keyword arguments are understood; nothing else is evaluated.
+    Literals, calls of the given names, `constants` without a call and keyword arguments are understood; nothing else
+    is evaluated.
 
     Raises:
         ArgumentError: not such a call, an unknown name or option, or the callee refused its arguments.
@@ -94,21 +97,25 @@ def parse(text: str, names: Mapping[str, Callable[..., object]]) -> object:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
         raise ArgumentError(f"{text!r} cannot be read: {error.msg}. Write LSTM(64)") from None
-    return _evaluate(tree.body, text, names)
+    return _evaluate(tree.body, text, names, constants or {})
 
 
-def _evaluate(node: ast.AST, text: str, names: Mapping[str, Callable[..., object]]) -> object:
+def _evaluate(
+    node: ast.AST, text: str, names: Mapping[str, Callable[..., object]], constants: Mapping[str, object]
+) -> object:
     """The value of a part of `text`."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         name = node.func.id
         if name not in names:
             raise ArgumentError(f"{text!r}: {name!r} is not known.{closest(name, names)}")
-        args = [_evaluate(arg, text, names) for arg in node.args]
-        options = {k.arg: _evaluate(k.value, text, names) for k in node.keywords if k.arg is not None}
+        args = [_evaluate(arg, text, names, constants) for arg in node.args]
+        options = {k.arg: _evaluate(k.value, text, names, constants) for k in node.keywords if k.arg is not None}
         try:
             return names[name](*args, **options)
         except TypeError as error:
             raise ArgumentError(f"{text!r}: {name} refused its arguments: {error}") from error
+    if isinstance(node, ast.Name) and node.id in constants:
+        return constants[node.id]
     try:
         return ast.literal_eval(node)
     except ValueError:
