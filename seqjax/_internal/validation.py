@@ -155,3 +155,23 @@ def check_causal(cell: Any) -> None:
         raise NotCausalError(
             f"{cell!r} reads the sequence in both directions, so it has no step; run it with seqjax.scan"
         )
+
+
+def check_ids(cell: object, xs: Any, mask: Any, values: bool, vocabulary: int | None) -> None:
+    """Refuse what are no token ids, or (where values are known) real ones out of range; None: there is no bound.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: so it is.
+    """
+    if not jnp.issubdtype(xs.dtype, jnp.integer):
+        raise ArgumentTypeError(
+            f"{cell!r}: xs must be token ids of an integer dtype, found {xs.dtype} {tuple(xs.shape)}. "
+            "Vectors do not need an embedding; use Dense"
+        )
+    ids = np.asarray(xs)[() if mask is None else mask] if values and vocabulary is not None else np.zeros(0, int)
+    if ids.size and not 0 <= ids.min() <= ids.max() < (vocabulary or 0):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise ArgumentError(
+            f"{cell!r}: xs has the token id {wrong}, but ids must be in [0, {vocabulary}). "
+            "Made with another vocabulary?"
+        )

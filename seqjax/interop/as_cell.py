@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from flax.errors import FlaxError
 
 from seqjax._internal.trees import cast_floats
-from seqjax._internal.types import Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
-from seqjax._internal.validation import check_batch_shape, check_causal, check_dtype, check_key
+from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
+from seqjax._internal.validation import check_batch_shape, check_causal, check_dtype, check_ids, check_key
 from seqjax.core.cell import Cell
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError, SeqjaxError
@@ -106,6 +106,16 @@ class ModuleCell(Cell):
     def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         """Caches begin anew, keys go on."""
         return self._kind_of(params).restart(params, carry, batch_shape)
+
+    def check_input(self, xs: PyTree, mask: Bool[Array, "..."] | None, values: bool) -> None:
+        """Vectors, or token ids of an integer dtype, below the vocabulary that the module tells.
+
+        Raises:
+            ArgumentError, ArgumentTypeError: they are not.
+        """
+        if self.feature_axes == 0:
+            check_ids(self, xs, mask, values, self._kind().vocabulary)
+        super().check_input(xs, mask, values)
 
     def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         """One step."""

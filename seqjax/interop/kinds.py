@@ -27,6 +27,12 @@ def feature_axes_of(module: Any) -> int:
     return int(getattr(module, "feature_axes", 0 if isinstance(module, (nnx.Embed, linen.Embed)) else 1))
 
 
+def vocabulary_of(module: Any) -> int | None:
+    """The number of token ids that a module knows, where it tells."""
+    found = getattr(module, "vocabulary", getattr(module, "num_embeddings", None))
+    return found if isinstance(found, int) else None
+
+
 class Kind:
     """A module as the parts of a cell; `causal`, `asks` and so on are those of the cell."""
 
@@ -38,6 +44,7 @@ class Kind:
     def __init__(self, functions: Functions) -> None:
         self.functions = functions
         self.feature_axes = feature_axes_of(functions.module)
+        self.vocabulary: int | None = vocabulary_of(functions.module)
 
     def init(self, key: Key[jax.Array, ""]) -> Params:
         """The parameters, in the dtypes that the module gives them."""

@@ -10,9 +10,8 @@ from jax.experimental import checkify
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Pair, Params
-from seqjax._internal.validation import check_counts, check_dtype, check_key, known
+from seqjax._internal.validation import check_counts, check_dtype, check_ids, check_key, known
 from seqjax.core.plan import Plan
-from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.initializers import Initializer, check_initializer, normal
 from seqjax.layers.pointwise import Pointwise
 
@@ -65,18 +64,7 @@ class Embed(Pointwise):
         Raises:
             ArgumentError, ArgumentTypeError: they are not.
         """
-        if not jnp.issubdtype(xs.dtype, jnp.integer):
-            raise ArgumentTypeError(
-                f"{self!r}: xs must be token ids of an integer dtype, found {xs.dtype} {tuple(xs.shape)}. "
-                "Vectors do not need an embedding; use Dense"
-            )
-        ids = np.asarray(xs)[() if mask is None else mask] if values else np.zeros(0, int)
-        if ids.size and not 0 <= ids.min() <= ids.max() < self.vocabulary:
-            wrong = ids.min() if ids.min() < 0 else ids.max()
-            raise ArgumentError(
-                f"{self!r}: xs has the token id {wrong}, but ids must be in [0, {self.vocabulary}). "
-                "Made with another vocabulary?"
-            )
+        check_ids(self, xs, mask, values, self.vocabulary)
 
     def apply(self, params: Params, x: Int[Array, "*B"] | int) -> Float[Array, "*B F"]:
         """The rows of the table.

@@ -112,3 +112,11 @@ class Normed(nnx.Module):
 
     def __call__(self, x):
         return self.norm(x)
+
+
+class LinenNoise(linen.Module):
+    features: int
+
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dropout(0.5)(linen.Dense(self.features)(x), deterministic=False)
