@@ -34,9 +34,10 @@ def wide_dtype(dtype: jnp.dtype) -> jnp.dtype:
 def scores(terms: Terms) -> jax.Array:
     """Scaled q.k plus bias, `[*B, N, T, S]` in the wide dtype; -inf where a pair may not attend."""
     q, k, wide = terms.q, terms.k, wide_dtype(terms.q.dtype)
-    grouped = q.reshape(*q.shape[:-2], k.shape[-2], -1, q.shape[-1])
+    heads, groups = q.shape[-2], k.shape[-2]
+    grouped = q.reshape(*q.shape[:-2], groups, heads // groups, q.shape[-1])  # no -1: the batch may be empty
     s = jnp.einsum("...tkgh,...skh->...kgts", grouped, k, preferred_element_type=wide) * terms.scale
-    s = s.reshape(*s.shape[:-4], -1, *s.shape[-2:])
+    s = s.reshape(*s.shape[:-4], heads, *s.shape[-2:])
     if terms.pair_bias is not None:
         s = s + terms.pair_bias.astype(wide)
     if terms.bias is not None:
@@ -49,10 +50,10 @@ def scores(terms: Terms) -> jax.Array:
 
 def weighted(weights: jax.Array, v: jax.Array) -> jax.Array:
     """Sums of values `[*B, S, K, H]` under weights `[*B, N, T, S]`: `[*B, T, N, H]` in the wide dtype."""
-    w = weights.astype(v.dtype)
-    w = w.reshape(*w.shape[:-3], v.shape[-2], -1, *w.shape[-2:])
+    w, heads, groups = weights.astype(v.dtype), weights.shape[-3], v.shape[-2]
+    w = w.reshape(*w.shape[:-3], groups, heads // groups, *w.shape[-2:])
     o = jnp.einsum("...kgts,...skh->...tkgh", w, v, preferred_element_type=wide_dtype(v.dtype))
-    return o.reshape(*o.shape[:-3], -1, o.shape[-1])
+    return o.reshape(*o.shape[:-3], heads, o.shape[-1])
 
 
 def kept(terms: Terms) -> jax.Array | None:

@@ -1,6 +1,7 @@
 """A cell read in both directions."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from seqjax._internal.validation import check_causal
 from seqjax.combinators.checks import returns_pair
 from seqjax.combinators.composite import Composite
 from seqjax.core import taps
-from seqjax.core.cell import Cell, check_cell_type
+from seqjax.core.cell import Cell, Limit, check_cell_type
 from seqjax.core.padding import fill_padding
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError
@@ -64,6 +65,10 @@ class Bidirectional(Composite):
 
     def join_carries(self, carries: dict[str, Carry]) -> BidirectionalCarry:
         return BidirectionalCarry(**carries)
+
+    def limits(self, carry: BidirectionalCarry | None) -> Iterator[Limit]:
+        """Those of the forward direction; resets cut the other one elsewhere."""
+        return self.cell.limits(None if carry is None else carry.forward)
 
     @property
     def out_features(self) -> int | None:

@@ -1,5 +1,6 @@
 """A cell made of several parts, each with parameters and a carry of its own under its name."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Params, PyTree, Shape
 from seqjax._internal.validation import check_given, check_key
-from seqjax.core.cell import Cell
+from seqjax.core.cell import Cell, Limit
 from seqjax.core.start import init_params, start_carry
 
 
@@ -80,3 +81,8 @@ class Composite(Cell):
 
     def check_input(self, xs: PyTree, mask: Bool[Array, "..."] | None, values: bool) -> None:
         self._first.check_input(xs, mask, values)
+
+    def limits(self, carry: Carry | None) -> Iterator[Limit]:
+        carries = dict.fromkeys(self.parts) if carry is None else self.split_carry(carry)
+        for name, part in self.parts.items():
+            yield from part.limits(carries[name])

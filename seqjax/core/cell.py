@@ -8,7 +8,7 @@ The law: `cell.sequence` equals the fold of `cell.step`, also when the sequence 
 `seqjax.testing.check_cell` checks it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, dataclass_transform
 
 import jax
@@ -19,6 +19,8 @@ from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Par
 from seqjax.core.loop import run_loop
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentTypeError
+
+Limit = tuple["Cell", int, Any]
 
 
 @dataclass_transform(frozen_default=True)
@@ -142,6 +144,13 @@ class Cell(Spelled):
                     f"{self!r}: xs must be floating point, found {x.dtype} {tuple(x.shape)}. "
                     "Token ids? Put Embed(vocabulary, features) first, as in stack(Embed(256, 64), LSTM(64))"
                 )
+
+    def limits(self, carry: Carry | None) -> Iterator[Limit]:
+        """Each cache that can overflow, `(cell, capacity, count)`: it holds that many tokens, and so many are there.
+
+        carry: None for a fresh one. `scan` refuses more tokens than there is room for, where it knows the numbers.
+        """
+        return iter(())
 
     def evaluation(self) -> "Cell":
         """The cell to evaluate with: the same parameters, every random part switched off."""

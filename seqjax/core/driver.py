@@ -14,6 +14,7 @@ from seqjax.core.arguments import check_arrays, check_input, check_lengths, chec
 from seqjax.core.call import ARRAYS, Call
 from seqjax.core.padding import fill_padding, zero_padding
 from seqjax.core.plan import Plan
+from seqjax.core.room import check_room, check_room_inside_jit
 from seqjax.core.start import start_carry
 from seqjax.core.structure import check_carry, check_params
 
@@ -35,6 +36,7 @@ def prepare(call: Call) -> Call:
     if call.carry is not None:
         check_arrays("carry", call.carry)
         call = dataclasses.replace(call, carry=check_carry(call))
+    check_room(call)
     return call
 
 
@@ -52,6 +54,8 @@ def run(call: Call) -> Pair:
     options, layout, carry = call.options, call.layout, call.carry
     if options.checked and call.lengths is not None:
         _check_lengths_inside_jit(call.lengths, layout.length)
+    if options.checked:
+        check_room_inside_jit(call)
     mask = call.real_steps()
     resets = None if call.resets is None else layout.time_first(jnp.asarray(call.resets))
     fresh = carry is None and options.checkpoint is None

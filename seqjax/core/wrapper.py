@@ -1,5 +1,6 @@
 """A cell around one other."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
 from seqjax._internal.validation import check_causal, check_given
-from seqjax.core.cell import Cell, check_cell_type
+from seqjax.core.cell import Cell, Limit, check_cell_type
 from seqjax.core.plan import Plan
 from seqjax.core.start import init_params, start_carry
 
@@ -77,6 +78,9 @@ class Wrapper(Cell):
 
     def check_input(self, xs: PyTree, mask: Bool[Array, "..."] | None, values: bool) -> None:
         self.cell.check_input(xs, mask, values)
+
+    def limits(self, carry: Carry | None) -> Iterator[Limit]:
+        return self.cell.limits(carry)
 
     def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         check_causal(self)

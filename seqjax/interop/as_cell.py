@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from flax.errors import FlaxError
 from seqjax._internal.trees import cast_floats
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
 from seqjax._internal.validation import check_batch_shape, check_causal, check_dtype, check_ids, check_key
-from seqjax.core.cell import Cell
+from seqjax.core.cell import Cell, Limit
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError, SeqjaxError
 from seqjax.interop.call import IN_FEATURES, Evaluation, check_make, check_value, spell
@@ -116,6 +116,10 @@ class ModuleCell(Cell):
         if self.feature_axes == 0:
             check_ids(self, xs, mask, values, self._kind().vocabulary)
         super().check_input(xs, mask, values)
+
+    def limits(self, carry: Carry | None) -> Iterator[Limit]:
+        """The caches of the module."""
+        return ((self, capacity, count) for capacity, count in self._kind().limits(carry))
 
     def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         """One step."""

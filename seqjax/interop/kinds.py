@@ -5,7 +5,7 @@ from a key of its own carries those, one set for each example (`StatefulKind`). 
 carry (`RNNKind`). Modules that obey the protocol of `seqjax.nn` are in `seqjax.interop.protocol`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,6 +57,10 @@ class Kind:
     def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         """The carry after a reset."""
         return self.begin(params, batch_shape)
+
+    def limits(self, carry: Carry | None) -> Iterator[tuple[int, Any]]:
+        """Capacity and count of each cache that can overflow."""
+        return iter(())
 
     def step(self, params: Params, carry: Carry, x: jax.Array) -> Pair:
         """One step."""
@@ -138,6 +142,17 @@ class StatefulKind(Kind):
             run = jax.vmap(run)
         after, y = run(carry, x)
         return cast_like(after, carry), as_output(params, x, y)
+
+    def limits(self, carry: ModuleCarry | None) -> Iterator[tuple[int, Any]]:
+        """Those of attention modules of Flax."""
+        if carry is None:
+            state, given = jax.eval_shape(self.functions.init, jax.random.key(0))[1].state, False
+        else:
+            state, given = carry.state, True
+        is_cache = lambda node: isinstance(node, dict) and {"cached_key", "cache_index"} <= node.keys()
+        for node in jax.tree.leaves(state, is_leaf=is_cache):
+            if is_cache(node):
+                yield node["cached_key"].shape[-3], node["cache_index"] if given else 0
 
     def _one(self, params: Params, carry: ModuleCarry, x: jax.Array) -> Pair:
         # Caches are written with what parameters and input give: a narrower one is seen in their dtype.

@@ -7,13 +7,16 @@ module.extend(carry, x, mask=, resets=, fresh=, key=) -> carry, y     more steps
 module.restart(carry, batch_shape) -> carry           of modules that ask for something
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 
 from seqjax._internal.types import Array, Bool, Carry, Int, Key, Pair, Params, PyTree, Shape
+from seqjax.attention.cache import Cache
 from seqjax.core import taps
 from seqjax.core.explanation import add_line
 from seqjax.core.loop import parallel
@@ -40,6 +43,7 @@ class ProtocolKind(Kind):
         super().__init__(functions)
         module = functions.module
         self.causal, self.out_features = bool(module.causal), int(module.out_features)
+        self._windowed = any(getattr(part, "window", None) for _, part in nnx.iter_modules(module))
         self.random = bool(getattr(module, "random", False))
         self.asks = frozenset(getattr(module, "asks", ())) | frozenset({"key"} if self.random else ())
 
@@ -60,6 +64,17 @@ class ProtocolKind(Kind):
         elif self.causal:
             state = self.functions.call(params, NONE, batch_shape, method="initial_carry")[1]
         return ProtocolCarry(state, dropout) if self.random else state
+
+    def limits(self, carry: Carry | None) -> Iterator[tuple[int, Any]]:
+        """Those of the caches in the carry, unless a window makes them rings."""
+        if self._windowed or not self.causal or (carry is None and self.asks):
+            return
+        given = carry is not None
+        start = lambda: self.begin(self.functions.init(jax.random.key(0))[0], ())
+        carry = carry if given else jax.eval_shape(start)
+        for node in jax.tree.leaves(carry, is_leaf=lambda node: isinstance(node, Cache)):
+            if isinstance(node, Cache):
+                yield node.at.shape[-1], node.count if given else 0
 
     def step(self, params: Params, carry: Carry, x: jax.Array) -> Pair:
         """`extend` with one step."""
