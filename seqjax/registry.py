@@ -39,10 +39,10 @@ def cell_from_text(text: str) -> Cell:
             ...
         seqjax.errors.ArgumentError: 'LSTN(128)': 'LSTN' is not known. Perhaps you meant 'LSTM'? Known: ...
 
-        A Flax module of `seqjax.nn`, which loads flax:
+        Modules of `seqjax.nn` and of Flax, which is loaded for them:
 
-        >>> seqjax.cell_from_text("stack(GRU(32), as_cell(TransformerBlock, 32, 4))").out_features
-        32
+        >>> seqjax.cell_from_text("stack(GRU(32), as_cell(TransformerBlock, 32, 4), as_cell(nnx.Linear, 32, 4))")
+        stack(GRU(32), as_cell(TransformerBlock, 32, 4), as_cell(nnx.Linear, 32, 4))
 
         A cell of one's own, in a file:
 
@@ -76,7 +76,8 @@ def _flax_names() -> tuple[dict[str, Callable[..., object]], dict[str, object]]:
         "Evaluation": interop.Evaluation,
         "Style": nn.Style,
     }
-    return called, {name: getattr(nn, name) for name in nn.__all__} | {"IN_FEATURES": interop.IN_FEATURES}
+    own = {name: getattr(nn, name) for name in nn.__all__}
+    return called, {**own, **interop.flax_modules(), "IN_FEATURES": interop.IN_FEATURES}
 
 
 def _load_module(path: Path) -> ModuleType:

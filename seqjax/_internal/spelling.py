@@ -114,8 +114,8 @@ def _evaluate(
             return names[name](*args, **options)
         except TypeError as error:
             raise ArgumentError(f"{text!r}: {name} refused its arguments: {error}") from error
-    if isinstance(node, ast.Name) and node.id in constants:
-        return constants[node.id]
+    if isinstance(node, (ast.Name, ast.Attribute)) and (name := ast.unparse(node)) in constants:
+        return constants[name]
     try:
         return ast.literal_eval(node)
     except ValueError:

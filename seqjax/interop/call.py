@@ -5,6 +5,8 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
+from flax import linen, nnx
+
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.interop.choice import is_module
 
@@ -66,6 +68,22 @@ def spell(value: object) -> str:
         return repr(value)
     room = getattr(value, "__module__", "") or ""
     return next((f"{short}.{name}" for short in ("nnx", "linen") if room.startswith(f"flax.{short}")), name)
+
+
+def flax_modules() -> dict[str, type]:
+    """The classes of modules of Flax, by the names that `spell` gives them: "nnx.Linear".
+
+    >>> import seqjax as sj
+    >>> sj.interop.flax_modules()["linen.Dense"].__name__
+    'Dense'
+    """
+    rooms = {"nnx": (nnx, nnx.Module), "linen": (linen, linen.Module)}
+    return {
+        f"{short}.{name}": value
+        for short, (room, base) in rooms.items()
+        for name, value in vars(room).items()
+        if isinstance(value, type) and issubclass(value, base)
+    }
 
 
 def check_make(make: object) -> None:

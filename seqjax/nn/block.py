@@ -134,6 +134,11 @@ class TransformerBlock(nnx.Module):
         held = self.hold(memory)
         return empty if held is None else (empty, held)
 
+    def restart(self, carry: Carry, batch_shape: Shape) -> Carry:
+        """The carry of a new sequence that reads the same memory."""
+        empty = self.attention.initial_carry(batch_shape)
+        return empty if self.cross is None else (empty, carry[1])
+
     def extend(
         self,
         carry: Carry,

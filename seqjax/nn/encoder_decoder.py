@@ -151,6 +151,11 @@ class EncoderDecoder(nnx.Module):
         empty = self.decoder.empty_cache(batch_shape, dtype)
         return DecoderCarry(jnp.zeros(batch_shape, jnp.int32), empty), held
 
+    def restart(self, carry: tuple[DecoderCarry, Held], batch_shape: Shape) -> tuple[DecoderCarry, Held]:
+        """The carry of a new target of the same source."""
+        empty = self.decoder.empty_cache(batch_shape, None)
+        return DecoderCarry(jnp.zeros(batch_shape, jnp.int32), empty), carry[1]
+
     def extend(
         self,
         carry: tuple[DecoderCarry, Held],
