@@ -14,6 +14,13 @@ from seqjax.datasets.content import Content, Split, pack
 from seqjax.datasets.fetch import store
 from tests.test_style import ROOT
 
+LIST = """
+import runpy, sys
+print("listed:")
+sys.argv = ["seqjax"]
+runpy.run_module("seqjax", run_name="__main__")
+"""
+
 
 class Copy:
     """A copy of the package that a recipe is followed in."""
@@ -52,6 +59,13 @@ class Copy:
         done = subprocess.run(words, capture_output=True, text=True, cwd=self.folder, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.strip().split("\n")
+
+    def run_and_list(self, name, code, **environment):
+        """What the program says, after which `python -m seqjax` lists the name in the same process."""
+        said = self.run(code + LIST, **environment)
+        end = said.index("listed:")
+        assert re.search(rf"^  {name}\b", "\n".join(said[end:]), re.MULTILINE)
+        return said[:end]
 
 
 @pytest.fixture
@@ -93,17 +107,17 @@ def test_a_new_cell_touches_two_files(copy):
         ("LSTM(4)", "MGU(4), "),
     )
     assert copy.touched() == ["seqjax/cells/__init__.py", "seqjax/cells/mgu.py"]
-    said = copy.run(
+    said = copy.run_and_list(
+        "MGU",
         "import jax, seqjax\n"
         "from seqjax.checkpoint import load, save_model\n"
         "from tests.table import TABLE\n"
         "cell = seqjax.cell_from_text('stack(MGU(4), Dense(1))')\n"
         "save_model('model', cell, cell.init(jax.random.key(0), 3), in_features=3)\n"
         "print(load('model').cell, 'MGU' in seqjax.__all__)\n"
-        "print([row.cell for row in TABLE if type(row.cell) is seqjax.MGU])\n"
+        "print([row.cell for row in TABLE if type(row.cell) is seqjax.MGU])\n",
     )
     assert said == ["stack(MGU(4), Dense(1)) True", "[MGU(4)]"]
-    check_listed(copy, "MGU")
 
 
 TASK = '''"""Say what was said before."""
@@ -136,9 +150,9 @@ def test_a_new_task_touches_two_files(copy):
         ("reverse = ", "previous = Previous()\n"),
     )
     assert copy.touched() == ["seqjax/tasks/__init__.py", "seqjax/tasks/previous.py"]
-    said = copy.run("from seqjax import tasks\nprint(tasks.find('previous'), tasks.ALL['previous'].baseline(5))")
+    code = "from seqjax import tasks\nprint(tasks.find('previous'), tasks.ALL['previous'].baseline(5))\n"
+    said = copy.run_and_list("previous", code)
     assert said == ["Previous() 0.5"]
-    check_listed(copy, "previous")
 
 
 FAMILY = '''"""Tones."""
@@ -180,12 +194,6 @@ def test_a_new_data_set_touches_two_files(copy, tmp_path):
     copy.put_before("datasets/families/__init__.py", ("    tracks,\n", "    tones,\n"), ("tracks, emoji)", "tones, "))
     assert copy.touched() == ["seqjax/datasets/families/__init__.py", "seqjax/datasets/families/tones.py"]
     folders = {"SEQJAX_DATA": str(tmp_path / "data"), "SEQJAX_CACHE": str(tmp_path / "cache")}
-    said = copy.run("from seqjax import datasets\nprint(datasets.load('tones').train.inputs.tolist())", **folders)
+    code = "from seqjax import datasets\nprint(datasets.load('tones').train.inputs.tolist())\n"
+    said = copy.run_and_list("tones", code, **folders)
     assert said == ["[[0, 1, 2, 3], [4, 5, 6, 7]]"]
-    check_listed(copy, "tones")
-
-
-def check_listed(copy, name):
-    """Whether `python -m seqjax` lists it."""
-    code = "import runpy, sys; sys.argv = ['seqjax']; runpy.run_module('seqjax', run_name='__main__')"
-    assert re.search(rf"^  {name}\b", "\n".join(copy.run(code)), re.MULTILINE)

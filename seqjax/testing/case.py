@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.trees import is_inexact, split_inexact
-from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Pair, Params, PyTree, Shape
+from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Int, Pair, Params, PyTree, Shape
 from seqjax.core.cell import Cell
 from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.core.scan import scan
@@ -60,6 +60,7 @@ class Case:
     seed: int
     make_carry: MakeCarry | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    traced: list[Cell] = field(default_factory=list)  # each cell for which run_lengths was traced
 
     @cached_property
     def params(self) -> Params:
@@ -93,8 +94,8 @@ class Case:
     def carry(self, *batch: int) -> Carry:
         """A carry that was reached by running: clocks have moved, caches hold something."""
         if len(batch) == 1 and batch[0] <= ROWS:
-            return jax.tree.map(lambda a: a[: batch[0]], self._reached)
-        return self._reach(batch) if batch else jax.tree.map(lambda a: a[0], self._reached)
+            return by_numpy(lambda a: a[: batch[0]], self._reached)
+        return self._reach(batch) if batch else by_numpy(lambda a: a[0], self._reached)
 
     @cached_property
     def _reached(self) -> Carry:
@@ -112,6 +113,16 @@ class Case:
     def run_marked(self) -> Any:
         """Values and gradients over SHORT steps of a batch of 3, compiled once for all laws about masks and resets."""
         return jax.jit(lambda p, c, x, mask, resets: run_with_gradients(self.run, p, c, x, mask=mask, resets=resets))
+
+    @cached_property
+    def run_lengths(self) -> Any:
+        """`(cell, params, xs, carry, lengths)` -> values, compiled for each cell that differs from those before."""
+
+        def traced(cell: Cell, params: Params, xs: PyTree, carry: Carry, lengths: Int[Array, " B"]) -> Any:
+            self.traced.append(cell)
+            return scan(cell, params, xs, carry, **{**self.options, "lengths": lengths})
+
+        return jax.jit(traced, static_argnums=0)
 
     def run_masked(self, params: Params, carry: Carry, xs: PyTree, mask: Bool[Array, "B T"]) -> Any:
         """`run_marked` without resets."""
@@ -157,6 +168,12 @@ def to_numpy(leaf: PyTree) -> np.ndarray:
     return np.asarray(leaf)
 
 
+def by_numpy(change: Callable[[Any], Any], tree: PyTree) -> PyTree:
+    """Each leaf cut or moved by numpy, where JAX would compile a program for each shape; keys by JAX."""
+    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.tree.map(lambda leaf: change(leaf) if is_key(leaf) else jnp.asarray(change(np.asarray(leaf))), tree)
+
+
 def check_same(what: str, found: PyTree, expected: PyTree, tolerance: float = 0.0) -> None:
     """Equal trees; bit for bit where the tolerance is 0, else relative to the largest entry or 1."""
     if str(jax.tree.structure(found)) != str(jax.tree.structure(expected)):
@@ -174,12 +191,23 @@ def check_same(what: str, found: PyTree, expected: PyTree, tolerance: float = 0.
             raise LawError(f"{what}: differs by {worst:.3g} at {jax.tree_util.keystr(path)}")
 
 
+def draw_directions(leaves: list[Any], seed: int) -> list[np.ndarray]:
+    """A random direction for each leaf, in its dtype or float64; by numpy, which compiles nothing for each shape."""
+    draw = np.random.default_rng(seed).standard_normal
+
+    def direction(leaf: Any) -> np.ndarray:
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            return 0.1 * (draw(leaf.shape) + 1j * draw(leaf.shape)) / np.sqrt(2)
+        return 0.1 * np.asarray(draw(leaf.shape))
+
+    return [direction(leaf).astype(_widest(leaf.dtype)) for leaf in leaves]
+
+
 def score_along(case: Case, gradient: str) -> Callable[[jax.Array], jax.Array]:
     """A real `[3]` -> score, where a moves params, carry and xs along one random direction each."""
     point = case.params, case.carry(2), case.xs(2, SHORT)
     floats, rebuild = split_inexact(point)
-    keys = jax.random.split(jax.random.key(case.seed + 4), max(1, len(floats)))
-    directions = [0.1 * jax.random.normal(k, x.shape, _widest(x.dtype)) for k, x in zip(keys, floats)]
+    directions = draw_directions(floats, case.seed + 4)
     group = [i for i, part in enumerate(point) for _ in split_inexact(part)[0]]
 
     def score(a: jax.Array) -> jax.Array:

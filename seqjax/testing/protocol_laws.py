@@ -10,7 +10,7 @@ import numpy as np
 from seqjax._internal.trees import is_inexact
 from seqjax.core.held import held_parts
 from seqjax.core.trace import trace
-from seqjax.testing.case import SHORT, Case, LawError, check_same, run_with_gradients, score_tree
+from seqjax.testing.case import SHORT, Case, LawError, check_same, draw_directions, run_with_gradients, score_tree
 from seqjax.testing.time_laws import GAPS, RESETS
 
 
@@ -43,10 +43,12 @@ def a_fresh_carry_need_not_be_given(case: Case) -> str | None:
     args = case.params, (), case.xs(3, SHORT)
     found, want = (jax.jit(lambda *a, f=f: run_with_gradients(f, *a))(*args) for f in (none, given))
     check_same("no carry given", found, want, 1e-12)
-    start = case.begin(case.params, (3,))
-    for options in ({"mask": GAPS, "resets": RESETS}, {"reverse": True, "checkpoint": 3}):
-        found, want = (case.run(case.params, carry, args[2], **options) for carry in (None, start))
-        check_same(f"no carry given, {', '.join(options)}", found, want, 1e-12)
+    none_given = case.params, None, args[2]
+    with_start = case.params, case.begin(case.params, (3,)), args[2]
+    found, (want, _) = case.run(*none_given, mask=GAPS, resets=RESETS), case.run_marked(*with_start, GAPS, RESETS)
+    check_same("no carry given, mask, resets", found, want, 1e-12)
+    found, want = (case.run(*given, reverse=True, checkpoint=3) for given in (none_given, with_start))
+    check_same("no carry given, reverse, checkpoint", found, want, 1e-12)
     return None
 
 
@@ -68,11 +70,8 @@ def a_trace_changes_nothing(case: Case) -> str | None:
     options: dict[str, Any] = {"mask": GAPS, "resets": RESETS}
     params, carry, xs = case.params, case.carry(3), case.xs(3, SHORT)
     shapes = jax.eval_shape(lambda p, c, x: trace(case.cell, p, x, c, **options)[2], params, carry, xs)
-    directions = {
-        name: 0.1 * jax.random.normal(jax.random.key(i), leaf.shape, leaf.dtype)
-        for i, (name, leaf) in enumerate(sorted(shapes.items()))
-        if is_inexact(leaf)
-    }
+    names = sorted(name for name, leaf in shapes.items() if is_inexact(leaf))
+    directions = dict(zip(names, draw_directions([shapes[name] for name in names], case.seed + 6)))
 
     def score(a: jax.Array) -> Any:
         add = {name: a[i].astype(direction.dtype) * direction for i, (name, direction) in enumerate(directions.items())}
@@ -80,14 +79,15 @@ def a_trace_changes_nothing(case: Case) -> str | None:
         return score_tree((last, ys)), (last, ys, seen)
 
     traced = jax.jit(jax.value_and_grad(score, has_aux=True))
-    point, step = jnp.zeros(max(1, len(directions))), 1e-5
+    point, step = np.zeros(max(1, len(directions))), 1e-5
     (_, (last, ys, seen)), slope = traced(point)
     check_same("a traced run", (last, ys), case.run_marked(params, carry, xs, GAPS, RESETS)[0], 1e-12)
     for name, value in seen.items():
         if np.any(np.asarray(value)[~GAPS]):
             raise LawError(f"the trace of {name!r} is not zero in unreal steps")
     for i, name in enumerate(directions):
-        ahead, behind = traced(point.at[i].add(step)), traced(point.at[i].add(-step))
+        move = step * np.eye(len(point))[i]
+        ahead, behind = traced(point + move), traced(point - move)
         check_same(f"probe of {name!r} by differences", (ahead[0][0] - behind[0][0]) / (2 * step), slope[i], 1e-6)
     return None
 

@@ -11,7 +11,7 @@ from seqjax._internal.trees import is_inexact
 from seqjax._internal.types import Array, Bool, Carry, Params, PyTree
 from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.errors import NotCausalError
-from seqjax.testing.case import SHORT, Case, LawError, check_same, run_with_gradients
+from seqjax.testing.case import SHORT, Case, LawError, by_numpy, check_same, run_with_gradients
 
 GAPS = np.array([[1, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
 RESETS = np.array([[0, 0, 1, 0], [1, 0, 1, 0], [0, 1, 1, 1]], bool)
@@ -34,7 +34,7 @@ def sequence_is_the_fold_of_step(case: Case) -> str | None:
     chunks = jax.jit(lambda *a: run_with_gradients(case.run, *a[:3], mask=a[3], resets=a[4], checkpoint=3))
     check_same("fold of step, in chunks", chunks(*args, GAPS, RESETS), fold(*args, GAPS, RESETS), 1e-12)
     flip = lambda tree: jax.tree.map(lambda a: a[:, ::-1], tree)
-    turned = case.params, case.carry(3), flip(case.xs(3, SHORT))
+    turned = case.params, case.carry(3), by_numpy(lambda a: a[:, ::-1], case.xs(3, SHORT))
 
     def backwards(params: Params, carry: Carry, xs: PyTree) -> Any:
         carry, ys = case.run(params, carry, flip(xs), mask=GAPS, resets=RESETS, reverse=True)
@@ -56,14 +56,15 @@ def _fold(
         one = lambda a, b: jnp.where(flag.reshape(flag.shape + (1,) * (a.ndim - 1)), a.astype(b.dtype), b)
         return jax.tree.map(one, a, b)
 
+    restart = jax.jit(lambda carry: without_held(case.cell.restart(params, carry, (3,))))
+    step = jax.jit(lambda carry, x: case.cell.step(params, carry, x))  # traced once, not for each step
     ys = []
     for t in range(SHORT):
-        real = mask[:, t]
-        fresh = without_held(case.cell.restart(params, carry, real.shape))
+        real, fresh = mask[:, t], restart(carry)
         carry = with_held(where(real & starts[:, t], fresh, without_held(carry)), held_parts(carry))
         x = jax.tree.map(lambda x: x[:, t], xs)
         x = where(real, x, jax.tree.map(lambda x: jax.lax.stop_gradient(x[np.arange(3), first]), xs))
-        after, y = case.cell.step(params, carry, x)
+        after, y = step(carry, x)
         carry = with_held(where(real, without_held(after), without_held(carry)), held_parts(after))
         ys.append(where(real, y, jax.tree.map(jnp.zeros_like, y)))
     return carry, jax.tree.map(lambda *y: jnp.stack(y, axis=1), *ys)
@@ -87,7 +88,7 @@ def resets_cut(case: Case) -> str | None:
     resets[:, 1] = True
     _, ys = case.run_marked(case.params, case.fresh(3), xs, np.ones((3, SHORT), bool), resets)[0]
     for piece in (slice(0, 1), slice(1, SHORT)):
-        part = lambda tree, piece=piece: jax.tree.map(lambda a: a[:, piece], tree)
+        part = lambda tree, piece=piece: by_numpy(lambda a: a[:, piece], tree)
         check_same("between resets", part(ys), case.run(case.params, case.fresh(3), part(xs))[1], 1e-12)
     return None
 
@@ -100,18 +101,18 @@ def padding_changes_nothing(case: Case) -> None:
     (last, ys), grads = want = case.run_masked(*args)
     for poison in POISONS:
 
-        def spoil(x: jax.Array) -> jax.Array:
+        def spoil(x: np.ndarray) -> np.ndarray:
             real = mask.reshape(mask.shape + (1,) * (x.ndim - 2))
             bad = poison if is_inexact(x) else -(10**6)
-            return jnp.where(real, x, jnp.asarray(bad).astype(x.dtype))
+            return np.where(real, x, np.asarray(bad).astype(x.dtype))
 
-        got = case.run_masked(params, carry, jax.tree.map(spoil, xs), mask)
+        got = case.run_masked(params, carry, by_numpy(spoil, xs), mask)
         check_same(f"{poison} in unreal steps", got, want)
-    row = lambda tree: jax.tree.map(lambda a: a[1], tree)
+    row = lambda tree: by_numpy(lambda a: a[1], tree)
     check_same("carry after no real step", row(last), row(carry))
     for name, tree in (("ys", ys), ("gradient of xs", grads[2])):
-        unreal = jax.tree.map(lambda a: a[~mask], tree)
-        check_same(f"{name} in unreal steps", unreal, jax.tree.map(jnp.zeros_like, unreal))
+        unreal = by_numpy(lambda a: a[~mask], tree)
+        check_same(f"{name} in unreal steps", unreal, jax.tree.map(np.zeros_like, unreal))
 
 
 def padded_equals_cut(case: Case) -> None:
@@ -119,10 +120,10 @@ def padded_equals_cut(case: Case) -> None:
     mask = np.array([[1, 0, 1, 1]] * 3, bool)
     xs, carry = case.xs(3, SHORT), case.carry(3)
     got, _ = case.run_masked(case.params, carry, xs, mask)
-    kept = jax.tree.map(lambda x: x[:, mask[0]], xs)
+    kept = by_numpy(lambda x: x[:, mask[0]], xs)
     last, ys = case.run(case.params, carry, kept)
     check_same("carry over gaps", got[0], last, 1e-12)
-    check_same("ys over gaps", jax.tree.map(lambda y: y[:, mask[0]], got[1]), ys, 1e-12)
+    check_same("ys over gaps", by_numpy(lambda y: y[:, mask[0]], got[1]), ys, 1e-12)
 
 
 def batch_rows_do_not_touch(case: Case) -> str | None:
@@ -132,7 +133,7 @@ def batch_rows_do_not_touch(case: Case) -> str | None:
         return "not tried: inputs are whole numbers"
     mask = np.ones((3, SHORT), bool)
     bad = jax.tree.map(lambda x: x.at[1].set(jnp.nan) if is_inexact(x) else x, xs)
-    rows = lambda tree: jax.tree.map(lambda a: a[np.array([0, 2])], tree)
+    rows = lambda tree: by_numpy(lambda a: a[np.array([0, 2])], tree)
     (got, got_grads), (want, want_grads) = (case.run_masked(case.params, carry, x, mask) for x in (bad, xs))
     check_same("NaN in another row", rows((got, got_grads[1:])), rows((want, want_grads[1:])))
     return None
@@ -143,25 +144,25 @@ def lengths_are_a_mask(case: Case) -> None:
     lengths = np.array([SHORT, 0, 2])
     xs, carry = case.xs(3, SHORT), case.carry(3)
     by_mask, _ = case.run_masked(case.params, carry, xs, np.arange(SHORT) < lengths[:, None])
-    check_same("lengths", case.run(case.params, carry, xs, lengths=lengths), by_mask, 1e-12)
+    check_same("lengths", case.run_lengths(case.cell, case.params, xs, carry, lengths), by_mask, 1e-12)
 
 
 def any_batch_axes(case: Case) -> None:
     """Two batch axes, none, and `vmap` over data: all are the rows of one batch."""
     xs, carry = case.xs(6, SHORT), case.carry(6)
     want = case.run(case.params, carry, xs)
-    cut = lambda tree: jax.tree.map(lambda a: a.reshape(2, 3, *a.shape[1:]), tree)
+    cut = lambda tree: by_numpy(lambda a: a.reshape(2, 3, *a.shape[1:]), tree)
     check_same("two batch axes", case.run(case.params, cut(carry), cut(xs)), cut(want), 1e-12)
-    row = lambda tree: jax.tree.map(lambda a: a[4], tree)
+    row = lambda tree: by_numpy(lambda a: a[4], tree)
     check_same("no batch axis", case.run(case.params, row(carry), row(xs)), row(want), 1e-12)
-    alone = jax.vmap(lambda carry, x: case.run(case.params, carry, x))
+    alone = jax.jit(jax.vmap(lambda carry, x: case.run(case.params, carry, x)))
     check_same("vmap over data", alone(carry, xs), want, 1e-12)
 
 
 def rows_may_be_moved(case: Case) -> None:
     """Permute, then run = run, then permute: carries and outputs."""
     order = np.array([2, 0, 1])
-    moved = lambda tree: jax.tree.map(lambda a: a[order], tree)
+    moved = lambda tree: by_numpy(lambda a: a[order], tree)
     xs, carry = case.xs(3, SHORT), case.carry(3)
     got, _ = case.run_marked(case.params, moved(carry), moved(xs), GAPS[order], RESETS[order])
     want, _ = case.run_marked(case.params, carry, xs, GAPS, RESETS)
@@ -205,7 +206,7 @@ def reverse_is_the_flip(case: Case) -> str | None:
     if not case.cell.causal:
         return "not tried: reads both directions"
     xs, carry = case.xs(3, SHORT), case.carry(3)
-    flip = lambda tree: jax.tree.map(lambda a: a[:, ::-1], tree)
-    last, ys = case.run(case.params, carry, flip(xs))
+    flip = lambda tree: by_numpy(lambda a: a[:, ::-1], tree)
+    (last, ys), _ = case.run_masked(case.params, carry, flip(xs), np.ones((3, SHORT), bool))
     check_same("reverse", case.run(case.params, carry, xs, reverse=True), (last, flip(ys)), 1e-12)
     return None

@@ -22,7 +22,11 @@ MAY_BE_LEFT_OUT = {
 }
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[repr(row.cell) for row in TABLE])
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=pytest.mark.slow if row.covered else []) for row in TABLE],
+    ids=[repr(row.cell) for row in TABLE],
+)
 def test_law(row):
     report = check_cell(row.cell, make_xs=row.make_xs, make_carry=row.make_carry)
     for law, result in report.items():

@@ -1,7 +1,6 @@
 """Commands on runs: list, show, resume, compare, collect."""
 
 import json
-import os
 import signal
 import time
 
@@ -16,12 +15,25 @@ from experiments.harness.run import Run
 from seqjax import train
 from tests.experiments.makers import TINY, Options, runs_in, script
 
+LONGER = {"cell": "GRU(3)", "length": 40, "steps": 1500, "batch_size": 4, "every": 20, "evaluation": 10}
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory):
+    """The record of a training that nothing stopped."""
+    folder = tmp_path_factory.mktemp("left_alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        adding.main(adding.Config(**(LONGER | {"cell": (LONGER["cell"],)})))
+    (record,) = runs_in(folder)
+    return record
+
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL], ids=lambda sign: sign.name)
-def test_a_stopped_training_ends_as_one_that_was_not(here, sign):
+def test_a_stopped_training_ends_as_one_that_was_not(here, left_alone, sign):
     """`resume` after a signal gives the rows of a run that was left alone."""
     pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")
-    words = "--cell GRU(3) --length 40 --steps 1500 --batch-size 4 --every 20 --evaluation 10"
+    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in LONGER.items())
     process = script(here, "experiments.adding", *words.split())
     deadline = time.monotonic() + 120
     while not any(train.Checkpoints(path).latest() for path in here.glob("runs/adding/*/units/*/checkpoints")):
@@ -36,18 +48,8 @@ def test_a_stopped_training_ends_as_one_that_was_not(here, sign):
     main(["resume", record.name])
     (record,) = runs_in(here)
     assert record.status == "done"
-    whole = here / "whole"
-    whole.mkdir()
-    os.chdir(whole)
-    config = adding.Config(
-        **{
-            k: tuple(v) if isinstance(v, list) else v
-            for k, v in record.config.items()
-            if k not in ("seqjax", "experiment")
-        }
-    )
-    adding.main(config)
-    (other,) = runs_in(whole)
+    other = left_alone
+    assert record.config == other.config
     first, second = ({k: v for k, v in r.rows[0].items() if k != "seconds"} for r in (record, other))
     assert first == second
     logs = [

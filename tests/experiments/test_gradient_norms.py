@@ -13,9 +13,10 @@ import pytest
 
 import seqjax as sj
 from experiments import gradient_norms
-from experiments.gradient_norms import main
+from experiments.gradient_norms import Config, main
 from experiments.gradients import sources
 from experiments.harness.cells import count_parameters, match_parameters
+from experiments.harness.command import command
 from tests.experiments.makers import tiny
 from tests.test_style import ROOT
 
@@ -128,13 +129,26 @@ def command_line(*options, cwd):
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_wrong_command_lines(text, tmp_path, options, message):
+def test_wrong_command_lines(text, tmp_path, capsys, monkeypatch, options, message):
     pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")
-    done = command_line(*options, cwd=tmp_path)
-    assert done.returncode != 0
-    assert message in done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
+    for stream in ("stdout", "stderr"):  # which the command replaces
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+    monkeypatch.setattr(sys, "argv", ["gradient_norms", *options])
+    monkeypatch.setattr("faulthandler.enable", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        command(main, Config, gradient_norms.__doc__)
+    assert end.value.code not in (None, 0)
+    said = capsys.readouterr()
+    assert message in f"{end.value.code}{said.err}{said.out}"
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_wrong_command_line_ends_without_a_traceback(text, tmp_path):
+    pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")
+    done = command_line("--cell", "LTSM(3)", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Perhaps you meant 'LSTM'" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
