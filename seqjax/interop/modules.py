@@ -5,7 +5,7 @@ from (`random`: keys and counts). All three are nested dicts with string keys.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ class Variables(NamedTuple):
 NONE = Variables({}, {})
 
 
+@runtime_checkable
 class Functions(Protocol):
     """A module of Flax as functions; of NNX here, of Linen in `seqjax.interop.linen`."""
 
