@@ -12,7 +12,9 @@ import numpy as np
 
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Shape
 from seqjax._internal.validation import known
-from seqjax.attention._cache_checks import check_cache, check_empty, check_extend, check_places
+from seqjax.attention._cache_checks import check_cache, check_empty, check_extend
+from seqjax.attention.placement import Places as Places  # both are names of this file too
+from seqjax.attention.placement import places as places
 
 
 class Cache(NamedTuple):
@@ -27,25 +29,6 @@ class Cache(NamedTuple):
     v: Float[jax.Array, "*B C K H"]
     at: Int[jax.Array, "*B C"]
     count: Int[jax.Array, "*B"]  # type: ignore[assignment]  # a tuple has a method of this name, unused here
-
-
-class Places(NamedTuple):
-    """Where new tokens stand; `places` makes it.
-
-    position: int32 `[*B, T]`, the number of real tokens before it since the last reset (for a token that is not real,
-        the position of the real one before it, or 0).
-    segment: int32 `[*B, T]`, the number of resets among the new tokens up to and with it: 0 goes on from the cache.
-    real: bool `[*B, T]`.
-    count: int32 `[*B]`, that of the cache afterwards.
-
-    `real` is all True, or `segment` all 0, as an array of NumPy where no mask or no resets were given: then a jitted
-    program knows it too, and leaves out the work.
-    """
-
-    position: Int[Array, "*B T"]
-    segment: Int[Array, "*B T"]
-    real: Bool[Array, "*B T"]
-    count: Int[jax.Array, "*B"]  # type: ignore[assignment]
 
 
 class Keys(NamedTuple):
@@ -86,47 +69,6 @@ def empty(
     check_empty(batch_shape, capacity, kv_heads, head_features, dtype)
     zeros = jnp.zeros((*batch_shape, capacity, kv_heads, head_features), dtype)
     return Cache(zeros, zeros, jnp.full((*batch_shape, capacity), -1, jnp.int32), jnp.zeros(batch_shape, jnp.int32))
-
-
-def places(
-    count: Int[Array, "*B"],
-    mask: Bool[Array, "*B T"] | None = None,
-    resets: Bool[Array, "*B T"] | None = None,
-    steps: int | None = None,
-) -> Places:
-    """Where `steps` new tokens stand after `count` others.
-
-    Args:
-        count: int `[*B]`, tokens since the last reset: that of the cache, zeros for whole sequences.
-        mask: bool `[*B, T]`, the real tokens; the others have no position of their own.
-        resets: bool `[*B, T]`: a new sequence begins before this token. At a token that is not real it is ignored, as
-            in `seqjax.scan`.
-        steps: T, needed where there is neither a mask nor resets.
-
-    Raises:
-        ArgumentError, ArgumentTypeError: shapes that do not fit, a mask or resets that are not bool.
-
-        >>> import jax.numpy as jnp
-        >>> from seqjax import attention
-        >>> mask = jnp.array([[False, True, True, True]])  # padding on the left, and a new sequence at the end
-        >>> at = attention.places(jnp.array([5]), mask, jnp.array([[False, False, False, True]]))
-        >>> at.position.tolist(), at.segment.tolist(), at.count.tolist()
-        ([[4, 5, 6, 0]], [[0, 0, 0, 1]], [1])
-    """
-    shape = check_places(count, mask, resets, steps)
-    before = jnp.asarray(count, jnp.int32)[..., None]
-    running = lambda flags: jnp.cumsum(jnp.asarray(flags), axis=-1, dtype=jnp.int32)
-    real: Array = np.ones(shape, bool) if mask is None else jnp.asarray(mask)
-    read = running(real)
-    if resets is None:
-        return _places(before + read, np.zeros(shape, np.int32), real)
-    starts = jnp.asarray(resets & real)
-    earlier = jnp.where(starts, read - 1, -before)  # -count until the first start, then what was read before the last
-    return _places(read - jax.lax.cummax(earlier, axis=earlier.ndim - 1), running(starts), real)
-
-
-def _places(since: Int[jax.Array, "*B T"], segment: Array, real: Array) -> Places:
-    return Places(jnp.maximum(since - 1, 0), segment, real, since[..., -1])
 
 
 def extend(
@@ -175,7 +117,8 @@ def extend(
     """
     check_extend(cache, k, v, places, window)
     k, v = jnp.asarray(k).astype(cache.k.dtype), jnp.asarray(v).astype(cache.v.dtype)
-    after = _write(_forget(cache, places), k, v, places, window)
+    write = _put if k.shape[-3] == 1 else _merge
+    after = write(_forget(cache, places), k, v, places, window)
     if fresh:
         return after, Keys(k, v, places.position, places.segment, places.real)
     if k.shape[-3] == 1:
@@ -197,21 +140,59 @@ def _forget(cache: Cache, places: Places) -> Cache:
     return cache._replace(k=clear(cache.k), v=clear(cache.v), at=jnp.where(ended, -1, cache.at))
 
 
-def _write(cache: Cache, k: Array, v: Array, places: Places, window: int | None) -> Cache:
-    """The newest real token of the last segment for each slot."""
-    capacity, steps = cache.at.shape[-1], k.shape[-3]
-    position = places.position
-    kept = places.real & (places.segment == places.segment[..., -1:])
-    kept &= position < capacity if window is None else position >= places.count[..., None] - capacity
-    nowhere = np.broadcast_to(capacity + np.arange(steps, dtype=np.int32), position.shape)  # no two are the same
-    slot = jnp.where(kept, position % capacity, nowhere)
+def _put(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int | None) -> Cache:
+    """One token, in its slot."""
+    capacity, position = cache.at.shape[-1], places.position
+    kept = places.real if window is not None else places.real & (position < capacity)
+    slot = jnp.where(kept, position % capacity, capacity)  # beyond the last: nowhere
 
-    def put(cache: jax.Array, slot: Array, new: Array) -> jax.Array:
-        return cache.at[slot].set(new, mode="drop", unique_indices=True)
+    def put(old: jax.Array, slot: jax.Array, new: jax.Array) -> jax.Array:
+        return old.at[slot].set(new, mode="drop", unique_indices=True)
 
     for _ in range(places.count.ndim):
         put = jax.vmap(put)
     return Cache(put(cache.k, slot, k), put(cache.v, slot, v), put(cache.at, slot, position), places.count)
+
+
+def _merge(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int | None) -> Cache:
+    """Many tokens: each slot looks up the newest that falls into it. (CPUs write tokens one by one.)"""
+    capacity, last = cache.at.shape[-1], places.count[..., None] - 1
+    slots = np.broadcast_to(np.arange(capacity, dtype=np.int32), cache.at.shape)
+    position = slots if window is None else last - (last - slots) % capacity
+    step, new = _steps_at(position, last, places)
+
+    def take(old: jax.Array, added: jax.Array, step: jax.Array, new: jax.Array) -> jax.Array:
+        there = new.reshape(new.shape + (1,) * (old.ndim - 1))
+        return jnp.where(there, added.at[step].get(mode="clip"), old)
+
+    for _ in range(places.count.ndim):
+        take = jax.vmap(take)
+    at = jnp.where(new, position, cache.at)
+    return Cache(take(cache.k, k, step, new), take(cache.v, v, step, new), at, places.count)
+
+
+def _steps_at(position: Array, last: jax.Array, places: Places) -> tuple[jax.Array, jax.Array]:
+    """Which new token of the last segment stands at each position `[*B, C]`, and whether there is one."""
+    read = jnp.cumsum(places.real, axis=-1, dtype=jnp.int32)
+    position = jnp.asarray(position)
+    rank = read[..., -1:] - (last - position)  # among the new real tokens, from 1
+    new = (position >= 0) & (position <= last) & (rank > 0)
+    if known(places.real) and np.all(places.real):
+        return rank - 1, new
+    count = _count_below
+    for _ in range(places.count.ndim):
+        count = jax.vmap(count)
+    return count(read, rank), new
+
+
+def _count_below(sorted_numbers: jax.Array, bounds: jax.Array) -> jax.Array:
+    """How many numbers are below each bound, by bisection; `jnp.searchsorted` refuses meshes with explicit axes."""
+    below, size = jnp.zeros_like(bounds), sorted_numbers.shape[0]
+    for bit in reversed(range(size.bit_length())):
+        more = below + (1 << bit)
+        fits = (more <= size) & (sorted_numbers.at[more - 1].get(mode="clip") < bounds)
+        below = jnp.where(fits, more, below)
+    return below
 
 
 def overflow(cache: Cache, places: Places, *, window: int | None = None) -> Bool[jax.Array, "*B T"]:
