@@ -13,7 +13,7 @@ import numpy as np
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Shape
 from seqjax._internal.validation import known
 from seqjax.attention._cache_checks import check_cache, check_empty, check_extend
-from seqjax.attention.placement import Places as Places  # both are names of this file too
+from seqjax.attention.placement import Places as Places  # both are names of this file too, for those who have `cache`
 from seqjax.attention.placement import places as places
 
 
