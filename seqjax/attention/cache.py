@@ -211,8 +211,8 @@ def overflow(cache: Cache, places: Places, *, window: int | None = None) -> Bool
 
 
 def poison(
-    ys: Float[Array, "*B T ..."], cache: Cache, places: Places, *, window: int | None = None
-) -> Float[jax.Array, "*B T ..."]:
+    ys: Float[Array, "..."], cache: Cache, places: Places, *, window: int | None = None
+) -> Float[jax.Array, "..."]:
     """`ys` with NaN in the outputs of tokens that found no room: no error inside jit, but never a wrong number.
 
     >>> import jax.numpy as jnp

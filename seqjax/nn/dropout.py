@@ -1,6 +1,6 @@
 """Dropout with keys that are passed: one for each token, so that neither chunks nor padding change a draw."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from seqjax._internal.validation import real_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 
+@runtime_checkable
 class Dropping(Protocol):
     """A module with a rate of dropout, which `module.eval()` switches off (`deterministic`)."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from seqjax._internal.types import PyTree
 from seqjax.errors import ArgumentError, ArgumentTypeError
@@ -26,7 +26,8 @@ def shardings(tree: PyTree, mesh: Mesh, rules: tuple[tuple[str, str], ...] = RUL
 
     Args:
         tree: any tree with `nnx.Param` in it.
-        mesh: such as `jax.make_mesh((2, 4), ("data", "model"))`, with axes of the type Auto.
+        mesh: such as `jax.make_mesh((2, 4), ("data", "model"))`. The shardings are of its axes as Auto ones, for which
+            the compiler places what is between.
         rules: pairs of a name and an axis of the mesh, for others than `RULES`.
 
     Returns:
@@ -35,7 +36,7 @@ def shardings(tree: PyTree, mesh: Mesh, rules: tuple[tuple[str, str], ...] = RUL
         >>> import jax
         >>> from flax import nnx
         >>> from seqjax.nn import FeedForward, shardings
-        >>> mesh = jax.make_mesh((1, 1), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+        >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
         >>> module = FeedForward(4, rngs=nnx.Rngs(0))
         >>> shardings(module, mesh).up.kernel.get_value().spec
         PartitionSpec(None, 'model')
@@ -46,7 +47,7 @@ def shardings(tree: PyTree, mesh: Mesh, rules: tuple[tuple[str, str], ...] = RUL
     """
     if not isinstance(mesh, Mesh):
         raise ArgumentTypeError(f"shardings: mesh must be a mesh of devices, as of jax.make_mesh, found {mesh!r}")
-    axes = dict(rules)
+    axes, mesh = dict(rules), auto_mesh(mesh)
 
     def place(node: Any) -> Any:
         if not isinstance(node, nnx.Variable):
@@ -70,7 +71,12 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     """
     if "data" not in mesh.axis_names:
         raise ArgumentError(f"batch_sharding: the mesh has no axis 'data', but {mesh.axis_names}")
-    return NamedSharding(mesh, PartitionSpec("data"))
+    return NamedSharding(auto_mesh(mesh), PartitionSpec("data"))
+
+
+def auto_mesh(mesh: Mesh) -> Mesh:
+    """The mesh with axes of the type Auto, whatever it was made with."""
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
 def spec_of(names: tuple[str | None, ...], shape: tuple[int, ...], axes: dict[str, str], mesh: Mesh) -> PartitionSpec:

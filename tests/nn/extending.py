@@ -1,9 +1,19 @@
-"""Going on from a carry, in chunks, compiled once for each length of a chunk."""
+"""Modules with drawn parameters, and going on from a carry in chunks, compiled once for each length of a chunk."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+
+def drawn(make, *args, seed=0, **options):
+    """A module whose parameters are all drawn, biases and scales too; nothing is compiled for it."""
+    rng = np.random.default_rng(seed)
+    module = jax.eval_shape(lambda: make(*args, rngs=nnx.Rngs(0), **options))
+    draw = lambda a: jnp.asarray(rng.normal(size=a.shape) * (0.4 if len(a.shape) > 1 else 1.0), a.dtype)
+    return jax.tree.map(draw, module)
 
 
 @functools.partial(jax.jit, static_argnames="fresh")

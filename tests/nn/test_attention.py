@@ -9,19 +9,19 @@ from flax import nnx
 from seqjax import NotCausalError, attention
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.nn import MultiHeadAttention, Style
-from tests.nn.extending import extend_in_chunks, vectors
+from tests.nn.extending import drawn, extend_in_chunks, vectors
 
 X = vectors(2, 6, 8)
 
 
 def make(**options):
-    return MultiHeadAttention(8, 4, rngs=nnx.Rngs(0), **options)
+    return drawn(MultiHeadAttention, 8, 4, **options)
 
 
 @pytest.mark.parametrize("kv_heads", [None, 2])
 def test_equals_flax_by_weight_copy(kv_heads):
     """Causal and padded at once, within x and to a memory."""
-    ours = MultiHeadAttention(8, 4, style=Style(kv_heads=kv_heads), rngs=nnx.Rngs(1))
+    ours = make(style=Style(kv_heads=kv_heads))
     flax = nnx.MultiHeadAttention(4, 8, num_kv_heads=kv_heads, decode=False, rngs=nnx.Rngs(2))
     nnx.update(flax, _as_flax(ours))
     real = np.array([[True] * 6, [True] * 3 + [False] * 3])

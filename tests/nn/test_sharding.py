@@ -6,11 +6,12 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.nn import LLAMA, TransformerDecoder, batch_sharding, shardings
 from seqjax.nn.sharding import RULES
+from tests.nn.extending import drawn
 
 TOKENS = jax.random.randint(jax.random.key(0), (4, 6), 0, 16)
 OPTIMISER = optax.sgd(
@@ -19,7 +20,7 @@ OPTIMISER = optax.sgd(
 
 
 def mesh(data, model):
-    return jax.make_mesh((data, model), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh((data, model), ("data", "model"))
 
 
 @jax.jit
@@ -35,7 +36,7 @@ def train_step(model, state, tokens):
 
 @pytest.mark.parametrize(("data", "model"), [(2, 4), (4, 2)])
 def test_parallel_training_equals_one_device(data, model):
-    alone = TransformerDecoder(16, 8, 4, 2, capacity=8, rngs=nnx.Rngs(0))
+    alone = drawn(TransformerDecoder, 16, 8, 4, 2, capacity=8)
     expected, _, expected_loss = train_step(alone, OPTIMISER.init(alone), TOKENS)
     places = shardings(alone, mesh(data, model))
     parallel = jax.device_put(alone, places)
@@ -54,7 +55,7 @@ def test_parallel_training_equals_one_device(data, model):
 
 
 def test_specs_come_from_the_names_of_axes():
-    model = TransformerDecoder(16, 8, 4, 2, capacity=8, style=LLAMA, positions="rotary", rngs=nnx.Rngs(0))
+    model = drawn(TransformerDecoder, 16, 8, 4, 2, capacity=8, style=LLAMA, positions="rotary")
     places = shardings(model, mesh(2, 4))
     attention, feed_forward = places.trunk.layers.attention, places.trunk.layers.feed_forward
     assert attention.query.kernel.get_value().spec == PartitionSpec(None, None, "model", None)
@@ -69,16 +70,16 @@ def test_specs_come_from_the_names_of_axes():
 
 
 def test_what_a_mesh_cannot_divide_is_whole():
-    model = TransformerDecoder(15, 6, 3, 1, capacity=8, rngs=nnx.Rngs(0))
+    model = drawn(TransformerDecoder, 15, 6, 3, 1, capacity=8)
     places = shardings(model, mesh(2, 4))
     assert places.embedding.tokens.get_value().spec == PartitionSpec(None, None)
     assert places.trunk.layers.attention.query.kernel.get_value().spec == PartitionSpec(None, None, None, None)
-    alone = shardings(model, jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,)))
+    alone = shardings(model, jax.make_mesh((8,), ("data",)))
     assert alone.trunk.layers.feed_forward.up.kernel.get_value().spec == PartitionSpec(None, None, None)
 
 
 def test_wrong_meshes_are_named():
-    model = TransformerDecoder(16, 8, 4, 1, capacity=8, rngs=nnx.Rngs(0))
+    model = drawn(TransformerDecoder, 16, 8, 4, 1, capacity=8)
     with pytest.raises(ArgumentTypeError, match="mesh must be a mesh"):
         shardings(model, jax.devices())
     with pytest.raises(ArgumentError, match="no axis 'data'"):

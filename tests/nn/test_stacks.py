@@ -21,7 +21,7 @@ from seqjax.nn import (
     TransformerEncoder,
     VisionTransformer,
 )  # fmt: skip
-from tests.nn.extending import call, extend_in_chunks, vectors
+from tests.nn.extending import call, drawn, extend_in_chunks, vectors
 
 TOKENS = jax.random.randint(jax.random.key(0), (2, 7), 0, 11)
 DECODERS = [
@@ -34,11 +34,11 @@ DECODERS = [
 
 
 def decoder(**options):
-    return TransformerDecoder(11, 8, 2, 2, **{"capacity": 8, "rngs": nnx.Rngs(0), **options})
+    return drawn(TransformerDecoder, 11, 8, 2, 2, **{"capacity": 8, **options})
 
 
 def encoder_decoder(**options):
-    return EncoderDecoder(11, 8, 2, (2, 1), **{"capacity": 8, "rngs": nnx.Rngs(0), **options})
+    return drawn(EncoderDecoder, 11, 8, 2, (2, 1), **{"capacity": 8, **options})
 
 
 def packed_and_padded(model, read):
@@ -66,14 +66,14 @@ def test_decoders(options):
 
 @pytest.mark.parametrize("options", [{}, {"positions": "relative", "style": T5}], ids=str)
 def test_encoders(options):
-    packed_and_padded(TransformerEncoder(11, 8, 2, 2, rngs=nnx.Rngs(0), **options), call)
+    packed_and_padded(drawn(TransformerEncoder, 11, 8, 2, 2, **options), call)
 
 
 def test_a_stack_is_its_blocks_one_after_another():
-    model = TransformerEncoder(None, 8, 2, 3, positions=None, style=Style(), rngs=nnx.Rngs(0))
+    model = drawn(TransformerEncoder, None, 8, 2, 3, positions=None, style=Style())
     y = x = vectors(2, 5, 8)
     for number in range(3):
-        y = jax.tree.map(lambda a: a[number], model.trunk.layers)(y)
+        y = call(jax.tree.map(lambda a: a[number], model.trunk.layers), y)
     np.testing.assert_allclose(call(model, x), model.trunk.norm(y), atol=1e-5)
     assert model.feature_axes == 1
 
@@ -87,7 +87,8 @@ def test_encoder_decoder(options):
     source, real = TOKENS[:, :5], jnp.array([[True] * 5, [True] * 3 + [False] * 2])
     run = jax.jit(lambda model, source, target, mask: model(source, target, source_mask=mask))
     whole = run(model, source, TOKENS, real)
-    carry = model.initial_carry((2,), memory=model.encode(source, real))
+    start = jax.jit(lambda model: model.initial_carry((2,), memory=model.encode(source, real)))
+    carry = start(model)
     held = jax.tree.leaves(carry, is_leaf=lambda node: isinstance(node, Held))[-1]
     assert isinstance(held, Held) and held.value[0].shape == (2, 1, 5, 2, 4)  # keys of each layer, projected once
     _, ys = extend_in_chunks(model, carry, TOKENS, (4, 1, 1, 1))
@@ -96,14 +97,15 @@ def test_encoder_decoder(options):
 
 
 def test_a_pair_of_vocabularies():
-    model = EncoderDecoder((11, 5), 8, 2, 1, rngs=nnx.Rngs(0))
-    assert model(TOKENS, TOKENS[:, :3] % 5).shape == (2, 3, 5) == (2, 3, model.out_features)
+    model = drawn(EncoderDecoder, (11, 5), 8, 2, 1)
+    assert jax.eval_shape(model, TOKENS, TOKENS[:, :3] % 5).shape == (2, 3, 5) == (2, 3, model.out_features)
 
 
 def test_masked_language_model_is_tied_and_has_types():
-    model = MaskedLanguageModel(11, 8, 2, 1, rngs=nnx.Rngs(0))
+    model = drawn(MaskedLanguageModel, 11, 8, 2, 1)
+    run = jax.jit(lambda model, types: model(TOKENS, types=types))
     types = jnp.array([[0] * 4 + [1] * 3] * 2)
-    assert not np.allclose(model(TOKENS), model(TOKENS, types=types), atol=1e-4)
+    assert not np.allclose(run(model, jnp.zeros_like(types)), run(model, types), atol=1e-4)
     shapes = [leaf.shape for leaf in jax.tree.leaves(model)]
     assert shapes.count((11, 8)) == 1 and model.out_features == 11
 
@@ -118,13 +120,13 @@ def test_tables_of_t5_are_there_once():
 
 
 def test_vision_against_numpy_up_to_the_encoder():
-    model = VisionTransformer(3, 8, 2, 1, image=(4, 6, 2), patch=2, rngs=nnx.Rngs(0))
+    model = drawn(VisionTransformer, 3, 8, 2, 1, image=(4, 6, 2), patch=2)
     images = np.asarray(vectors(5, 4, 12)).reshape(5, 4, 6, 2)
     cut = np.stack([images[:, i : i + 2, j : j + 2].reshape(5, -1) for i in (0, 2) for j in (0, 2, 4)], axis=1)
     vectors_of_patches = cut @ np.asarray(model.patches.kernel[...]) + np.asarray(model.patches.bias[...])
-    y = np.asarray(model.encoder(jnp.asarray(vectors_of_patches))).mean(axis=1)
+    y = np.asarray(call(model.encoder, jnp.asarray(vectors_of_patches))).mean(axis=1)
     expected = y @ np.asarray(model.head.kernel[...]) + np.asarray(model.head.bias[...])
-    np.testing.assert_allclose(model(images), expected, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(lambda model: model(images))(model), expected, atol=1e-5)
 
 
 WRONG = {
@@ -144,8 +146,8 @@ WRONG = {
     "mask must have the shape of the tokens": lambda: decoder()(TOKENS, mask=jnp.ones((7, 7), bool)),
     "TransformerEncoder: x must be floating point": lambda: _vectors_in()(TOKENS),
     "no table of them": lambda: _vectors_in()(vectors(1, 2, 8), types=jnp.zeros((1, 2), int)),
-    "types must have the shape": lambda: TransformerEncoder(11, 8, 2, 1, rngs=nnx.Rngs(0))(TOKENS, types=TOKENS[0]),
-    "types must be from 0 to 1": lambda: TransformerEncoder(11, 8, 2, 1, rngs=nnx.Rngs(0))(TOKENS, types=TOKENS),
+    "types must have the shape": lambda: drawn(TransformerEncoder, 11, 8, 2, 1)(TOKENS, types=TOKENS[0]),
+    "types must be from 0 to 1": lambda: drawn(TransformerEncoder, 11, 8, 2, 1)(TOKENS, types=TOKENS),
     "its head has no gate": lambda: MaskedLanguageModel(11, 8, 2, 1, style=LLAMA, rngs=nnx.Rngs(0)),
     "EncoderDecoder attends to a memory": lambda: encoder_decoder().initial_carry((2,)),
     "memory must be": lambda: encoder_decoder().initial_carry((2,), memory=vectors(2, 3, 4)),
@@ -163,11 +165,11 @@ def _overfull():
 
 
 def _vectors_in():
-    return TransformerEncoder(None, 8, 2, 1, style=dataclasses.replace(BERT, token_types=0), rngs=nnx.Rngs(0))
+    return drawn(TransformerEncoder, None, 8, 2, 1, style=dataclasses.replace(BERT, token_types=0))
 
 
 def _vision():
-    return VisionTransformer(3, 8, 2, 1, image=(4, 4, 1), patch=2, rngs=nnx.Rngs(0))
+    return drawn(VisionTransformer, 3, 8, 2, 1, image=(4, 4, 1), patch=2)
 
 
 @pytest.mark.parametrize("message", WRONG)
