@@ -26,7 +26,7 @@ def fit(name: str, array: Array, batch: Shape, axes: Shape, hint: str = "", free
     enough = free or len(shape) >= len(axes)
     if len(shape) > len(whole) or not enough or any(n != size and not (n == 1 and may) for n, size, may in sizes):
         raise ArgumentError(f"{name} must {'broadcast to' if free else 'have'} the shape {whole}, found {shape}{hint}")
-    return jnp.reshape(array, padded)
+    return jnp.reshape(jnp.asarray(array), padded)
 
 
 def integers(name: str, array: Any, least: int = 0) -> Array:
