@@ -17,7 +17,8 @@ from jaxtyping import install_import_hook
 with install_import_hook("seqjax", "beartype.beartype"):
     import jax, jax.numpy as jnp, numpy as np
     import seqjax as sj
-    from seqjax import diagnostics, losses, tasks, testing, train
+    from flax import nnx
+    from seqjax import diagnostics, losses, nn, tasks, testing, train
 
 from tests.table import TABLE
 
@@ -48,6 +49,22 @@ model = sj.stack(sj.Embed(task.vocabulary, 4), sj.GRU(4), sj.Dense(task.out_feat
 params = model.init(jax.random.key(3), 0)
 task.loss(sj.scan(model, params, batch.inputs, lengths=batch.lengths)[1], batch)
 losses.cross_entropy(np.zeros((2, 3), np.float32), np.array([0, 2]))
+
+
+def run_modules(key, positions, style):
+    options = {"positions": positions, "style": style, "dropout": 0.1, "rngs": nnx.Rngs(key)}
+    ids, mask = np.zeros((B, T), int), FLAGS.astype(bool)
+    decoder, both = nn.TransformerDecoder(5, 8, 2, 2, **options), nn.EncoderDecoder(5, 8, 2, 2, **options)
+    decoder(ids, mask=mask, resets=mask, key=key)
+    carry, _ = decoder.extend(decoder.initial_carry((B,)), ids, fresh=True, key=key)
+    decoder.extend(carry, ids[:, :1], mask=mask[:, :1], key=key)
+    both(ids, ids, source_mask=mask, key=key)
+    both.extend(both.initial_carry((B,), memory=both.encode(ids, mask, key=key)), ids, key=key)
+    nn.TransformerEncoder(5, 8, 2, 2, **options)(ids, mask=mask, key=key)
+
+
+for positions, style in (("learned", nn.GPT2), ("rotary", nn.LLAMA), ("relative", nn.T5), ("alibi", nn.BERT)):
+    jax.eval_shape(lambda key: run_modules(key, positions, style), jax.random.key(0))
 print("ran")
 
 for wrong in (
