@@ -22,12 +22,14 @@ from seqjax.nn import (
     FeedForward,
     MaskedLanguageModel,
     TransformerDecoder,
+    TransformerEncoder,
 )  # fmt: skip
 
 pytest.importorskip("safetensors", reason="safetensors, of seqjax[huggingface], is not installed")
 MAKERS = {
     "gpt2": lambda: TransformerDecoder(11, 8, 2, 2, capacity=16, rngs=nnx.Rngs(0)),
     "bert": lambda: MaskedLanguageModel(11, 8, 2, 2, capacity=16, rngs=nnx.Rngs(0)),
+    "encoder": lambda: TransformerEncoder(11, 8, 2, 2, capacity=16, rngs=nnx.Rngs(0)),
     "t5": lambda: EncoderDecoder(11, 8, 2, (1, 2), capacity=16, rngs=nnx.Rngs(0)),
     "t5 1.1": lambda: EncoderDecoder(11, 8, 2, 1, capacity=16, style=T5_GATED, rngs=nnx.Rngs(0)),
 }
@@ -203,6 +205,7 @@ NOT_WRITTEN = {
         "bert has embedding_norm=True, found False",
     ),
     "original": (lambda: EncoderDecoder(11, 8, 2, 1, positions="sinusoidal", rngs=nnx.Rngs(0)), "found 'sinusoidal'"),
+    "vectors": (lambda: TransformerEncoder(None, 8, 2, 1, rngs=nnx.Rngs(0)), "BERT reads tokens, found"),
     "two languages": (lambda: EncoderDecoder((11, 12), 8, 2, 1, rngs=nnx.Rngs(0)), "one vocabulary"),
     "biases": (
         lambda: EncoderDecoder(11, 8, 2, 1, style=dataclasses.replace(T5, bias=True), rngs=nnx.Rngs(0)),

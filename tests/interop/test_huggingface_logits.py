@@ -74,6 +74,19 @@ def test_bert(options, tmp_path):
     assert off(module(TOKENS), numbers(model(torch.from_numpy(TOKENS)).logits)) <= 1e-5
 
 
+def test_bert_without_a_head(tmp_path):
+    """Vectors, and back; the pooler, which only the first token has, is left out."""
+    model = tiny.bert_encoder()
+    module = from_huggingface(tiny.save(model, tmp_path / "theirs"))
+    wanted = model(
+        torch.from_numpy(TOKENS), attention_mask=torch.from_numpy(MASK.astype(int)), position_ids=places(MASK)
+    )
+    assert off(only(module(TOKENS, mask=MASK)), only(wanted.last_hidden_state)) <= 1e-5
+    to_huggingface(module, tmp_path / "ours")
+    again = tiny.transformers.BertModel.from_pretrained(tmp_path / "ours", add_pooling_layer=False).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items() if "pooler" not in name)
+
+
 def untie(model):
     """A table of outputs of its own, as version 1.1 has."""
     generator = torch.Generator().manual_seed(5)

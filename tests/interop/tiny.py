@@ -38,9 +38,13 @@ def bert(**options):
     return random(transformers.BertForMaskedLM(config))
 
 
+def bert_encoder(**options):
+    return random(transformers.BertModel(bert().config, **options))
+
+
 def t5(**options):
     sizes = {"d_model": 16, "d_kv": 6, "d_ff": 24, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4}
-    buckets = {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20}
+    buckets = {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 5}
     config = transformers.T5Config(vocab_size=VOCABULARY, **sizes | buckets | options)
     return random(transformers.T5ForConditionalGeneration(config))
 

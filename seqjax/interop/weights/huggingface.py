@@ -15,13 +15,13 @@ from seqjax.interop.weights import bert, gpt2, t5
 from seqjax.interop.weights.config import Config
 from seqjax.interop.weights.folder import CONFIG, read_folder, write_folder
 from seqjax.interop.weights.pairs import Pair, parameters, read, shapes_of, with_parameters, write
-from seqjax.nn import EncoderDecoder, MaskedLanguageModel, TransformerDecoder
+from seqjax.nn import EncoderDecoder, MaskedLanguageModel, TransformerDecoder, TransformerEncoder
 
 
 class Family(NamedTuple):
     """What differs between families of models."""
 
-    module: type[nnx.Module]
+    modules: tuple[type[nnx.Module], ...]
     tidy: Callable[[Config, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
     build: Callable[[Config, set[str], float], nnx.Module]
     pairs: Callable[[Any], list[Pair]]
@@ -30,12 +30,13 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "gpt2": Family(TransformerDecoder, gpt2.tidy, gpt2.build, gpt2.pairs, gpt2.config_of, lambda module: module.trunk),
+    "gpt2": Family((TransformerDecoder,), gpt2.tidy, gpt2.build, gpt2.pairs, gpt2.config_of, lambda m: m.trunk),
     "bert": Family(
-        MaskedLanguageModel, bert.tidy, bert.build, bert.pairs, bert.config_of, lambda module: module.encoder.trunk
+        (MaskedLanguageModel, TransformerEncoder), bert.tidy, bert.build, bert.pairs, bert.config_of,
+        lambda m: bert.encoder_of(m).trunk,
     ),
-    "t5": Family(EncoderDecoder, t5.tidy, t5.build, t5.pairs, t5.config_of, lambda module: module.encoder),
-}
+    "t5": Family((EncoderDecoder,), t5.tidy, t5.build, t5.pairs, t5.config_of, lambda m: m.encoder),
+}  # fmt: skip
 
 
 def from_huggingface(
@@ -46,7 +47,8 @@ def from_huggingface(
     | `model_type` | transformers | here |
     |---|---|---|
     | gpt2 | `GPT2LMHeadModel` | `TransformerDecoder` |
-    | bert | `BertForMaskedLM` | `MaskedLanguageModel` |
+    | bert | `BertForMaskedLM`, `BertForPreTraining` without its second head | `MaskedLanguageModel` |
+    | bert | `BertModel`, without the pooler | `TransformerEncoder` |
     | t5 | `T5ForConditionalGeneration`, versions 1.0 and 1.1 | `EncoderDecoder` |
 
     The folder holds `config.json` and `model.safetensors`, or several such files and `model.safetensors.index.json`.
@@ -96,8 +98,8 @@ def to_huggingface(module: Any, folder: str | os.PathLike[str], *, config: Mappi
     yourself.
 
     Args:
-        module: a `TransformerDecoder` (becomes GPT-2), `MaskedLanguageModel` (BERT) or `EncoderDecoder` (T5) of
-            `seqjax.nn`, built as these are.
+        module: of `seqjax.nn`, built as the architecture is: a `TransformerDecoder` (becomes GPT-2), a
+            `MaskedLanguageModel` or `TransformerEncoder` (BERT), or an `EncoderDecoder` (T5).
         folder: a path at which there is nothing yet, or an empty folder.
         config: more for `config.json` that the module does not know: `{"eos_token_id": 2}`.
 
@@ -115,9 +117,9 @@ def to_huggingface(module: Any, folder: str | os.PathLike[str], *, config: Mappi
         >>> '"model_type": "bert"' in (folder / "config.json").read_text()
         True
     """
-    kind = next((kind for kind, family in FAMILIES.items() if isinstance(module, family.module)), None)
+    kind = next((kind for kind, family in FAMILIES.items() if isinstance(module, family.modules)), None)
     if kind is None:
-        names = ", ".join(family.module.__name__ for family in FAMILIES.values())
+        names = ", ".join(each.__name__ for family in FAMILIES.values() for each in family.modules)
         raise ArgumentTypeError(f"module must be one of {names}, found {type(module).__name__}")
     values = FAMILIES[kind].config_of(module)
     _check_same(kind, module, values)
@@ -147,7 +149,7 @@ def _join(values: dict[str, object], more: Mapping[str, object] | None) -> dict[
 def _check_same(kind: str, module: Any, values: dict[str, object]) -> None:
     """Refuse a module that its own configuration would not build."""
     family = FAMILIES[kind]
-    names = set() if family.trunk(module).style.tied else {gpt2.HEAD}
+    names = {pair.theirs for pair in family.pairs(module)}
     built = nnx.eval_shape(lambda: family.build(Config(values, f"to_huggingface, as {kind}"), names, 0.0))
     wanted, found = (_options(family.trunk(each)) for each in (built, module))
     for name, value in wanted.items():
