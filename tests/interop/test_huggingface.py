@@ -61,8 +61,8 @@ def test_a_rate_of_dropout_is_chosen_not_read(modules, tmp_path):
     assert from_huggingface(tmp_path / "model", dropout=0.5).random
 
 
-def test_float64(x64, tmp_path):
-    module = jax.tree.map(lambda x: x.astype(float), MAKERS["gpt2"]())
+def test_float64(modules, x64, tmp_path):
+    module = jax.tree.map(lambda x: x.astype(float), modules["gpt2"])
     to_huggingface(module, tmp_path / "model")
     same(module, from_huggingface(tmp_path / "model"))
     with jax.enable_x64(False), pytest.raises(ArgumentError, match="float64, which JAX would narrow"):
@@ -164,6 +164,7 @@ REFUSED = {
         {"n_layer": 3},
         r"lacks 12 tensors: transformer.h.2.attn.c_attn.bias, .* and 7 more",
     ),
+    "layers without end": ("gpt2", None, {"n_layer": 2**30}, "found 28, fewer than the 1073741824 layers"),
     "one layer more": (
         "gpt2",
         None,
@@ -245,3 +246,13 @@ def test_wrong_calls(modules, tmp_path):
         from_huggingface(tmp_path / "model")
     with pytest.raises(DataError, match="is no folder"):
         from_huggingface(tmp_path / "modell")
+    for call in (from_huggingface, lambda folder: to_huggingface(module, folder)):
+        with pytest.raises(ArgumentTypeError, match="folder must be a path, found 3"):
+            call(3)
+
+
+def test_the_folder_in_which_one_is(modules, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path / "model")
+    to_huggingface(modules["bert"], ".")
+    same(modules["bert"], from_huggingface(tmp_path / "model"))

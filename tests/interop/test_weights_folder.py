@@ -114,6 +114,7 @@ DAMAGES = {
     "no config": (lambda f: (f / CONFIG).unlink(), "config.json cannot be read"),
     "no JSON": (lambda f: (f / CONFIG).write_text("{'a'"), "config.json is damaged: it is no JSON"),
     "no UTF-8": (lambda f: (f / CONFIG).write_bytes(b"\xff\xfe\xfa"), "config.json is damaged"),
+    "deep": (lambda f: (f / CONFIG).write_text("[" * 100_000), "config.json is damaged: it is no JSON"),
     "a list": (lambda f: (f / CONFIG).write_text("[]"), "must hold a JSON object, found list"),
     "no tensors": (lambda f: (f / TENSORS).unlink(), "neither model.safetensors nor"),
     "cut off": (lambda f: (remove_checksums(f), cut(f / TENSORS, -1)), "damaged, cut off, or no safetensors file"),
@@ -132,6 +133,14 @@ DAMAGES = {
         "of which a digest is known",
     ),
 }
+
+
+def test_numbers_that_numpy_has_not(folder):
+    remove_checksums(folder)
+    header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    (folder / TENSORS).write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
+    with pytest.raises(DataError, match="numbers of a kind that NumPy has not"):
+        read_folder(folder)
 
 
 @pytest.mark.parametrize("name", DAMAGES)

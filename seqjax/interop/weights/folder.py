@@ -7,6 +7,7 @@ https://huggingface.co/docs/safetensors.
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -65,7 +66,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: it is no JSON ({error})") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} must hold a JSON object, found {type(value).__name__}")
@@ -164,6 +165,10 @@ def _read_tensors(path: Path, wanted: set[str] | None) -> dict[str, np.ndarray]:
             return {name: file.get_tensor(name) for name in sorted(names if wanted is None else wanted)}
     except SeqjaxError:
         raise
+    except AttributeError as error:  # NumPy has no such dtype
+        raise DataError(
+            f"{path} holds numbers of a kind that NumPy has not ({error}), as quantised models do"
+        ) from error
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged, cut off, or no safetensors file: {error}") from error
 
@@ -194,6 +199,9 @@ def write_folder(folder: Path, config: Mapping[str, object], tensors: Mapping[st
         safetensors.numpy.save_file(arrays, part / TENSORS, metadata={"format": "pt"})  # transformers asks for "pt"
         lines = [f"{digest_of(part / name)}  {name}\n" for name in (CONFIG, TENSORS)]  # as sha256sum prints them
         (part / CHECKSUMS).write_text("".join(lines))
+        for name in (CONFIG, TENSORS, CHECKSUMS):  # before the folder gets its name: else a power cut may empty them
+            with (part / name).open("rb") as file:
+                os.fsync(file.fileno())
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def from_huggingface(
         >>> from_huggingface(folder).vocabulary
         11
     """
-    folder = Path(folder)
+    folder = _path(folder)
     values, tensors = read_folder(folder, sha256)
     config = Config(values, str(folder / CONFIG))
     kind = values.get("model_type")
@@ -128,7 +128,13 @@ def to_huggingface(module: Any, folder: str | os.PathLike[str], *, config: Mappi
     if len(dtypes) > 1:
         raise ArgumentError(f"parameters must have one dtype, found {', '.join(dtypes)}")
     values["dtype"] = dtypes[0]
-    write_folder(Path(folder), _join(values, config), tensors)
+    write_folder(_path(folder), _join(values, config), tensors)
+
+
+def _path(folder: object) -> Path:
+    if not isinstance(folder, str | os.PathLike):
+        raise ArgumentTypeError(f"folder must be a path, found {folder!r}")
+    return Path(os.path.abspath(folder))  # so that "." has a name
 
 
 def _join(values: dict[str, object], more: Mapping[str, object] | None) -> dict[str, object]:

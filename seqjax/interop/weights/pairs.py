@@ -101,6 +101,10 @@ def read(
         ArgumentError: tensors are missing, unexpected, of another shape, or no floats that JAX holds now.
     """
     layers = {pair.ours: shapes[pair.ours][0] if LAYER in pair.theirs else None for pair in pairs}
+    if (most := max(filter(None, layers.values()), default=0)) > len(tensors):  # before all their names are made
+        raise ArgumentError(
+            f"{source} lacks most tensors: found {len(tensors)}, fewer than the {most} layers of the model"
+        )
     wanted = _wanted(pairs, shapes, layers)
     _check_names(source, wanted, tensors)
     for name, shape in wanted.items():
