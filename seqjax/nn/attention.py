@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Key, Shape
@@ -12,6 +13,7 @@ from seqjax.attention import cache, masks
 from seqjax.attention.bias import Bias
 from seqjax.attention.dot_product import dot_product
 from seqjax.attention.mask import Mask
+from seqjax.attention.placement import Places
 from seqjax.core import taps
 from seqjax.errors import ArgumentError, NotCausalError
 from seqjax.nn.checks import check_count, check_flags, check_rngs, check_vectors, head_sizes
@@ -183,8 +185,7 @@ class MultiHeadAttention(nnx.Module):
             k, v = k.astype(self.key.kernel.dtype), v.astype(self.key.kernel.dtype)
         q, k = self.positions.rotate(q, position), self.positions.rotate(k, position)
         if places is not None:
-            within = masks.segments(places.segment) & masks.padding(places.real)
-            mask = within if mask is None else within & mask
+            mask = join_masks(mask, mask_of(places, places.segment, places.real))
         positions = None if places is None else (position, position)
         return self.attend(q, k, v, mask, bias=shared.bias, positions=positions, keys=keys)
 
@@ -196,7 +197,7 @@ class MultiHeadAttention(nnx.Module):
         q, (k, v) = self.query(x), self.project(x)
         q, k = self.positions.rotate(q, places.position), self.positions.rotate(k, places.position)
         after, seen = cache.extend(carry, k, v, places, window=self.window, fresh=shared.fresh)
-        mask = masks.segments(places.segment, seen.segment) & masks.padding(seen.real)
+        mask = mask_of(places, seen.segment, seen.real)
         positions = (places.position, seen.position)
         y = self.attend(q, seen.k, seen.v, mask, bias=shared.bias, positions=positions, keys=keys)
         return after, cache.poison(y, carry, places, window=self.window)
@@ -209,8 +210,8 @@ class MultiHeadAttention(nnx.Module):
         self, q: Array, k: Array, v: Array, mask: Any, *, bias: Any = None, positions: Any = None, keys: Any = None
     ) -> jax.Array:
         """The output for queries, keys and values; a trace sees "weights" `[*B, T, N, S]`."""
-        for rule in [masks.causal()] * self.causal + ([] if self.window is None else [masks.window(self.window)]):
-            mask = rule if mask is None else rule & mask
+        mask = join_masks(mask, masks.causal() if self.causal else None)
+        mask = join_masks(mask, None if self.window is None else masks.window(self.window))
         dropout = None if keys is None else (self.dropout, keys)
         options = {"bias": self.positions.bias(bias), "scale": self.style.scale, "positions": positions}
         if not taps.is_tracing():
@@ -226,6 +227,19 @@ class MultiHeadAttention(nnx.Module):
         groups = (self.kv_heads, self.heads // self.kv_heads)
         change = (tapped - weights).reshape(*weights.shape[:-2], *groups, weights.shape[-1])
         return y + jnp.einsum("...tkgs,...skh->...tkgh", change, v).reshape(y.shape).astype(y.dtype)
+
+
+def mask_of(places: Places, segment: Array, real: Array) -> Mask | None:
+    """Keys that are real, of the query's own segment; without what holds for all, so that no backend looks at it."""
+    one = isinstance(places.segment, np.ndarray) and not places.segment.any()  # no resets were given
+    whole = isinstance(real, np.ndarray) and bool(real.all())
+    within = None if one else masks.segments(places.segment, segment)
+    return join_masks(within, None if whole else masks.padding(real))
+
+
+def join_masks(a: Mask | Array | None, b: Mask | None) -> Any:
+    """Both; None says nothing."""
+    return b if a is None else a if b is None else b & a
 
 
 def check_extends(module: Any) -> None:

@@ -10,6 +10,7 @@ from flax import nnx
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Key, Pair, Shape
 from seqjax._internal.validation import true_or_false
 from seqjax.attention import cache, masks
+from seqjax.attention.placement import Places
 from seqjax.core import taps
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
@@ -207,7 +208,7 @@ def place_tokens(
     count: Array | None = None,
     *,
     features: int = 0,
-) -> tuple[jax.Array, cache.Places | None]:
+) -> tuple[jax.Array, Places | None]:
     """x with zeros where it is not real, and where the tokens stand: None if there is nothing to say.
 
     features: how many of the axes of x are features.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from seqjax._internal.types import Array, Float, Int
-from seqjax.attention.cache import Places
+from seqjax.attention.placement import Places
 from seqjax.attention.positions import learned, sinusoidal
 from seqjax.errors import ArgumentError
 from seqjax.nn.dropout import check_rate, drop

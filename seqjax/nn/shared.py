@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from seqjax._internal.types import Array, Bool, Float
 from seqjax.attention.bias import Bias
-from seqjax.attention.cache import Places
+from seqjax.attention.placement import Places
 from seqjax.errors import ArgumentError
 from seqjax.nn.checks import check_flags, check_vectors
 
