@@ -102,18 +102,12 @@ def figure(rows: Rows) -> "Figure":
     """
     names = [name for name in PUBLISHED if any(row["task"] == name for row in rows)]
     texts = list(dict.fromkeys(str(row["cell"]) for row in rows))
-    columns = {lengths.short_name(text): [score(rows, name, text) for name in names] for text in texts}
+    columns = {lengths.short_name(text): [lengths.mean_and_best(rows, name, text) for name in names] for text in texts}
     for kind in ("RNN", "LSTM", "attention"):
         columns[f"{kind}, paper"] = [(PUBLISHED[name][1][kind],) for name in names]
     labels = [f"{name}  ({PUBLISHED[name][0]})" for name in names]
     title = "Accuracy in % on strings longer than those of training: mean over seeds, (best)"
     return plot.heat_map(labels, columns, title, break_after=len(texts))
-
-
-def score(rows: Rows, name: str, text: str) -> tuple[float, ...]:
-    """Mean and best over the seeds, in percent; nothing where there is no row."""
-    found = [100 * float(row["accuracy"]) for row in rows if row["task"] == name and row["cell"] == text]
-    return (sum(found) / len(found), max(found)) if found else ()
 
 
 if __name__ == "__main__":

@@ -81,14 +81,14 @@ def short_name(text: str) -> str:
 
 
 def steps_of(task: tasks.Task, length: int | Int[Array, " B"]) -> Any:
-    """Steps of a sequence whose string has `length` symbols; of tasks that have no strings it is the length itself."""
+    """Steps of a sequence whose string has `length` symbols; without strings so many beyond the least there can be."""
     if not isinstance(task, tasks.StringTask):
-        return length
+        return task.min_length + length
     return (1 + task.per_token) * length + task.extra
 
 
-def study(name: str, task: tasks.Task, text: str, config: Budget, folder: Path) -> Rows:
-    """Train all members on one task; a row for each."""
+def study(name: str, task: tasks.Task, text: str, config: Budget, folder: Path, label: str = "") -> Rows:
+    """Train all members on one task; a row for each, with a label for the cell or its text."""
     cell, begun = sj.cell_from_text(text), time.time()
     model = sj.stack(sj.Embed(task.vocabulary, config.embedding), cell, sj.Dense(task.out_features))
     loss = functools.partial(error, model)
@@ -107,7 +107,7 @@ def study(name: str, task: tasks.Task, text: str, config: Budget, folder: Path) 
     longer = accuracies(task, model, config.lengths, config.evaluation, params, key)
     trained = tuple(range(1, config.longest + 1))
     known = accuracies(task, model, trained, config.evaluation, params, jax.random.fold_in(key, 1))
-    head = {"task": name, "cell": text}
+    head = {"task": name, "cell": label or text}
     common = {
         "baseline_accuracy": float(np.mean([task.baseline(steps_of(task, t)) for t in config.lengths])),
         "parameters": count_parameters(model, 0),
@@ -129,6 +129,12 @@ def scores(longer: Float[np.ndarray, " N"], trained: Float[np.ndarray, " M"]) ->
         "accuracy_at_longest": float(longer[-1]),
         "accuracies": [round(float(value), 4) for value in longer],
     }
+
+
+def mean_and_best(rows: Rows, task: str, cell: str, measure: str = "accuracy") -> tuple[float, ...]:
+    """Over the seeds, in percent; nothing where there is no row."""
+    found = [100 * float(row[measure]) for row in rows if row["task"] == task and row["cell"] == cell]
+    return (sum(found) / len(found), max(found)) if found else ()
 
 
 def init(model: sj.Cell, key: Key[jax.Array, ""]) -> PyTree:

@@ -18,7 +18,8 @@ TINY = {
     "sequential_digits": {"cell": ("LSTM(2)",), "permuted": True, "batch_size": 8, "epochs": 1},
     "char_lm": {"cell": ("RNN(3)", "LSTM(3)"), "parameters": 500, "batch_size": 4, "length": 8, "steps": 4, "every": 2},
     "polyphonic_music": {"cell": ("RNN(2)",), "batch_size": 4, "epochs": 2},
-    "chomsky": {"tasks": ("parity", "reverse"), "cell": ("RNN(2)",), **LENGTHS},
+    "chomsky": {"tasks": ("reverse",), "cell": ("RNN(2)",), **LENGTHS},
+    "hybrid": {"tasks": ("recall",), "cell": ("GRU, attention",), **LENGTHS},
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }
 
@@ -74,6 +75,7 @@ def test_every_experiment_is_tried_and_listed():
         ("chomsky", {"tasks": ("parrity",)}, "Perhaps you meant 'parity'"),
         ("chomsky", {"test_longest": 40}, "test_longest must be above longest, found 40 and 40"),
         ("chomsky", {"cell": ("stack(Dropout(0.5), RNN(2))",)}, "need neither random numbers nor a memory"),
+        ("hybrid", {"tasks": ("reverse",)}, "tasks must be of recall, copy, parity, found 'reverse'"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
         ("polyphonic_music", {"final_rate": 1.5}, "final_rate must be at most 1"),
