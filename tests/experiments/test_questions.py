@@ -20,8 +20,12 @@ TINY = {
     "polyphonic_music": {"cell": ("RNN(2)",), "batch_size": 4, "epochs": 2},
     "chomsky": {"tasks": ("reverse",), "cell": ("RNN(2)",), **LENGTHS},
     "hybrid": {"tasks": ("recall",), "cell": ("GRU, attention",), **LENGTHS},
+    "transformer_vs_rnn": {
+        "cell": ("RNN(4)", "as_cell(TransformerBlock, 4, 2, capacity=16)"), "embedding": 4, "length": 8, "lengths": (4,),
+        "batch_size": 2, "steps": 2, "members": 2, "turns": 1,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -76,6 +80,7 @@ def test_every_experiment_is_tried_and_listed():
         ("chomsky", {"test_longest": 40}, "test_longest must be above longest, found 40 and 40"),
         ("chomsky", {"cell": ("stack(Dropout(0.5), RNN(2))",)}, "need neither random numbers nor a memory"),
         ("hybrid", {"tasks": ("reverse",)}, "tasks must be of recall, copy, parity, found 'reverse'"),
+        ("transformer_vs_rnn", {"cell": ("bidirectional(GRU(2))",)}, "must read vectors step by step"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
         ("polyphonic_music", {"final_rate": 1.5}, "final_rate must be at most 1"),
