@@ -1,12 +1,19 @@
-"""How far back does the gradient of the last step's loss reach, as sequences get longer?
+r"""How far back does the gradient of the last step's loss reach, as sequences get longer?
 
 Expectation (Bengio et al. 1994; Pascanu et al. 2013): through a tanh RNN the norm of dL_T/dh_t shrinks by a
 constant factor a step; gates (Hochreiter and Schmidhuber 1997; Cho et al. 2014) slow that down, and training slows it
 further. With a recurrent scale above 1 it can grow instead, and plain SGD needs clipping to survive.
 
+Attention is not a chain of steps: what its last step looks at it reaches at once, however far back. So that cells with
+and without it can be compared, norms are measured in the inputs too, and not in the carry alone, which for attention
+is its cache.
+
 Cells are compared at equal width, then with widths changed so that each has as many parameters as the largest.
 
     python -m experiments.gradient_norms --cell "LSTM(64)" "stack(RNN(32), GRU(32))" --lengths 10 100 1000
+    python -m experiments.gradient_norms --cell "RNN(32)" "LSTM(32)" "GRU(32)" \
+        "as_cell(TransformerBlock, 32, 4, capacity=100)" \
+        "stack(GRU(32), as_cell(TransformerBlock, 32, 4, capacity=100))" --lengths 10 100
 """
 
 import dataclasses
@@ -194,21 +201,28 @@ def pad_left(
 def statistics(result: GradientFlow, length: int) -> Row:
     """Log10 of the norms by distance 0 ... T: mean, median and 10-90 % over the examples; half-life in steps.
 
-    None is a norm of exactly zero, or a half-life that there is not, as the norm neither falls nor grows.
+    Those of the inputs are by distance 0 ... T - 1: what a vector of the sequence has to do with the loss, also where
+    it is reached by attention and not through states. None is a norm of exactly zero, or a half-life that there is
+    not, as the norm neither falls nor grows.
     """
     joint = np.asarray(result.joint, np.float64)[:, : length + 1]
     low, middle, high = np.quantile(joint, (0.1, 0.5, 0.9), axis=0)
     mean = log_mean(joint)
+    assert result.inputs is not None
+    inputs = log_mean(np.asarray(result.inputs, np.float64)[:, -length:])[::-1]
     parts = {name: powers(log_mean(part[:, :length])) for name, part in result.parts.items()}
     return {
         "loss_nats": float(np.mean(result.loss)),
         "log10_parameter_norm": float(result.parameters) / LOG10,
         "half_life_steps": half_life(mean),
         **report.norms_at(powers(mean)),
+        "input_half_life_steps": half_life(inputs),
+        **{f"input_{name}": value for name, value in report.norms_at(powers(inputs)).items()},
         "log10_norms": powers(mean),
         "log10_norms_median": powers(middle),
         "log10_norms_p10": powers(low),
         "log10_norms_p90": powers(high),
+        "log10_input_norms": powers(inputs),
         "log10_norms_of_parts": parts if len(parts) > 1 else {},
     }
 

@@ -32,11 +32,11 @@ def exploding_rows(rows: Rows) -> Rows:
 def flow_table(summary: Rows) -> list[list[str]]:
     """The rows of the summary as words."""
     distances = [k for k in DISTANCES if f"log10_norm_at_distance_{k}" in summary[0]]
-    head = ["compared", "cell", "parameters", "training", "loss", "half-life"]
+    head = ["compared", "cell", "parameters", "training", "loss", "half-life", "of inputs"]
     lines = [head + [f"k = {k}" for k in distances] + ["|dL/dparams|"]]
     for row in summary:
         names = (row["group"], row["cell"], f"{row['parameters']:,}", row["phase"])
-        numbers = (_two_digits(row["loss_nats"]), _steps(row["half_life_steps"]))
+        numbers = (_two_digits(row["loss_nats"]), *(_steps(row[f"{of}half_life_steps"]) for of in ("", "input_")))
         norms = (_power(row[f"log10_norm_at_distance_{k}"]) for k in distances)
         lines.append([*names, *numbers, *norms, _power(row["log10_parameter_norm"])])
     return lines
@@ -57,7 +57,8 @@ def in_words(summary: Rows) -> str:
     """The table of the flows in plain words."""
     lines = [
         "How to read it: k is the distance in steps from the loss at the end of the sequence; the columns give the",
-        "mean norm of dL/dcarry there. A half-life of 10 steps means that the gradient halves every 10 steps.",
+        "mean norm of dL/dcarry there, and half-lives are of it and of dL/dx, in the inputs. A half-life of 10 steps",
+        "means that the gradient halves every 10 steps.",
     ]
     before = {(row["group"], row["cell"]): row for row in summary if row["phase"] == "before"}
     for row in summary:
@@ -70,6 +71,7 @@ def in_words(summary: Rows) -> str:
 def figures(rows: Rows, data: str) -> dict[str, "Figure"]:
     """Norm by distance at the longest length, parameter gradient by length, and the exploding RNN in training."""
     by_distance: dict[str, dict[str, Any]] = {}
+    of_inputs: dict[str, dict[str, Any]] = {}
     by_length: dict[str, dict[str, list[float | None]]] = {}
     flows = [row for row in rows if "length" in row]
     lengths = sorted({row["length"] for row in flows})
@@ -79,9 +81,11 @@ def figures(rows: Rows, data: str) -> dict[str, "Figure"]:
         if row["length"] == lengths[-1]:
             curves = {"mean": row["log10_norms"], "p10": row["log10_norms_p10"], "p90": row["log10_norms_p90"]}
             by_distance.setdefault(group, {})[row["cell"]] = curves
+            of_inputs.setdefault(group, {})[row["cell"]] = {"mean": row["log10_input_norms"]}
     title = f"Gradient of the last step's loss over {lengths[-1]:,} steps of {data}"
     drawn: dict[str, Figure] = {
         "norm_by_distance": plot.norm_by_distance(by_distance, title),
+        "input_norm_by_distance": plot.norm_by_distance(of_inputs, title, of="x_t"),
         "norm_by_length": plot.norm_by_length(by_length, lengths, f"Parameter gradient by length, {data}"),
     }
     clips = [row for row in rows if row["group"] == "exploding training"]

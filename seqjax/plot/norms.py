@@ -17,12 +17,15 @@ Values = Sequence[float | None] | np.ndarray
 """Numbers; None where there is none, as a norm of zero has no logarithm."""
 
 
-def norm_by_distance(panels: Mapping[str, Mapping[str, Mapping[str, Values]]], title: str = "") -> "Figure":
+def norm_by_distance(
+    panels: Mapping[str, Mapping[str, Mapping[str, Values]]], title: str = "", *, of: str = "carry"
+) -> "Figure":
     """Gradient norm by distance from the end of the sequence; a straight line is an exponential.
 
     Args:
         panels: group -> name -> {"mean": log10 norms `[T + 1]`, and if there, "p10" and "p90"}; None is zero.
         title: above the figure.
+        of: what the gradient is taken in, as the axis has it.
 
     Examples:
         >>> from seqjax import plot
@@ -33,7 +36,7 @@ def norm_by_distance(panels: Mapping[str, Mapping[str, Mapping[str, Values]]], t
     """
     from seqjax.plot._figure import label_exponents
 
-    figure, axes = _panels(list(panels), title, "steps back from the loss", "‖∂L_T / ∂carry‖")
+    figure, axes = _panels(list(panels), title, "steps back from the loss", f"‖∂L_T / ∂{of}‖")
     for axis, curves in zip(axes, panels.values()):
         for i, (name, curve) in enumerate(curves.items()):
             mean = np.asarray(curve["mean"], float)

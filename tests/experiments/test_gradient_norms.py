@@ -34,7 +34,7 @@ def test_run_folder_and_resume(text, tmp_path, capsys, monkeypatch):
     files = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     plots = {
         f"plots/{name}.{kind}"
-        for name in ("norm_by_distance", "norm_by_length", "exploding", "layers")
+        for name in ("norm_by_distance", "input_norm_by_distance", "norm_by_length", "exploding", "layers")
         for kind in ("png", "svg")
     }
     assert files == {"config.json", "environment.json", "metrics.jsonl", "summary.json", "STATUS", ".lock"} | plots
@@ -77,7 +77,9 @@ def test_rows_are_the_gradient(text):
         mean = np.array(row["log10_norms"])
         assert len(mean) == row["length"] + 1
         np.testing.assert_allclose(np.diff(mean), math.log10(0.5), atol=2e-4)
-        assert row["half_life_steps"] == pytest.approx(1, rel=1e-3)
+        assert [row["half_life_steps"], row["input_half_life_steps"]] == pytest.approx([1, 1], rel=1e-3)
+        np.testing.assert_allclose(np.diff(row["log10_input_norms"]), math.log10(0.5), atol=2e-4)
+        assert len(row["log10_input_norms"]) == row["length"]
 
 
 def test_digits_and_own_cells(tmp_path, monkeypatch):
@@ -92,6 +94,14 @@ def test_digits_and_own_cells(tmp_path, monkeypatch):
     cells = ("mine.py:Leaky(3, rate=0.5)", "stack(RNN(2), GRU(2))")
     summary = main(tiny("digits", cell=cells, lengths=(), train_length=64, exploding_scale=0.0))
     assert summary["flow"][0]["cell"] == "Leaky(3, rate=0.5)"
+
+
+def test_attention_beside_a_recurrent_cell(text):
+    """The block's own step reaches all inputs; the mixture is measured in one row too."""
+    cells = ("GRU(32)", "stack(GRU(32), as_cell(TransformerBlock, 32, 2, capacity=5))")
+    summary = main(tiny(text, cell=cells, lengths=(5,), exploding_scale=0.0, train_steps=0))
+    for row in summary["flow"]:
+        assert math.isfinite(row["input_half_life_steps"]) and math.isfinite(row["half_life_steps"])
 
 
 def test_equal_parameters():
