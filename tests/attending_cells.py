@@ -123,11 +123,11 @@ class AttendingLSTM(Cell):
         return (state, memory), y
 
 
-def memory_for(cell):
-    """`make_carry` of `check_cell` for cells that read a memory."""
+def memory_for(cell, features=3):
+    """`make_carry` of `check_cell` for cells that read a memory of so many features."""
 
     def make(key, params, batch):
-        memory = jax.random.normal(key, (*batch, 5, 3))
+        memory = jax.random.normal(key, (*batch, 5, features))
         return cell.initial_carry(params, batch, **{n: {"memory": memory, "key": key}[n] for n in cell.asks})
 
     return make

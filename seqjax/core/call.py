@@ -21,7 +21,10 @@ from seqjax.errors import ArgumentError, closest
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `scan` that are plain values; `scan` tells what each means."""
+    """The options of `scan` that are plain values; `scan` tells what each means.
+
+    fresh: that the carry which is given is an initial one, so that caches need not be read.
+    """
 
     reverse: bool = False
     time_major: bool = False
@@ -30,6 +33,7 @@ class Options:
     unroll: int = 1
     engine: str = "auto"
     checked: bool = False
+    fresh: bool = False
 
 
 ARRAYS = ("mask", "lengths", "resets")

@@ -58,7 +58,7 @@ def run(call: Call) -> Pair:
         check_room_inside_jit(call)
     mask = call.real_steps()
     resets = None if call.resets is None else layout.time_first(jnp.asarray(call.resets))
-    fresh = carry is None and options.checkpoint is None
+    fresh = (carry is None or options.fresh) and options.checkpoint is None
     plan = Plan(
         mask, resets, call.lengths, fresh, options.engine,
         options.reverse, options.gradient, options.checkpoint, options.unroll, options.checked,

@@ -88,6 +88,23 @@ def scan(
     return driver.execute(driver.prepare(Call(cell, options, params, xs, carry, mask, lengths, resets)))
 
 
+def scan_fresh(cell: Cell, params: Params, xs: PyTree, carry: Carry, **options: Any) -> Pair:
+    """`scan` from a carry that `initial_carry` has just made, of a cell that asks for a key or a memory.
+
+    It gives what `scan` gives, but attention need not look at a cache that is known to be empty.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> from seqjax.core.scan import scan_fresh
+        >>> cell = sj.stack(sj.Dropout(0.5), sj.GRU(4))
+        >>> params = cell.init(jax.random.key(0), 3)
+        >>> carry = cell.initial_carry(params, (2,), key=jax.random.key(1))
+        >>> scan_fresh(cell, params, jnp.ones((2, 5, 3)), carry)[1].shape
+        (2, 5, 4)
+    """
+    return driver.execute(driver.prepare(Call.of(cell, params, xs, carry, {**options, "fresh": True})))
+
+
 def explain(cell: Cell, params: Params, xs: PyTree, carry: Carry = None, **options: Any) -> str:
     """Which path each part of the cell takes in `scan` with these arguments, and why not a faster one.
 

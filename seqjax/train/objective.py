@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from seqjax._internal.types import Array, Carry, Float, Key, PyTree
 from seqjax.batching.batch import Batch
 from seqjax.core.cell import Cell, check_cell_type
-from seqjax.core.scan import scan
+from seqjax.core.scan import scan, scan_fresh
 from seqjax.core.start import start_carry
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.losses import last
@@ -89,8 +89,10 @@ def outputs_at(
     Where no step is real, of the first. A carry that is given has keys of its own; `key` is for a new one.
     """
     if carry is None and "key" in cell.asks:
-        carry = start_carry(cell, params, jnp.shape(lengths), key=key, in_features=jnp.shape(inputs)[-1])
-    after, outputs = scan(cell, params, inputs, carry, lengths=lengths)
+        start = start_carry(cell, params, jnp.shape(lengths), key=key, in_features=jnp.shape(inputs)[-1])
+        after, outputs = scan_fresh(cell, params, inputs, start, lengths=lengths)
+    else:
+        after, outputs = scan(cell, params, inputs, carry, lengths=lengths)
     return after, outputs if at == "each" else last(outputs, jnp.maximum(lengths, 1))
 
 
