@@ -19,7 +19,10 @@ from seqjax import (
     residual,
     stack,
 )
+from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.initializers import chrono, identity
+from seqjax.interop import IN_FEATURES, as_cell
+from seqjax.nn import T5, Style, TransformerBlock, TransformerDecoder
 from tests.attending_cells import AttendingLSTM, SelfAttention, WindowAttention, memory_for
 from tests.own_cells import LRU, MGU, DelayLine, Peephole, Skip, TreeCell, Zoneout, mixed_tree, tokens
 
@@ -31,11 +34,16 @@ class Row:
     cell: Cell
     make_xs: Any = None
     make_carry: Any = None
+    features: int = 3
     covered: str = ""  # by which rows, where `make test` leaves the law on this one to `make test-all`
 
 
 ATTENDING = AttendingLSTM(3)
 ATTENDING_STACK = stack(Embed(5, 3), AttendingLSTM(3), residual(WindowAttention(3)), Dense(2))
+ROOM = 2 * LONGEST_CHUNK + 10
+"""Tokens that a cache must hold for the longest sequence of the law."""
+GROUPED = Style(kv_heads=1, norm="rms", activation="swiglu")
+CROSS = as_cell(TransformerBlock, 4, 2, cross=True, capacity=ROOM)
 HYBRID = stack(Embed(5, 3), Dropout(0.3), AttendingLSTM(3), residual(WindowAttention(3)), GRU(3), Dense(2))
 
 TABLE = [
@@ -66,5 +74,12 @@ TABLE = [
     Row(ATTENDING, make_carry=memory_for(ATTENDING)),
     Row(ATTENDING_STACK, tokens, memory_for(ATTENDING_STACK)),
     Row(HYBRID, tokens, memory_for(HYBRID), covered="the row above; Dropout and GRU stand in other stacks"),
+    Row(as_cell(TransformerBlock, 4, 2, capacity=ROOM, dropout=0.3), features=4),
+    Row(as_cell(TransformerBlock, IN_FEATURES, 2, window=3, positions="rotary", style=GROUPED), features=4),
+    Row(stack(Embed(5, 4), LSTM(4), as_cell(TransformerBlock, 4, 2, capacity=ROOM), GRU(3), Dense(2)), tokens),
+    Row(as_cell(TransformerBlock, 4, 2, causal=False), features=4, covered="the tests of modules, and the rows above"),
+    Row(CROSS, None, memory_for(CROSS, 4), features=4, covered="the rows above, and attention to a memory in a stack"),
+    Row(as_cell(TransformerDecoder, 5, 4, 2, 2, capacity=ROOM), tokens, covered="the blocks above, in a loop"),
+    Row(repeat(as_cell(TransformerBlock, 4, 2, window=3, style=T5), 2), features=4, covered="repeat and the blocks"),
     Row(stack(Skip(DelayLine(2)), residual(WindowAttention(6)), bidirectional(LRU(2)))),
 ]

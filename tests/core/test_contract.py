@@ -28,7 +28,7 @@ MAY_BE_LEFT_OUT = {
     ids=[repr(row.cell) for row in TABLE],
 )
 def test_law(row):
-    report = check_cell(row.cell, make_xs=row.make_xs, make_carry=row.make_carry)
+    report = check_cell(row.cell, row.features, make_xs=row.make_xs, make_carry=row.make_carry)
     for law, result in report.items():
         assert result == "holds" or MAY_BE_LEFT_OUT[law] in result, (law, result)
 
@@ -43,6 +43,6 @@ FEW = ("LSTM(4)", "GRU(4)", "GRU(3, reset_after=False)", "stack(RNN(3), LSTM(3),
 )
 def test_check_grads_to_order_two(x64, row):
     """Forward and reverse over each other by JAX's own checker."""
-    case = Case(row.cell, 3, row.make_xs or vectors(3), 0, row.make_carry)
+    case = Case(row.cell, row.features, row.make_xs or vectors(row.features), 0, row.make_carry)
     f = jax.jit(score_along(case, "deferred"))
     check_grads(f, (jnp.zeros(3),), order=2, modes=("fwd", "rev"), atol=1e-5, rtol=1e-5)
