@@ -45,6 +45,14 @@ def test_one_token_is_written_in_place(window):
     assert memory.alias_size_in_bytes >= cache.k.nbytes + cache.v.nbytes
 
 
+def test_one_token_touches_its_slot_alone():
+    """Nothing but the scatter of one row makes an array as large as the cache; a reset does, as it clears."""
+    cache = empty((2,), 9, 1, 4)
+    jaxpr = jax.make_jaxpr(lambda cache, k: put(cache, k)[0])(cache, tokens(2, 1))
+    makers = [e.primitive.name for e in jaxpr.eqns if any(v.aval.shape == cache.k.shape for v in e.outvars)]
+    assert makers == ["scatter", "scatter"]
+
+
 def test_a_loop_of_tokens_copies_nothing():
     cache, ks = empty((2,), 100_000, 1, 4), tokens(30, 2, 1)
     loop = jax.jit(lambda cache, ks: jax.lax.scan(lambda c, k: (put(c, k)[0], None), cache, ks)[0], donate_argnums=0)
