@@ -2,29 +2,57 @@
 
 import jax
 
-from seqjax.attention.chunked import chunked
+from seqjax.attention import cudnn
+from seqjax.attention.chunked import block_sizes, chunked
 from seqjax.attention.plain import plain
 from seqjax.attention.terms import Terms
 from seqjax.core.explanation import add_line
 from seqjax.errors import ArgumentError, closest
 
 NAMES = ("auto", "plain", "chunked", "cudnn")
+FEWEST_PAIRS = 512 * 512  # from so many pairs a head on, "auto" takes blocks
+
+# Compiled once for equal shapes and options outside `jit` too: a loop would otherwise compile at each call.
+_plain, _chunked = jax.jit(plain), jax.jit(chunked, static_argnums=1)
 
 
-def run(name: str, terms: Terms, return_weights: bool) -> tuple[jax.Array, jax.Array | None]:
-    """The outputs, and the weights or None.
+def run(name: str, terms: Terms, places: bool, return_weights: bool) -> tuple[jax.Array, jax.Array | None]:
+    """The outputs `[*B, N, T, H]`, and the weights or None.
+
+    places: whether positions are the default ones.
 
     Raises:
         ArgumentError: no such backend, or one that cannot do what is asked.
     """
     if name not in NAMES:
         raise ArgumentError(f"there is no backend {name!r}.{closest(str(name), NAMES)}")
-    add_line("attention: plain")
-    if name == "chunked":
-        return _chunked(terms), None
-    outputs, weights = _plain(terms)
-    return outputs, weights if return_weights else None
+    obstacles = {
+        "plain": [],
+        "chunked": ["it never has all weights at once, which return_weights asks for"] if return_weights else [],
+        "cudnn": cudnn.obstacles(terms, places, return_weights),
+    }
+    if name == "auto":
+        name, why = _choose(terms, obstacles)
+    elif obstacles[name]:
+        raise ArgumentError(f"backend {name!r} cannot compute this: {'; '.join(obstacles[name])}")
+    else:
+        why = "as asked"
+    queries, keys = terms.q.shape[-2], terms.k.shape[-2]
+    add_line(f"attention, {queries} queries and {keys} keys: {name} ({why})")
+    if name == "plain":
+        outputs, weights = _plain(terms)
+        return outputs, weights if return_weights else None
+    return (cudnn.flash(terms) if name == "cudnn" else _chunked(terms, block_sizes(queries, keys))), None
 
 
-# Compiled once for equal shapes and options outside `jit` too: a loop would otherwise compile at each call.
-_plain, _chunked = jax.jit(plain), jax.jit(chunked)
+def _choose(terms: Terms, obstacles: dict[str, list[str]]) -> tuple[str, str]:
+    """A name, and why."""
+    queries, keys = terms.q.shape[-2], terms.k.shape[-2]
+    if not obstacles["cudnn"]:
+        return "cudnn", "the device has it, and it can"
+    not_cudnn = f"no cudnn: {obstacles['cudnn'][0]}"
+    if obstacles["chunked"]:
+        return "plain", f"return_weights; {not_cudnn}"
+    if queries == 1 or queries * keys < FEWEST_PAIRS:
+        return "plain", f"one query; {not_cudnn}" if queries == 1 else f"short; {not_cudnn}"
+    return "chunked", f"{FEWEST_PAIRS:,} pairs or more; {not_cudnn}"

@@ -25,7 +25,7 @@ class Axes(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many blocks there are of queries and of keys."""
+    """A number for queries and one for keys: of blocks, or in a block."""
 
     queries: int
     keys: int
@@ -35,19 +35,19 @@ def axes_of(terms: Terms) -> Axes:
     """Those of all leaves, in the order of `jax.tree.leaves`."""
     none = jax.tree.map(lambda leaf: 0, terms)
     dropout = jax.tree.map(lambda leaf: -2, terms.dropout)
-    queries = none._replace(q=-3, q_positions=-1, dropout=dropout, **_axes_of_pairs(terms, -2, Segments(-1, 0)))
-    keys = none._replace(k=-3, v=-3, k_positions=-1, **_axes_of_pairs(terms, -1, Segments(0, -1), real=-1))
+    queries = none._replace(q=-2, q_positions=-1, dropout=dropout, **_axes_of_pairs(terms, -2, (-1, 0)))
+    keys = none._replace(k=-2, v=-2, k_positions=-1, **_axes_of_pairs(terms, -1, (0, -1), real=-1))
     return Axes(jax.tree.leaves(queries), jax.tree.leaves(keys))
 
 
-def _axes_of_pairs(terms: Terms, axis: int, ids: Segments, real: int = 0) -> dict[str, Any]:
+def _axes_of_pairs(terms: Terms, axis: int, ids: tuple[int, int], real: int = 0) -> dict[str, Any]:
     """The axes of mask and bias of pairs; where an axis is of size 1, it is not cut."""
     mask = terms.mask
     if mask is not None:
         mask = dataclasses.replace(
             mask,
             real=None if mask.real is None else real,
-            segments=tuple(ids for _ in mask.segments),
+            segments=tuple(Segments(*ids) for _ in mask.segments),
             prefix=None if mask.prefix is None else 0,
             pairs=_axis_of_pairs(mask.pairs, axis),
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from seqjax._internal.types import Array, Bool, Float, Int, Key
 from seqjax._internal.validation import true_or_false
@@ -71,12 +72,14 @@ def dot_product(
     q_positions, k_positions = fit_positions(places, batch, queries, keys)
     wide = wide_dtype(q.dtype)
     by_position, pair_bias = _check_bias(bias, (*batch, heads, queries, keys))
+    q, k, v = (jnp.swapaxes(a, -3, -2) for a in (q, k, v))
     terms = Terms(
-        q, k, v, _check_scale(scale, q.shape[-1]).astype(wide), q_positions, k_positions,
+        q, k, v, _check_scale(scale, q.shape[-1], wide), q_positions, k_positions,
         None if mask is None else as_mask(mask).fit(batch, heads, queries, keys),
         by_position, pair_bias, make_dropout(dropout, batch, q_positions),
     )  # fmt: skip
-    outputs, weights = backends.run(backend, terms, true_or_false("return_weights", return_weights))
+    outputs, weights = backends.run(backend, terms, positions is None, true_or_false("return_weights", return_weights))
+    outputs = jnp.swapaxes(outputs, -3, -2)
     return outputs if weights is None else (outputs, weights)
 
 
@@ -105,9 +108,10 @@ def _check_arrays(q: Any, k: Any, v: Any) -> tuple[jax.Array, jax.Array, jax.Arr
     return jnp.asarray(q, dtype), jnp.asarray(k, dtype), jnp.asarray(v, dtype)
 
 
-def _check_scale(scale: Any, features: int) -> jax.Array:
+def _check_scale(scale: Any, features: int, dtype: jnp.dtype) -> Array:
+    """One number of this dtype, NumPy's where it is known, which cuDNN must be told."""
     if scale is None:
-        return jnp.asarray(features**-0.5)
+        return np.asarray(features**-0.5, dtype)
     number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
     if not number and not (hasattr(scale, "dtype") and jnp.issubdtype(scale.dtype, jnp.floating)):
         raise ArgumentTypeError(f"scale must be a number, found {scale!r:.80}")
@@ -115,7 +119,7 @@ def _check_scale(scale: Any, features: int) -> jax.Array:
         raise ArgumentError(f"scale must be one number, found shape {jnp.shape(scale)}")
     if number and not math.isfinite(scale):
         raise ArgumentError(f"scale must be finite, found {scale}")
-    return jnp.asarray(scale)
+    return np.asarray(scale, dtype) if number else jnp.asarray(scale, dtype)
 
 
 def _check_bias(bias: Any, pairs: tuple[int, ...]) -> tuple[Bias | None, jax.Array | None]:

@@ -21,8 +21,8 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 class Segments(NamedTuple):
     """The ids of queries `[*B, T]` and keys `[*B, S]`: a pair may attend where they are equal."""
 
-    queries: Array
-    keys: Array
+    queries: Any
+    keys: Any
 
 
 @jax.tree_util.register_dataclass

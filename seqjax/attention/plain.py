@@ -7,7 +7,7 @@ from seqjax.attention.terms import Terms, kept, scores, weighted
 
 
 def plain(terms: Terms) -> tuple[jax.Array, jax.Array]:
-    """The outputs `[*B, T, N, H]` and the weights `[*B, N, T, S]` before dropout."""
+    """The outputs `[*B, N, T, H]` and the weights `[*B, N, T, S]` before dropout."""
     weights = softmax(scores(terms))
     factors = kept(terms)
     used = weights if factors is None else weights * factors.astype(weights.dtype)
