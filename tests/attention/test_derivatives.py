@@ -119,12 +119,15 @@ def temporary(length, backend, mask, **options):
 
 
 def test_memory_of_blocks_is_linear_in_length(monkeypatch):
-    """Quadrupled length: 16 times the memory of all scores, at most 4.2 times that of blocks, whatever is asked."""
+    """Of quadrupled length: of all scores more than ten times the memory, of blocks at most 4.2 times, whatever is asked."""
     monkeypatch.setattr(backends, "block_sizes", lambda *lengths: blocks.Counts(32, 32))
     mask = lambda length: (
-        A.causal() & A.window(300) & A.padding(np.arange(length)[None] < 900) & A.segments(np.arange(length)[None] // 512)
+        A.causal()
+        & A.window(300)
+        & A.padding(np.arange(length)[None] < 900)
+        & A.segments(np.arange(length)[None] // 512)
     )
     options = {"bias": A.relative(jnp.ones((8, 2))), "dropout": (0.1, KEY)}
-    assert temporary(2048, "plain", mask) > 14 * temporary(512, "plain", mask)
+    assert temporary(2048, "plain", mask) > 10 * temporary(512, "plain", mask)
     assert temporary(2048, "chunked", mask, **options) < 4.2 * temporary(512, "chunked", mask, **options)
     assert temporary(2048, "chunked", mask, **options) < 0.1 * temporary(2048, "plain", mask)
