@@ -39,7 +39,8 @@ class Program:
         *self.args, cotangent = data
         gradient = jax.grad(lambda *qkv: jnp.vdot(attend(*qkv), cotangent), (0, 1, 2))
         self.compiled = jax.jit(gradient).lower(*self.args).compile()
-        self.temp = self.compiled.memory_analysis().temp_size_in_bytes / 2**20
+        memory: Any = self.compiled.memory_analysis()
+        self.temp = memory.temp_size_in_bytes / 2**20
         self.times: Times = {"wall": [], "cpu": []}
         self.gradient = self.compiled(*self.args)[0]
 
@@ -70,7 +71,7 @@ def torch_times(data: list[jax.Array], causal: bool, turns: int, gradient: jax.A
     """Those of torch, after its gradient was compared; None without torch."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "data.npz")
-        np.savez(path, **dict(zip("qkv", data)), cotangent=data[3], causal=causal)
+        np.savez(path, q=data[0], k=data[1], v=data[2], cotangent=data[3], causal=np.array(causal))
         command = [sys.executable, "-m", "experiments.benchmarks.attention_torch", path, str(turns)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

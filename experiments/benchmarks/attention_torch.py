@@ -15,18 +15,18 @@ def main(path: str, turns: int) -> dict[str, list[float]]:
     import torch
 
     data = np.load(path)
-    leaves = [torch.from_numpy(data[name].swapaxes(1, 2).copy()).requires_grad_() for name in "qkv"]
+    q, k, v = (torch.from_numpy(data[name].swapaxes(1, 2).copy()).requires_grad_() for name in "qkv")
     cotangent = torch.from_numpy(data["cotangent"].swapaxes(1, 2).copy())
     wall, cpu = [], []
     for _ in range(turns + 1):
-        for leaf in leaves:
+        for leaf in (q, k, v):
             leaf.grad = None
         start, cpu_start = time.perf_counter(), time.process_time()
-        outputs = torch.nn.functional.scaled_dot_product_attention(*leaves, is_causal=bool(data["causal"]))
+        outputs = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=bool(data["causal"]))
         outputs.backward(cotangent)
         wall.append(1e3 * (time.perf_counter() - start))
         cpu.append(1e3 * (time.process_time() - cpu_start))
-    gradient = leaves[0].grad
+    gradient = q.grad
     assert gradient is not None
     np.save(path + ".gradient.npy", gradient.numpy().swapaxes(1, 2))
     return {"wall": wall[1:], "cpu": cpu[1:]}  # the first turn warms up

@@ -71,7 +71,7 @@ def unnumber(leaves: Leaves, like: Terms) -> Terms:
 def stack(array: jax.Array, axis: int, count: int) -> jax.Array:
     """An axis cut into so many blocks, which become the first axis."""
     at = array.ndim + axis
-    cut = array.reshape(*array.shape[:at], count, -1, *array.shape[at + 1 :])
+    cut = array.reshape(*array.shape[:at], count, array.shape[at] // count, *array.shape[at + 1 :])
     return jnp.moveaxis(cut, at, 0)
 
 
@@ -79,7 +79,7 @@ def join(stacked: jax.Array, axis: int) -> jax.Array:
     """The inverse of `stack`."""
     at = stacked.ndim + axis - 1
     blocks = jnp.moveaxis(stacked, 0, at)
-    return blocks.reshape(*blocks.shape[:at], -1, *blocks.shape[at + 2 :])
+    return blocks.reshape(*blocks.shape[:at], blocks.shape[at] * blocks.shape[at + 1], *blocks.shape[at + 2 :])
 
 
 class Grid:

@@ -137,10 +137,10 @@ def test_a_bias_of_minus_infinity_masks():
         assert not np.any(found[:, 0]) and all(np.all(np.isfinite(g)) for g in pull(found))
 
 
-@pytest.mark.parametrize("lengths", [(0, 5), (5, 0), (0, 0)])
+@pytest.mark.parametrize("lengths", [(0, 5, 2), (5, 0, 2), (0, 0, 2), (5, 5, 0)])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_queries_and_no_keys(lengths, backend):
-    q, k, v = (a.astype(np.float32) for a in arrays(queries=lengths[0], keys=lengths[1]))
+def test_no_queries_no_keys_no_rows(lengths, backend):
+    q, k, v = (a.astype(np.float32) for a in arrays(queries=lengths[0], keys=lengths[1], rows=lengths[2]))
     found = A.dot_product(q, k, v, A.causal(), backend=backend)
     assert found.shape == q.shape and not np.any(found)
 
