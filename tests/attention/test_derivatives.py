@@ -50,7 +50,10 @@ def test_gradients_of_all_arguments(case, x64):
     chex.assert_trees_all_close(*found, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", ["mask", "relative", "dropout"])
+SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in ("relative", "dropout")]
+
+
+@pytest.mark.parametrize("case", ["mask", *SLOW])
 def test_second_order_in_both_modes(case, x64):
     """Forward over reverse, reverse over forward, and reverse over reverse, along one direction."""
     found = []
