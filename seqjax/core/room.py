@@ -3,7 +3,7 @@
 Within `jit` the number of tokens in a cache is not known; there the outputs of those that do not fit are NaN.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,12 +38,12 @@ def check_room(call: Call) -> None:
             if call.layout.length > capacity and not marked:
                 _refuse(cell, capacity, 0, call.layout.length)
             continue
-        with jax.ensure_compile_time_eval():  # also where a program is being traced
-            tokens = _count_tokens(call) if marked else _Tokens(call.layout.length, 0)
-            there, first, later = map(np.asarray, (*_align(count, tokens.first), tokens.later))
+        tokens = _known_tokens(call) if marked else _Tokens(call.layout.length, 0)
+        there, first = _align(np.asarray(count), np.asarray(tokens.first))
+        later = np.asarray(tokens.later)
         if (there + first).max(initial=0) > capacity:
-            worst = np.argmax(there + first)
-            _refuse(cell, capacity, there.ravel()[worst], first.ravel()[worst])
+            there, first = (a.ravel()[np.argmax(there + first)] for a in np.broadcast_arrays(there, first))
+            _refuse(cell, capacity, there, first)
         if later.max(initial=0) > capacity:
             _refuse(cell, capacity, 0, later.max())
 
@@ -52,17 +52,20 @@ def check_room_inside_jit(call: Call) -> None:
     """The same as a check of `checkify`."""
     for cell, capacity, count in call.cell.limits(call.carry):
         tokens = _count_tokens(call)
-        there, first = _align(count, tokens.first)
-        most = jnp.maximum(jnp.max(there + first, initial=0), jnp.max(jnp.asarray(tokens.later), initial=0))
+        there, first = _align(jnp.asarray(count), jnp.asarray(tokens.first))
+        all_of = jnp.broadcast_to(there, jnp.broadcast_shapes(there.shape, first.shape)) + first
+        most = jnp.maximum(jnp.max(all_of, initial=0), jnp.max(jnp.asarray(tokens.later), initial=0))
         checkify.check(most <= capacity, f"{cell!r}: its cache holds {capacity} tokens, not {{most}}", most=most)
 
 
-def _align(count: Int[Array, "..."] | int, first: Int[Array, "*B"] | int) -> tuple[jax.Array, jax.Array]:
-    """Both of one shape; a count may have the axes of layers after those of the batch."""
-    there, new = jnp.asarray(count), jnp.asarray(first)
-    new = new.reshape(new.shape + (1,) * (there.ndim - new.ndim)) if there.ndim else new
-    shape = jnp.broadcast_shapes(there.shape, new.shape)
-    return jnp.broadcast_to(there, shape), jnp.broadcast_to(new, shape)
+def _align(there: Int[Array, "..."], first: Int[Array, "*B"]) -> tuple[Any, Any]:
+    """Both of one rank; a count may have the axes of layers after those of the batch."""
+    return there, first.reshape(first.shape + (1,) * max(0, there.ndim - first.ndim))
+
+
+def _known_tokens(call: Call) -> _Tokens:
+    with jax.ensure_compile_time_eval():  # also where a program is being traced
+        return _count_tokens(call)
 
 
 def _count_tokens(call: Call) -> _Tokens:

@@ -5,6 +5,7 @@ from a key of its own carries those, one set for each example (`StatefulKind`). 
 carry (`RNNKind`). Modules that obey the protocol of `seqjax.nn` are in `seqjax.interop.protocol`.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -146,19 +147,26 @@ class StatefulKind(Kind):
     def limits(self, carry: ModuleCarry | None) -> Iterator[tuple[int, Any]]:
         """Those of attention modules of Flax."""
         if carry is None:
-            state, given = jax.eval_shape(self.functions.init, jax.random.key(0))[1].state, False
-        else:
-            state, given = carry.state, True
-        is_cache = lambda node: isinstance(node, dict) and {"cached_key", "cache_index"} <= node.keys()
-        for node in jax.tree.leaves(state, is_leaf=is_cache):
-            if is_cache(node):
-                yield node["cached_key"].shape[-3], node["cache_index"] if given else 0
+            return iter([(capacity, 0) for capacity in self._capacities])
+        return iter(_caches(carry.state))
+
+    @functools.cached_property
+    def _capacities(self) -> list[int]:
+        """Of the caches before the first step."""
+        state = jax.eval_shape(self.functions.init, jax.random.key(0))[1].state
+        return [capacity for capacity, _ in _caches(state)]
 
     def _one(self, params: Params, carry: ModuleCarry, x: jax.Array) -> Pair:
         # Caches are written with what parameters and input give: a narrower one is seen in their dtype.
         state = cast_floats(carry.state, out_dtype(params, x))
         after, y = self.functions.call(params, Variables(state, carry.random), x[None])
         return ModuleCarry(*after), y[0]
+
+
+def _caches(state: dict[str, Any]) -> list[tuple[int, Any]]:
+    is_cache = lambda node: isinstance(node, dict) and {"cached_key", "cache_index"} <= node.keys()
+    nodes = jax.tree.leaves(state, is_leaf=is_cache)
+    return [(node["cached_key"].shape[-3], node["cache_index"]) for node in nodes if is_cache(node)]
 
 
 def _widen(params: Params, carry: Carry) -> Carry:

@@ -7,6 +7,7 @@ module.extend(carry, x, mask=, resets=, fresh=, key=) -> carry, y     more steps
 module.restart(carry, batch_shape) -> carry           of modules that ask for something
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -67,14 +68,17 @@ class ProtocolKind(Kind):
 
     def limits(self, carry: Carry | None) -> Iterator[tuple[int, Any]]:
         """Those of the caches in the carry, unless a window makes them rings."""
-        if self._windowed or not self.causal or (carry is None and self.asks):
-            return
-        given = carry is not None
+        if self._windowed or not self.causal:
+            return iter(())
+        return iter([(c, 0) for c in self._capacities] if carry is None else _limits(carry))
+
+    @functools.cached_property
+    def _capacities(self) -> list[int]:
+        """Of the caches in a fresh carry; unknown for one that asks for something."""
+        if self.asks:
+            return []
         start = lambda: self.begin(self.functions.init(jax.random.key(0))[0], ())
-        carry = carry if given else jax.eval_shape(start)
-        for node in jax.tree.leaves(carry, is_leaf=lambda node: isinstance(node, Cache)):
-            if isinstance(node, Cache):
-                yield node.at.shape[-1], node.count if given else 0
+        return [capacity for capacity, _ in _limits(jax.eval_shape(start))]
 
     def step(self, params: Params, carry: Carry, x: jax.Array) -> Pair:
         """`extend` with one step."""
@@ -119,6 +123,11 @@ class ProtocolKind(Kind):
         else:
             y = self.functions.call(params, NONE, x, **options)[1]
         return (ProtocolCarry(state, dropout) if self.random else state), as_output(params, x, y)
+
+
+def _limits(carry: Carry) -> list[tuple[int, Any]]:
+    nodes = jax.tree.leaves(carry, is_leaf=lambda node: isinstance(node, Cache))
+    return [(node.at.shape[-1], node.count) for node in nodes if isinstance(node, Cache)]
 
 
 def draw_keys(
