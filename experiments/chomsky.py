@@ -101,13 +101,15 @@ def figure(rows: Rows) -> "Figure":
     rows: as `main` returns them, or of results/chomsky.csv.
     """
     names = [name for name in PUBLISHED if any(row["task"] == name for row in rows)]
-    texts = list(dict.fromkeys(str(row["cell"]) for row in rows))
+    order = (*RECURRENT, *map(encoder, POSITIONS))
+    texts = sorted({str(row["cell"]) for row in rows}, key=lambda text: (*order, text).index(text))
     columns = {lengths.short_name(text): [lengths.mean_and_best(rows, name, text) for name in names] for text in texts}
+    columns["blind answer"] = [lengths.mean_and_best(rows, name, "", "baseline_accuracy")[:1] for name in names]
     for kind in ("RNN", "LSTM", "attention"):
         columns[f"{kind}, paper"] = [(PUBLISHED[name][1][kind],) for name in names]
     labels = [f"{name}  ({PUBLISHED[name][0]})" for name in names]
     title = "Accuracy in % on strings longer than those of training: mean over seeds, (best)"
-    return plot.heat_map(labels, columns, title, break_after=len(texts))
+    return plot.heat_map(labels, columns, title, break_after=len(texts) + 1)
 
 
 if __name__ == "__main__":

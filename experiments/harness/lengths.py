@@ -132,8 +132,8 @@ def scores(longer: Float[np.ndarray, " N"], trained: Float[np.ndarray, " M"]) ->
 
 
 def mean_and_best(rows: Rows, task: str, cell: str, measure: str = "accuracy") -> tuple[float, ...]:
-    """Over the seeds, in percent; nothing where there is no row."""
-    found = [100 * float(row[measure]) for row in rows if row["task"] == task and row["cell"] == cell]
+    """Over the seeds, and over all cells where none is named, in percent; nothing where there is no row."""
+    found = [100 * float(row[measure]) for row in rows if row["task"] == task and cell in ("", row["cell"])]
     return (sum(found) / len(found), max(found)) if found else ()
 
 

@@ -154,3 +154,21 @@ def test_rollouts_known_in_closed_form(x64):
 def test_rollouts_that_there_are_not(weights, residual, message):
     with pytest.raises(sj.ArgumentError, match=message):
         attention_rollout(weights, residual=residual)
+
+
+def test_weights_of_blocks_of_transformers():
+    """Alone and in layers, between recurrent ones: causal, each row a distribution, under padding."""
+    block = "as_cell(TransformerBlock, 4, 2, capacity=8)"
+    found = weights_of(sj.cell_from_text(f"stack(GRU(4), {block}, LSTM(4), repeat({block}, 2))"), jnp.array(LENGTHS))
+    assert {path: value.shape for path, value in found.items()} == {
+        "1/attention/weights": (3, 5, 2, 5), "3/layer/attention/weights": (3, 5, 2, 2, 5),
+    }  # fmt: skip
+    real = np.arange(5) < LENGTHS[:, None]
+    for value in found.values():
+        expected = np.broadcast_to(real.reshape(3, 5, *[1] * (value.ndim - 3)), value.shape[:-1])
+        np.testing.assert_allclose(value.sum(axis=-1), expected, atol=1e-6)
+        steps = np.arange(5).reshape(1, 5, *[1] * (value.ndim - 2))
+        assert (np.where(np.arange(5) > steps, value, 0) == 0).all()
+    rollout = attention_rollout(found)
+    np.testing.assert_allclose(rollout.sum(axis=-1), 1, rtol=1e-6)
+    assert (np.triu(rollout, 1) == 0).all()
