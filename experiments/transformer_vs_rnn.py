@@ -25,27 +25,27 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import seqjax as sj
 from experiments.char_lm import read_text
+from experiments.harness import members
 from experiments.harness.cells import count_parameters, match_parameters
 from experiments.harness.command import check_options, command
 from experiments.harness.compare import conclude
 from experiments.harness.folder import write_json
 from experiments.harness.run import Row, Rows, Run
-from seqjax import Batch, batching, losses, train
+from seqjax import Batch, losses, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 from seqjax.combinators import Stack
 from seqjax.diagnostics import gradient_flow, half_life, log_mean
 
 BLOCK = "as_cell(TransformerBlock, 32, 4, positions='rotary', capacity=1024)"
 MEASURE = "bits_per_character"
-POSITIVE = ("embedding", "length", "lengths", "batch_size", "steps", "learning_rate", "clip", "members", "turns")
+POSITIVE = ("embedding", "length", "lengths", "turns", *members.POSITIVE)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(members.Members):
     """Options of the experiment."""
 
     cell: tuple[str, ...] = (
@@ -66,16 +66,8 @@ class Config:
     """Windows in a batch"""
     steps: int = 2000
     """Updates"""
-    learning_rate: float = 3e-3
-    """Of Adam"""
-    clip: float = 1.0
-    """Norm to which longer gradients are shortened"""
-    members: int = 3
-    """Seeds that are trained as one program: seed, seed + 1 ..."""
     turns: int = 5
     """Timed training steps of each cell and length, after one that is not timed"""
-    seed: int = 0
-    """Of the first member's parameters, and of all windows"""
 
 
 class Text(NamedTuple):
@@ -149,33 +141,28 @@ def measure_costs(config: Config, models: dict[str, Stack], text: Text, path: Pa
 def study(config: Config, name: str, model: Stack, text: Text, path: Path, folder: Path) -> Rows:
     """Train all members; a row for each."""
     begun, costs = time.time(), json.loads(path.read_text())
-    loss = functools.partial(nats, model)
-    seeds, every = range(config.seed, config.seed + config.members), max(1, config.steps // 40)
-    found = train.sweep(
-        lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),
-        functools.partial(init, model),
-        batching.Synthetic(functools.partial(draw, text.seen, config.batch_size, config.length), seed=config.seed),
-        seeds=seeds,
-        learning_rates=(config.learning_rate,),
-        steps=config.steps,
-        every=every,
-    )
+    draw_seen = functools.partial(draw, text.seen, config.batch_size, config.length)
+    found = members.fit_members(model, functools.partial(nats, model), draw_seen, config, rows=40)
     own = {key.removeprefix(f"{name} "): value for key, value in costs.items() if key.startswith(f"{name} ")}
-    step_ms = {key: value for key, value in costs.items() if key.endswith(f" step_ms_{config.length}")}
-    updates = max(1, int(config.steps * min(step_ms.values()) / own[f"step_ms_{config.length}"]))
-    at = min((row for row in found.history), key=lambda row: abs(row["step"] - updates))
-    test = jax.vmap(lambda key: draw(text.new, config.batch_size, config.length, key))(
-        jax.random.split(jax.random.key(config.seed + 2_000_000), 20)
-    )
+    fastest = min(value for key, value in costs.items() if key.endswith(f" step_ms_{config.length}"))
+    updates = max(1, int(config.steps * fastest / own[f"step_ms_{config.length}"]))
+    then = min(found.history, key=lambda row: abs(row["step"] - updates))
     rows = []
-    for i, seed in enumerate(seeds):
+    for i, seed in enumerate(config.seeds):
         params = jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.state.params)
-        bits = float(held_out_nats(model, params, test)) / math.log(2)
-        row = {"cell": name, "seed": seed, MEASURE: bits, f"valid_{MEASURE}": bits_of(found.history[-1], i)}
-        row |= {"updates_at_equal_time": updates, "train_bits_at_equal_time": bits_of(at, i)}
-        rows.append(row | reach(model, params, jax.tree.map(lambda leaf: leaf[0], test)))
+        row = {"cell": name, "seed": seed, **held_out(model, params, text, config)}
+        row |= {f"valid_{MEASURE}": bits_of(found.history[-1], i)}
+        rows.append(row | {"updates_at_equal_time": updates, "train_bits_at_equal_time": bits_of(then, i)})
     same = {"parameters": count_parameters(model, 0), "updates": config.steps, "seconds": round(time.time() - begun, 1)}
     return [row | same | own for row in rows]
+
+
+def held_out(model: Stack, params: PyTree, text: Text, config: Config) -> Row:
+    """Bits a character of the test, and the reach of the gradient in its first batch."""
+    keys = jax.random.split(jax.random.key(config.seed + 2_000_000), 20)
+    batches = jax.vmap(functools.partial(draw, text.new, config.batch_size, config.length))(keys)
+    bits = float(held_out_nats(model, params, batches)) / math.log(2)
+    return {MEASURE: bits, **reach(model, params, jax.tree.map(lambda leaf: leaf[0], batches))}
 
 
 def bits_of(row: Row, member: int) -> float:
@@ -214,11 +201,6 @@ def input_norms(
 def _renumber(params: PyTree) -> PyTree:
     """Parameters of a stack without its first cell."""
     return {str(int(name) - 1): value for name, value in params.items() if name != "0"}
-
-
-def init(model: sj.Cell, key: Key[jax.Array, ""]) -> PyTree:
-    """Parameters of a model that reads tokens."""
-    return model.init(key, 0)
 
 
 def draw(ids: Int[Array, " S"], batch_size: int, length: int, key: Key[jax.Array, ""]) -> Batch:

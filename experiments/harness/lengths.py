@@ -10,24 +10,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import lax
 
 import seqjax as sj
+from experiments.harness import members
 from experiments.harness.cells import count_parameters
 from experiments.harness.command import check_options
 from experiments.harness.run import Row, Rows
-from seqjax import Batch, batching, losses, tasks, train
+from seqjax import Batch, losses, tasks, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 
-POSITIVE = (
-    "longest", "test_longest", "tests", "embedding", "steps", "batch_size", "learning_rate", "clip", "members",
-    "evaluation",
-)  # fmt: skip
+POSITIVE = ("longest", "test_longest", "tests", "embedding", "evaluation", *members.POSITIVE)
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(members.Members):
     """Options of a training on short sequences and its test on longer ones."""
 
     longest: int = 40
@@ -38,20 +35,8 @@ class Budget:
     """Lengths of the test, equally far from each other from longest + 1 to test_longest"""
     embedding: int = 32
     """Features that stand for a token"""
-    steps: int = 4000
-    """Updates"""
-    batch_size: int = 32
-    """Sequences in a batch, fresh ones each time"""
-    learning_rate: float = 3e-3
-    """Of Adam"""
-    clip: float = 1.0
-    """Norm to which longer gradients are shortened"""
-    members: int = 3
-    """Seeds that are trained as one program: seed, seed + 1 ..."""
     evaluation: int = 40
     """Fresh sequences of a test, for each length"""
-    seed: int = 0
-    """Of the first member's parameters, and of all sequences"""
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -91,17 +76,8 @@ def study(name: str, task: tasks.Task, text: str, config: Budget, folder: Path, 
     """Train all members on one task; a row for each, with a label for the cell or its text."""
     cell, begun = sj.cell_from_text(text), time.time()
     model = sj.stack(sj.Embed(task.vocabulary, config.embedding), cell, sj.Dense(task.out_features))
-    loss = functools.partial(error, model)
-    seeds = range(config.seed, config.seed + config.members)
-    found = train.sweep(
-        lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),
-        functools.partial(init, model),
-        batching.Synthetic(functools.partial(short, task, config), seed=config.seed),
-        seeds=seeds,
-        learning_rates=(config.learning_rate,),
-        steps=config.steps,
-        every=max(1, config.steps // 20),
-    )
+    draw = functools.partial(short, task, config)
+    found = members.fit_members(model, functools.partial(error, model), draw, config, rows=20)
     params = jax.tree.map(lambda leaf: leaf[:, 0], found.state.params)
     key = jax.random.key(config.seed + 2_000_000)
     longer = accuracies(task, model, config.lengths, config.evaluation, params, key)
@@ -117,7 +93,7 @@ def study(name: str, task: tasks.Task, text: str, config: Budget, folder: Path, 
     last = np.asarray(found.history[-1]["loss"])[:, 0]
     return [
         head | {"seed": seed} | scores(np.asarray(ys), np.asarray(xs)) | {"last_loss_nats": float(nats)} | common
-        for seed, ys, xs, nats in zip(seeds, longer, known, last)
+        for seed, ys, xs, nats in zip(config.seeds, longer, known, last)
     ]
 
 
@@ -135,11 +111,6 @@ def mean_and_best(rows: Rows, task: str, cell: str, measure: str = "accuracy") -
     """Over the seeds, and over all cells where none is named, in percent; nothing where there is no row."""
     found = [100 * float(row[measure]) for row in rows if row["task"] == task and cell in ("", row["cell"])]
     return (sum(found) / len(found), max(found)) if found else ()
-
-
-def init(model: sj.Cell, key: Key[jax.Array, ""]) -> PyTree:
-    """Parameters of a model that reads tokens."""
-    return model.init(key, 0)
 
 
 def short(task: tasks.Task, config: Budget, key: Key[Array, ""]) -> Batch:

@@ -55,20 +55,9 @@ def attention(
     """
     from seqjax.plot._figure import new_figure
 
-    weights = np.asarray(weights, float)
-    if weights.ndim == 2:
-        weights = weights[:, None]
-    if weights.ndim != 3:
-        raise ArgumentError(
-            f"weights have shape {weights.shape}, expected [T, N, S] or [T, S], of one sequence. Of a batch? Write "
-            "weights[0]. Of several layers? Take one: weights[0][:, layer]"
-        )
+    weights = _check(weights, queries, keys, heads)
     steps, count, size = weights.shape
-    if keys is None and size == steps:
-        keys = queries
-    for name, words, wanted in (("queries", queries, steps), ("keys", keys, size), ("heads", heads, count)):
-        if words is not None and len(words) != wanted:
-            raise ArgumentError(f"{name} has {len(words)} names, expected {wanted} for weights {weights.shape}")
+    keys = queries if keys is None and size == steps else keys
     columns = min(4, count)
     rows = -(-count // columns)
     unit = min(0.16, WIDEST / columns / size, HIGHEST / steps)  # inches of a cell
@@ -88,6 +77,28 @@ def attention(
     bar = figure.colorbar(image, ax=list(axes[:count]), pad=0.02, aspect=25)
     bar.ax.tick_params(labelsize=7)
     return figure
+
+
+def _check(
+    weights: Float[Array, "T *N S"],
+    queries: Sequence[str] | None,
+    keys: Sequence[str] | None,
+    heads: Sequence[str] | None,
+) -> np.ndarray:
+    """Weights `[T, N, S]`, with as many names as there are of each."""
+    weights = np.asarray(weights, float)
+    if weights.ndim == 2:
+        weights = weights[:, None]
+    if weights.ndim != 3:
+        raise ArgumentError(
+            f"weights have shape {weights.shape}, expected [T, N, S] or [T, S], of one sequence. Of a batch? Write "
+            "weights[0]. Of several layers? Take one: weights[0][:, layer]"
+        )
+    steps, count, size = weights.shape
+    for name, words, wanted in (("queries", queries, steps), ("keys", keys, size), ("heads", heads, count)):
+        if words is not None and len(words) != wanted:
+            raise ArgumentError(f"{name} has {len(words)} names, expected {wanted} for weights {weights.shape}")
+    return weights
 
 
 def _map(axis: "Axes", weights: np.ndarray, top: float) -> "AxesImage":

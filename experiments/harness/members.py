@@ -1,0 +1,62 @@
+"""Several seeds of one model, trained as one program on the same batches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import optax
+
+import seqjax as sj
+from seqjax import Batch, batching, train
+from seqjax._internal.types import Array, Key, PyTree
+
+POSITIVE = ("steps", "batch_size", "learning_rate", "clip", "members")
+
+
+@dataclass(frozen=True)
+class Members:
+    """Options of such a training."""
+
+    steps: int = 4000
+    """Updates"""
+    batch_size: int = 32
+    """Sequences in a batch, fresh ones each time"""
+    learning_rate: float = 3e-3
+    """Of Adam"""
+    clip: float = 1.0
+    """Norm to which longer gradients are shortened"""
+    members: int = 3
+    """Seeds that are trained as one program: seed, seed + 1 ..."""
+    seed: int = 0
+    """Of the first member's parameters, and of all sequences"""
+
+    @property
+    def seeds(self) -> range:
+        """Of the members."""
+        return range(self.seed, self.seed + self.members)
+
+
+def fit_members(
+    model: sj.Cell,
+    loss: Callable[..., train.Mean],
+    draw: Callable[[Key[Array, ""]], Batch],
+    config: Members,
+    rows: int,
+) -> train.Sweep:
+    """Train all members of a model that reads tokens; the history has so many rows.
+
+    A member that diverges goes on to its end, as that is a finding.
+    """
+
+    def init(key: Key[Array, ""]) -> PyTree:
+        return model.init(jnp.asarray(key), 0)
+
+    return train.sweep(
+        lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),
+        init,
+        batching.Synthetic(draw, seed=config.seed),
+        seeds=config.seeds,
+        learning_rates=(config.learning_rate,),
+        steps=config.steps,
+        every=max(1, config.steps // rows),
+    )
