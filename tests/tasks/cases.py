@@ -118,7 +118,9 @@ def missing(s):
     first, second = s[:half], s[half : 2 * half]
     assert s[2 * half :] == [3] * (len(s) % 2)
     assert all(a == b for i, (a, b) in enumerate(zip(first, second)) if i != hidden % half)
-    return [second[hidden] if hidden < half else first[hidden - half]]
+    found = second[hidden] if hidden < half else first[hidden - half]
+    assert found == s.count(1) % 2
+    return [found]
 
 
 def recall(x, mask):
