@@ -172,8 +172,8 @@ class MissingDuplicate(StringTask):
     """Missing duplicate: a string of L // 2 bits stands twice, one bit is hidden; which was it?  n = L + 1.
 
     Ids: bits 0 and 1, the hidden place 2, a filler 3 at the end of the string where L is odd, empty token 4. Bit and
-    place are uniform. As each bit stands twice, the hidden one is the parity of all that can be seen: posed with bits, as
-    in the paper, a finite state is enough.
+    place are uniform. As each bit stands twice, the hidden one is the parity of all that can be seen: with
+    bits, as in the paper, a finite state is enough.
     Baseline: a fair bit, accuracy 1/2.
 
     Example: 1 1 0 stands twice, and the place marked 2 is its third bit, 0.
