@@ -46,13 +46,11 @@ def run(name: str, terms: Terms, places: bool, return_weights: bool) -> tuple[ja
 
 
 def _choose(terms: Terms, obstacles: dict[str, list[str]]) -> tuple[str, str]:
-    """A name, and why."""
+    """A name, and why. Never cuDNN, which differentiates once, in reverse alone: it must be asked for by name."""
     queries, keys = terms.q.shape[-2], terms.k.shape[-2]
-    if not obstacles["cudnn"]:
-        return "cudnn", "the device has it, and it can"
-    not_cudnn = f"no cudnn: {obstacles['cudnn'][0]}"
+    flash = f"no cudnn: {obstacles['cudnn'][0]}" if obstacles["cudnn"] else "cudnn could, if asked for by name"
     if obstacles["chunked"]:
-        return "plain", f"return_weights; {not_cudnn}"
+        return "plain", f"return_weights; {flash}"
     if queries == 1 or queries * keys < FEWEST_PAIRS:
-        return "plain", f"one query; {not_cudnn}" if queries == 1 else f"short; {not_cudnn}"
-    return "chunked", f"{FEWEST_PAIRS:,} pairs or more; {not_cudnn}"
+        return "plain", f"one query; {flash}" if queries == 1 else f"short; {flash}"
+    return "chunked", f"{FEWEST_PAIRS:,} pairs or more; {flash}"

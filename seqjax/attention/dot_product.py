@@ -51,7 +51,8 @@ def dot_product(
             query; or one key, which becomes these by the number of the example and the query's position. What is
             dropped is a function of the query's key, the position of the attended token and the head alone.
         backend: "plain" (all scores at once), "chunked" (memory linear in length), "cudnn" (cuDNN's flash attention, on
-            NVIDIA devices), or "auto", which `seqjax.explain` tells the choice of.
+            NVIDIA devices; first order in reverse alone), or "auto": one of the first two by size, as
+            `seqjax.explain` tells.
         return_weights: the weights too, before dropout, in float32 or wider. Takes memory T x S.
 
     Raises:
