@@ -96,6 +96,7 @@ def test_digits_and_own_cells(tmp_path, monkeypatch):
     assert summary["flow"][0]["cell"] == "Leaky(3, rate=0.5)"
 
 
+@pytest.mark.slow
 def test_attention_beside_a_recurrent_cell(text):
     """The block's own step reaches all inputs; the mixture is measured in one row too."""
     cells = ("GRU(32)", "stack(GRU(32), as_cell(TransformerBlock, 32, 2, capacity=5))")
