@@ -206,7 +206,8 @@ def statistics(result: GradientFlow, length: int) -> Row:
     not, as the norm neither falls nor grows.
     """
     joint = np.asarray(result.joint, np.float64)[:, : length + 1]
-    low, middle, high = np.quantile(joint, (0.1, 0.5, 0.9), axis=0)
+    with np.errstate(invalid="ignore"):  # between two norms of zero, whose logarithms are infinite
+        low, middle, high = np.quantile(joint, (0.1, 0.5, 0.9), axis=0)
     mean = log_mean(joint)
     assert result.inputs is not None
     inputs = log_mean(np.asarray(result.inputs, np.float64)[:, -length:])[::-1]

@@ -1,7 +1,7 @@
 """Gradient norms by distance, by length and by training step."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from seqjax.plot._figure import Figure
+
+LONGEST = 30  # letters of a name that has room in a panel
 
 Values = Sequence[float | None] | np.ndarray
 """Numbers; None where there is none, as a norm of zero has no logarithm."""
@@ -44,8 +46,8 @@ def norm_by_distance(
             if "p10" in curve:
                 low, high = (np.asarray(curve[q], float) for q in ("p10", "p90"))
                 axis.fill_between(np.arange(len(mean)), low, high, color=line_style(i)["color"], alpha=0.15, lw=0)
-        axis.legend(fontsize=7, loc="lower left")
         label_exponents(axis)
+    _legends(figure, axes, "lower left")
     return figure
 
 
@@ -73,8 +75,8 @@ def norm_by_length(panels: Mapping[str, Mapping[str, Values]], lengths: Sequence
         log_scale(axis, "x")
         low, high = axis.get_ylim()
         axis.set_ylim(low, high + 0.4 * (high - low))  # lines may be anywhere: the names stand above them
-        axis.legend(fontsize=7, loc="upper left")
         label_exponents(axis)
+    _legends(figure, axes, "upper left")
     return figure
 
 
@@ -112,6 +114,17 @@ def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: s
         axis.legend(fontsize=7)
     label_exponents(axes[0])
     return figure
+
+
+def _legends(figure: "Figure", axes: "Sequence[Axes]", place: Literal["lower left", "upper left"]) -> None:
+    """The names in each panel; below all of them where they are too long for one."""
+    lines = {str(line.get_label()): line for axis in axes for line in axis.lines}
+    if max(map(len, lines)) <= LONGEST:
+        for axis in axes:
+            axis.legend(fontsize=7, loc=place)
+        return
+    figure.legend(list(lines.values()), list(lines), fontsize=7, loc="outside lower center")
+    figure.set_figheight(figure.get_figheight() + 0.16 * len(lines))
 
 
 def _panels(

@@ -98,8 +98,11 @@ def test_digits_and_own_cells(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_attention_beside_a_recurrent_cell(text):
-    """The block's own step reaches all inputs; the mixture is measured in one row too."""
-    cells = ("GRU(32)", "stack(GRU(32), as_cell(TransformerBlock, 32, 2, capacity=5))")
+    """The block's own step reaches all inputs; an empty cache has a gradient of exactly zero; a mixture is one cell."""
+    cells = (
+        "as_cell(TransformerBlock, 32, 2, capacity=5)",
+        "stack(GRU(32), as_cell(TransformerBlock, 32, 2, capacity=5))",
+    )
     summary = main(tiny(text, cell=cells, lengths=(5,), exploding_scale=0.0, train_steps=0))
     for row in summary["flow"]:
         assert math.isfinite(row["input_half_life_steps"]) and math.isfinite(row["half_life_steps"])
