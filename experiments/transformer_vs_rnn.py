@@ -16,11 +16,12 @@ temporary memory of a training step; reach is that of the last step's loss in th
 import functools
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,13 +32,18 @@ from experiments.char_lm import read_text
 from experiments.harness import members
 from experiments.harness.cells import count_parameters, match_parameters
 from experiments.harness.command import check_options, command
-from experiments.harness.compare import conclude
+from experiments.harness.figures import print_figures
 from experiments.harness.folder import write_json
 from experiments.harness.run import Row, Rows, Run
-from seqjax import Batch, losses, train
+from experiments.harness.spread import interval, spread
+from experiments.harness.tables import table
+from seqjax import Batch, losses, plot, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 from seqjax.combinators import Stack
 from seqjax.diagnostics import gradient_flow, half_life, log_mean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLOCK = "as_cell(TransformerBlock, 32, 4, positions='rotary', capacity=1024)"
 MEASURE = "bits_per_character"
@@ -92,7 +98,26 @@ def main(config: Config) -> dict[str, Any]:
     costs = run.folder / "costs.json"
     jobs = {"costs": functools.partial(measure_costs, config, models, text, costs)}
     jobs |= {name: functools.partial(study, config, name, model, text, costs) for name, model in models.items()}
-    return conclude(run, run.work(jobs), MEASURE)
+    rows = run.work(jobs)
+    print(table(spread(rows, run.by)))
+    print_figures(run, lambda: {MEASURE: figure(rows)})
+    summary = {"by": list(run.by), "measure": MEASURE, "trend": None, "rows": rows}
+    run.finish(summary)
+    return summary
+
+
+def figure(rows: Rows) -> "Figure":
+    """Bits in training and in the test, with intervals over the seeds; of the table in results/ the test alone."""
+    curves: dict[str, list[tuple[list[float], list[float]]]] = {}
+    ends: dict[str, list[float]] = {}
+    for row in rows:
+        name = re.sub(r"as_cell\(Transformer\w+[^()]*\)", "attention", row["cell"])
+        ends.setdefault(name, []).append(float(row[MEASURE]))
+        if "train_bits" in row:
+            steps = [int(row["updates"]) * (i + 1) / len(row["train_bits"]) for i in range(len(row["train_bits"]))]
+            curves.setdefault(name, []).append((steps, row["train_bits"]))
+    results = {name: interval(values) for name, values in ends.items()}
+    return plot.comparison(curves, results, MEASURE, title="Shakespeare at equal parameters", bounds=(0, math.inf))
 
 
 def match(config: Config, text: Text) -> dict[str, Stack]:
@@ -152,6 +177,7 @@ def study(config: Config, name: str, model: Stack, text: Text, path: Path, folde
         params = jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.state.params)
         row = {"cell": name, "seed": seed, **held_out(model, params, text, config)}
         row |= {f"valid_{MEASURE}": bits_of(found.history[-1], i)}
+        row |= {"train_bits": [round(bits_of(each, i), 4) for each in found.history]}
         rows.append(row | {"updates_at_equal_time": updates, "train_bits_at_equal_time": bits_of(then, i)})
     same = {"parameters": count_parameters(model, 0), "updates": config.steps, "seconds": round(time.time() - begun, 1)}
     return [row | same | own for row in rows]

@@ -65,6 +65,18 @@ def run_modules(key, positions, style):
 
 for positions, style in (("learned", nn.GPT2), ("rotary", nn.LLAMA), ("relative", nn.T5), ("alibi", nn.BERT)):
     jax.eval_shape(lambda key: run_modules(key, positions, style), jax.random.key(0))
+
+
+def look(params):
+    weights = diagnostics.attention_weights(block, params, jnp.ones((B, T, 4)), lengths=np.array(LENGTHS))
+    for value in weights.values():
+        diagnostics.attention_entropy(value)
+        diagnostics.attention_distance(value, (np.arange(T), np.ones((B, T), int)))
+    diagnostics.attention_rollout(weights)
+
+
+block = sj.cell_from_text("repeat(as_cell(TransformerBlock, 4, 2, capacity=8), 2)")
+jax.eval_shape(look, jax.eval_shape(lambda: block.init(jax.random.key(0), 4)))
 print("ran")
 
 for wrong in (

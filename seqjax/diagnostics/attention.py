@@ -17,7 +17,8 @@ NAME = "weights"
 """What cells with attention call their weights where they tap them."""
 
 Weights = Float[Array, "B T *N S"]
-Positions = tuple[Int[Array, "*B T"], Int[Array, "*B S"]]
+Layer = Float[Array, "B T ... T"]
+Positions = tuple[Int[Array, "... T"], Int[Array, "... S"]]
 
 
 def attention_weights(
@@ -135,7 +136,7 @@ def attention_distance(weights: Weights, positions: Positions | None = None) -> 
 
 
 def attention_rollout(
-    weights: Mapping[str, Weights] | Sequence[Weights], *, residual: float = 0.5
+    weights: Mapping[str, Layer] | Sequence[Layer], *, residual: float = 0.5
 ) -> Float[jax.Array, "B T T"]:
     """What part of each output position comes from which input, through all layers (Abnar and Zuidema 2020).
 
