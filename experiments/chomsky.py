@@ -98,8 +98,13 @@ def main(config: Config) -> dict[str, Any]:
 def figure(rows: Rows) -> "Figure":
     """A map of tasks and networks: the mean score over seeds, and the best of them, beside the published best.
 
-    rows: as `main` returns them, or of results/chomsky.csv.
+    rows: as `main` returns them, or of results/chomsky.csv, of which the trainings with most updates are drawn.
     """
+    most: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = row["task"], row["cell"]
+        most[key] = max(most.get(key, 0), int(row["updates"]))
+    rows = [row for row in rows if int(row["updates"]) == most[row["task"], row["cell"]]]
     names = [name for name in PUBLISHED if any(row["task"] == name for row in rows)]
     order = (*RECURRENT, *map(encoder, POSITIONS))
     texts = sorted({str(row["cell"]) for row in rows}, key=lambda text: (*order, text).index(text))
