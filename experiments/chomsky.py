@@ -35,7 +35,7 @@ REGULAR, STACK, TAPE = "regular", "context-free", "context-sensitive"
 
 PUBLISHED: dict[str, tuple[str, dict[str, float]]] = {
     "even_pairs": (REGULAR, {"RNN": 100.0, "attention": 96.4, "LSTM": 100.0}),
-    "modular_arithmetic_simple": (REGULAR, {"RNN": 100.0, "attention": 24.2, "LSTM": 100.0}),
+    "modular_arithmetic_simple": (REGULAR, {"RNN": 100.0, "LSTM": 100.0}),
     "parity": (REGULAR, {"RNN": 100.0, "attention": 52.0, "LSTM": 100.0}),
     "cycle_navigation": (REGULAR, {"RNN": 100.0, "attention": 61.9, "LSTM": 100.0}),
     "stack_manipulation": (STACK, {"RNN": 56.0, "attention": 57.5, "LSTM": 59.1}),
@@ -45,9 +45,11 @@ PUBLISHED: dict[str, tuple[str, dict[str, float]]] = {
     "missing_duplicate": (TAPE, {"RNN": 52.3, "attention": 56.4, "LSTM": 54.3}),
     "odds_first": (TAPE, {"RNN": 51.0, "attention": 52.8, "LSTM": 55.6}),
     "binary_addition": (TAPE, {"RNN": 50.3, "attention": 54.3, "LSTM": 55.5}),
-    "bucket_sort": (TAPE, {"RNN": 27.9, "attention": 91.9, "LSTM": 99.3}),
+    "bucket_sort": (TAPE, {}),
 }
-"""Level, and table 2 of the paper: the best of all settings and seeds, in percent; "attention" is its Transformer."""
+"""Level, and table 2 of the paper: the best of all settings and seeds, in percent; "attention" is its Transformer.
+
+What could not be looked up again is left out."""
 
 POSITIONS = (None, "sinusoidal", "rotary", "alibi", "relative")
 RECURRENT = ("RNN(64)", "GRU(32)", "LSTM(32)")
@@ -95,6 +97,12 @@ def main(config: Config) -> dict[str, Any]:
     return summary
 
 
+def published(name: str, kind: str) -> tuple[float, ...]:
+    """The number of the paper, or nothing."""
+    found = PUBLISHED[name][1]
+    return (found[kind],) if kind in found else ()
+
+
 def figure(rows: Rows) -> "Figure":
     """A map of tasks and networks: the mean score over seeds, and the best of them, beside the published best.
 
@@ -111,7 +119,7 @@ def figure(rows: Rows) -> "Figure":
     columns = {lengths.short_name(text): [lengths.mean_and_best(rows, name, text) for name in names] for text in texts}
     columns["blind answer"] = [lengths.mean_and_best(rows, name, "", "baseline_accuracy")[:1] for name in names]
     for kind in ("RNN", "LSTM", "attention"):
-        columns[f"{kind}, paper"] = [(PUBLISHED[name][1][kind],) for name in names]
+        columns[f"{kind}, paper"] = [published(name, kind) for name in names]
     labels = [f"{name}  ({PUBLISHED[name][0]})" for name in names]
     title = "Accuracy in % on strings longer than those of training: mean over seeds, (best)"
     return plot.heat_map(labels, columns, title, break_after=len(texts) + 1)
