@@ -94,6 +94,7 @@ def attend(
     if real is not None:
         check_flags("real", real, values, jnp.bool_)
         scores = jnp.where(real, scores, -jnp.inf)
+        values = jnp.where(real[..., None], values, 0)  # 0 times NaN would be NaN
     weights = softmax(scores)
     return context(weights, values), weights
 

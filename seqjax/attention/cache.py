@@ -15,6 +15,7 @@ from seqjax._internal.validation import known
 from seqjax.attention._cache_checks import check_cache, check_empty, check_extend
 from seqjax.attention.placement import Places as Places  # both are names of this file too, for those who have `cache`
 from seqjax.attention.placement import places as places
+from seqjax.errors import ArgumentError
 
 
 class Cache(NamedTuple):
@@ -116,6 +117,8 @@ def extend(
         ([[0, 1, 2, 3]], [[0, 1, 2, 3]])
     """
     check_extend(cache, k, v, places, window)
+    if fresh and known(cache.count) and np.any(cache.count):
+        raise ArgumentError("fresh=True is for an empty cache, which is not read; this one holds tokens")
     k, v = jnp.asarray(k).astype(cache.k.dtype), jnp.asarray(v).astype(cache.v.dtype)
     write = _put if k.shape[-3] == 1 else _merge
     after = write(_forget(cache, places), k, v, places, window)

@@ -50,7 +50,7 @@ def chunked(terms: Terms, size: Counts) -> jax.Array:
     if more:
         real = (jnp.arange(keys + more) < keys).reshape((1,) * (terms.q.ndim - 3) + (-1,))
         terms = pad(terms, axes.keys, more)
-        terms = terms._replace(mask=(terms.mask or Mask()) & Mask(real=real))
+        terms = terms._replace(mask=(Mask() if terms.mask is None else terms.mask) & Mask(real=real))
         axes = axes_of(terms)
     terms = pad(terms, axes.queries, -length % count.queries)
     return _attend(count, terms)[0][..., :length, :].astype(terms.q.dtype)

@@ -27,7 +27,7 @@ def obstacles(terms: Terms, default_positions: bool, return_weights: bool) -> li
         "dropout by keys and positions is unknown to it": terms.dropout is not None,
         "it is given no bias": terms.bias is not None or terms.pair_bias is not None,
         "of masks it knows causal() and causal() & window(n)": arrays and any(a is not None for a in arrays),
-        "a window without causal() is unknown to it": bool(mask and mask.window and not mask.causal),
+        "a window without causal() is unknown to it": mask is not None and bool(mask.window) and not mask.causal,
         "its masks are for T = S and default positions": mask is not None and not square,
         "scale must be a number, not traced": not is_concrete(terms.scale),
         "there is nothing to attend to": not queries or not keys,

@@ -76,6 +76,10 @@ class Mask:
 
     __rand__ = __and__
 
+    def __bool__(self) -> bool:
+        """Refuse `a and b`, which would be b alone."""
+        raise ArgumentTypeError("a mask is neither true nor false. Join two masks by &, not by `and`")
+
     def array(self, queries: int, keys: int, positions: Positions | None = None) -> Bool[jax.Array, "*B N T S"]:
         """The flags of all pairs, `[*B, 1 or N, T, S]`: as much memory as the scores.
 

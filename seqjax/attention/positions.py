@@ -73,6 +73,8 @@ def rotary(
         [0.5403023  0.84147096]
     """
     check_positions("positions", positions)
+    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        raise ArgumentTypeError(f"x must be a floating point array, found {jnp.result_type(x)}")
     if x.ndim < 3 or positions.shape not in (x.shape[:-2], x.shape[-3:-2]):
         raise ArgumentError(
             f"positions must have the shape [*B, T] or [T] of x [*B, T, N, H] (heads after time), found "
@@ -102,7 +104,8 @@ def learned(table: Float[Array, "C F"], positions: Int[Array, "*B"]) -> Float[ja
     check_positions("positions", positions)
     if np.ndim(table) != 2:
         raise ArgumentError(f"table must be [positions, features], found the shape {np.shape(table)}")
-    rows = jnp.where(positions >= 0, positions, table.shape[0]).astype(jnp.int32)  # -1 would be the last row
+    positions = positions.astype(jnp.int32)  # the size of the table may not fit a narrow dtype
+    rows = jnp.where(positions >= 0, positions, table.shape[0])  # -1 would be the last row
     return jnp.asarray(table).at[rows].get(mode="fill", fill_value=jnp.nan, out_sharding=rows_sharding(rows))
 
 

@@ -43,7 +43,8 @@ def integers(name: str, array: Any, least: int = 0) -> Array:
         raise ArgumentTypeError(f"{name} must be an array of whole numbers, found {found}")
     if array.ndim < least:
         raise ArgumentError(f"{name} must have a time axis, found shape {array.shape}")
-    return array
+    # Differences would wrap around in unsigned and narrow dtypes.
+    return array.astype(jnp.int64 if dtype.itemsize == 8 else jnp.int32)
 
 
 def default_positions(queries: int, keys: int) -> Positions:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seqjax._internal.types import Array, Carry, Float, Int, Params, PyTree
-from seqjax.combinators import Stack
+from seqjax.combinators import Bidirectional, Stack
 from seqjax.core.cell import Cell
 from seqjax.core.trace import trace
 from seqjax.core.wrapper import Wrapper
@@ -62,13 +62,29 @@ def attention_weights(
         >>> print(attention_entropy(weights["1/weights"])[0, 0], jnp.log(4.0))
         [1.3862944] 1.3862944
     """
+    for name in ("reverse", "checkpoint"):
+        if options.get(name):
+            raise ArgumentError(f"attention_weights: {name} is not for it, as keys would stand in another order")
     seen = trace(cell, params, xs, carry, **options)[2]
     found = {path: jnp.asarray(value) for path, value in seen.items() if path.rsplit("/", 1)[-1] == NAME}
     if not found:
         raise ArgumentError(
             f"attention_weights: {cell!r} has no layer with attention, as none taps {NAME!r}. It taps {', '.join(seen)}"
         )
-    return {path: found[path] for path in sorted(found, key=lambda path: _place(cell, path))}
+    steps = {path: value[..., ::-1] if _is_read_backwards(cell, path) else value for path, value in found.items()}
+    return {path: steps[path] for path in sorted(steps, key=lambda path: _place(cell, path))}
+
+
+def _is_read_backwards(cell: Cell, path: str) -> bool:
+    """Whether a path is of a layer that reads from the end: its keys then stand from the last step to the first."""
+    backwards = False
+    for part in path.split("/"):
+        while isinstance(cell, Wrapper) and not isinstance(cell, Bidirectional):
+            cell = cell.cell
+        if isinstance(cell, (Stack, Bidirectional)) and part in cell.parts:
+            backwards ^= isinstance(cell, Bidirectional) and part == "backward"
+            cell = cell.parts[part]
+    return backwards
 
 
 def _place(cell: Cell, path: str) -> list[tuple[int, str]]:

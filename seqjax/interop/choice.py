@@ -58,13 +58,20 @@ def _checked(module: Any) -> Any:
 def _choose_nnx(build: Callable[[nnx.Rngs], Any]) -> Kind:
     functions = NNXFunctions(build)
     module = functions.module
-    if hasattr(module, "causal") and hasattr(module, "out_features"):
+    if _obeys_protocol(module):
         return ProtocolKind(functions)
     if isinstance(module, nnx.RNNCellBase):
         begin = lambda params, shape: functions.call(params, NONE, shape, nnx.Rngs(0), method="initialize_carry")[1]
         return _rnn(functions, begin, getattr(module, "in_features", 1))
     draws = any(map(_draws, [m for _, m in nnx.iter_modules(module)]))
     return StatefulKind(functions, draws) if draws or functions.has_state else PointwiseKind(functions)
+
+
+def _obeys_protocol(module: Any) -> bool:
+    """Whether a module is a sequence model of the protocol, and not a map of vectors that names its features."""
+    if not (hasattr(module, "causal") and hasattr(module, "out_features")):
+        return False
+    return not module.causal or (hasattr(module, "extend") and hasattr(module, "initial_carry"))
 
 
 def _draws(module: nnx.Module) -> bool:

@@ -25,7 +25,8 @@ from seqjax.interop.modules import NONE, Functions, Variables
 
 def feature_axes_of(module: Any) -> int:
     """How many axes of an input are features: as the module says, 0 for an embedding of token ids, else 1."""
-    return int(getattr(module, "feature_axes", 0 if isinstance(module, (nnx.Embed, linen.Embed)) else 1))
+    found = getattr(module, "feature_axes", None)  # the norms of Flax mean something else by it
+    return found if found in (0, 1) else 0 if isinstance(module, (nnx.Embed, linen.Embed)) else 1
 
 
 def vocabulary_of(module: Any) -> int | None:

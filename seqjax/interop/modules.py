@@ -123,5 +123,5 @@ def refuse_statistics() -> None:
     """
     raise ArgumentError(
         "as_cell: the module keeps statistics over a batch (BatchNorm), through which one sequence would act on "
-        "another. Use LayerNorm, RMSNorm or GroupNorm"
+        "another. Use LayerNorm or RMSNorm"
     )

@@ -76,7 +76,7 @@ class FeedForward(nnx.Module):
         self, x: Float[Array, "*B T D"], *, key: Key[Array, "..."] | None = None
     ) -> Float[jax.Array, "*B T D"]:
         """The output of each step; `key` is one key, or one for each step `[*B, T]`."""
-        check_vectors(self, x, self.features)
+        check_vectors(self, x, self.features, steps=0)
         activate = ACTIVATIONS[self.activation]
         if self.gate is None:
             hidden = activate(self.up(x))

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
 from seqjax._internal.types import Array, Bool, Float
 from seqjax.attention.bias import Bias
 from seqjax.attention.placement import Places
@@ -42,4 +44,7 @@ def check_memory(module: Any, memory: Memory | Array | None, features: int) -> M
     memory = memory if isinstance(memory, Memory) else Memory(memory)
     check_vectors(module, memory.values, features, "memory")
     check_flags(module, "memory.real", memory.real, memory.values.shape[:-1])
-    return memory
+    if memory.real is None:
+        return memory
+    # What stands in padding may be anything: 0 times NaN would be NaN.
+    return Memory(jnp.where(memory.real[..., None], memory.values, 0), memory.real)

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.types import Array, Int, Key
+from seqjax._internal.validation import check_counts
 from seqjax.tasks.base import Example
-from seqjax.tasks.strings import Reverse
+from seqjax.tasks.strings import StringTask
 
 
-class BucketSort(Reverse):
+class BucketSort(StringTask):
     """Bucket sort (Deletang et al. 2023): the answer to s_1 ... s_L is its symbols in rising order.  n = 2 L.
 
     Symbols are independent and uniform, 0 ... K - 1; K is the empty token. Counting to L for each symbol is enough.
@@ -29,8 +30,21 @@ class BucketSort(Reverse):
     """
 
     name = "bucket_sort"
+    per_token = 1
+    extra = 0
 
     symbols: int = 5
+
+    def __post_init__(self) -> None:
+        check_counts(self, symbols=2)
+
+    @property
+    def vocabulary(self) -> int:
+        return self.symbols + 1
+
+    @property
+    def out_features(self) -> int:
+        return self.symbols
 
     def string(self, key: Key[Array, ""], size: Int[Array, ""], length: int) -> Example:
         tokens = jax.random.randint(key, (length,), 0, self.symbols, jnp.int32)

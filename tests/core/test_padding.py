@@ -87,6 +87,8 @@ class Singular(sj.RNN):
         return super().project(p, x / jnp.linalg.norm(x, axis=-1, keepdims=True))
 
 
-@pytest.mark.parametrize("cell", [Singular(3), sj.stack(sj.Norm(epsilon=0.0), sj.LSTM(3))], ids=repr)
+@pytest.mark.parametrize(
+    "cell", [Singular(3), pytest.param(sj.stack(sj.Norm(epsilon=0.0), sj.LSTM(3)), marks=pytest.mark.slow)], ids=repr
+)
 def test_padding_is_harmless_to_cells_that_are_singular_at_zero(cell):
     check_cell(cell)

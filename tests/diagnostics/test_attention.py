@@ -172,3 +172,14 @@ def test_weights_of_blocks_of_transformers():
     rollout = attention_rollout(found)
     np.testing.assert_allclose(rollout.sum(axis=-1), 1, rtol=1e-6)
     assert (np.triu(rollout, 1) == 0).all()
+
+
+def test_keys_of_a_layer_that_reads_from_the_end_are_in_the_order_of_the_steps():
+    block = sj.cell_from_text("as_cell(TransformerBlock, 4, 2, capacity=8)")
+    both = sj.bidirectional(block)
+    params, xs = both.init(jax.random.key(0), 4), jax.random.normal(jax.random.key(1), (1, 5, 4))
+    found = attention_weights(both, params, xs)["backward/attention/weights"][0, :, 0]
+    alone = attention_weights(block, params["backward"], xs[:, ::-1])["attention/weights"][0, :, 0]
+    np.testing.assert_allclose(found, alone[::-1, ::-1], atol=1e-6)
+    with pytest.raises(sj.ArgumentError, match="reverse is not for it"):
+        attention_weights(block, params["backward"], xs, reverse=True)

@@ -56,6 +56,7 @@ def test_parameters_that_act_through_the_initial_carry(x64, cell):
         assert {"forward/h", "backward/u"} <= flow.layers.keys()
 
 
+@pytest.mark.slow
 def test_a_memory_made_of_parameters_is_lawful():
     check_cell(Bank(), D)
 

@@ -16,7 +16,7 @@ from tests.experiments.makers import Options, tiny
 from tests.test_style import ROOT
 
 RESULTS = sorted(path for path in (ROOT / "experiments/results").iterdir() if path.suffix in (".csv", ".json"))
-FREE = {"options", "reading", "date", "device", "jax", "python", "numpy", "grain", "torch", "xla_flags"}
+FREE = {"options", "reading", "date", "device", "jax", "flax", "python", "numpy", "grain", "torch", "xla_flags"}
 """Columns of free words, among them versions."""
 
 

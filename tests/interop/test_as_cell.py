@@ -12,6 +12,7 @@ from flax import linen, nnx
 import seqjax as sj
 from seqjax._internal.trees import select
 from seqjax.interop import IN_FEATURES, as_cell
+from seqjax.nn import FeedForward
 from seqjax.testing import LawError, check_cell
 from seqjax.testing.case import check_same
 from tests.attending_cells import memory_for
@@ -181,3 +182,15 @@ def test_wrong_calls(name):
 def test_the_law_shows_a_module_that_is_not_pointwise():
     with pytest.raises(LawError, match="fold of step|any batch|two batch axes"):
         check_cell(as_cell(Backwards))
+
+
+def test_norms_of_flax_are_cells():
+    for cell in (as_cell(nnx.RMSNorm, 4), as_cell(linen.RMSNorm)):
+        xs = jax.random.normal(jax.random.key(0), (2, 3, 4))
+        ys = sj.scan(cell, cell.init(jax.random.key(1), 4), xs)[1]
+        np.testing.assert_allclose(jnp.mean(ys**2, axis=-1), 1, atol=1e-4)
+
+
+def test_a_module_without_a_carry_is_a_map_of_vectors():
+    cell = sj.stack(as_cell(FeedForward, 4), as_cell(nnx.Linear, 4, 2))
+    assert sj.scan(cell, cell.init(jax.random.key(0), 4), jnp.ones((2, 3, 4)))[1].shape == (2, 3, 2)
