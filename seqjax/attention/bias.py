@@ -47,7 +47,7 @@ class Bias:
             q: queries `[*B, T, N, H]`, already scaled.
             q_positions, k_positions: int `[*B, T]` or `[T]`, `[*B, S]` or `[S]`.
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define scores(q, q_positions, k_positions)")
 
 
 def _differences(q_positions: Int[Array, "..."], k_positions: Int[Array, "..."]) -> Int[jax.Array, "... T S"]:

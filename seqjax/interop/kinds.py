@@ -66,7 +66,7 @@ class Kind:
 
     def step(self, params: Params, carry: Carry, x: jax.Array) -> Pair:
         """One step."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
 
     def sequence(self, cell: Any, params: Params, carry: Carry, xs: jax.Array, plan: Plan) -> Pair:
         """All steps: the fold, unless there is something better."""

@@ -16,9 +16,8 @@ from seqjax.tasks.order import TemporalOrder, TemporalOrder1997, TwoSequence
 from seqjax.tasks.recall import AssociativeRecall, InductionHeads
 from seqjax.tasks.regular import CycleNavigation, EvenPairs, ModularArithmeticSimple, Parity
 from seqjax.tasks.scoring import Classification, Regression  # noqa: F401
-from seqjax.tasks.sorting import BucketSort
 from seqjax.tasks.stack import StackManipulation
-from seqjax.tasks.strings import Duplicate, MissingDuplicate, OddsFirst, Reverse, StringTask  # noqa: F401
+from seqjax.tasks.strings import BucketSort, Duplicate, MissingDuplicate, OddsFirst, Reverse, StringTask  # noqa: F401
 
 adding = Adding()
 adding_1997 = Adding1997()
