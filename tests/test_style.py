@@ -14,8 +14,8 @@ import seqjax
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
 ROOMS = [
-    "errors", "_internal", "initializers", "core", "layers", "cells", "combinators", "attention", "nn", "interop", "registry",
-    "losses", "batching", "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
+    "errors", "_internal", "initializers", "core", "layers", "cells", "combinators", "attention", "nn", "interop", "seq2seq", "decode",
+    "registry", "losses", "batching", "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
 ]  # fmt: skip
 """From the ground up: a room imports from those before it alone."""
 

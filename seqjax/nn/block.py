@@ -10,6 +10,7 @@ from flax import nnx
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Key, Pair, Shape
 from seqjax._internal.validation import true_or_false
 from seqjax.attention import cache, masks
+from seqjax.attention.memory import Memory
 from seqjax.attention.placement import Places
 from seqjax.core import taps
 from seqjax.core.held import Held
@@ -19,7 +20,7 @@ from seqjax.nn.checks import check_flags, check_vectors
 from seqjax.nn.dropout import drop, fold_keys, is_random, token_keys
 from seqjax.nn.feed_forward import FeedForward
 from seqjax.nn.parameters import Norm
-from seqjax.nn.shared import Memory, Shared, check_memory
+from seqjax.nn.shared import Shared, check_memory
 from seqjax.nn.style import Style
 
 
@@ -165,7 +166,7 @@ class TransformerBlock(nnx.Module):
                 raise ArgumentError("TransformerBlock was given a memory, but reads none: make it with cross=True")
             return None
         memory = check_memory(self, memory, self.features)
-        return Held((*self.cross.project(memory.values), memory.real))
+        return Held((*self.cross.project(memory.values), memory.mask))
 
     def run(
         self, kept: cache.Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None

@@ -1,11 +1,12 @@
-"""What all layers of one call share, and what a memory is."""
+"""What all layers of one call share, and the checks of a memory."""
 
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from seqjax._internal.types import Array, Bool, Float
+from seqjax._internal.types import Array, Float
 from seqjax.attention.bias import Bias
+from seqjax.attention.memory import Memory
 from seqjax.attention.placement import Places
 from seqjax.errors import ArgumentError
 from seqjax.nn.checks import check_flags, check_vectors
@@ -24,13 +25,6 @@ class Shared(NamedTuple):
     fresh: bool = False
 
 
-class Memory(NamedTuple):
-    """What a decoder attends to: vectors `[*B, S, D]`, and which of them are real, `[*B, S]` (None: all)."""
-
-    values: Float[Array, "*B S D"]
-    real: Bool[Array, "*B S"] | None = None
-
-
 def check_memory(module: Any, memory: Memory | Array | None, features: int) -> Memory:
     """The memory as a `Memory`.
 
@@ -43,8 +37,8 @@ def check_memory(module: Any, memory: Memory | Array | None, features: int) -> M
         raise ArgumentError(f"{owner} attends to a memory, but was given none: pass memory, [*B, S, {features}]")
     memory = memory if isinstance(memory, Memory) else Memory(memory)
     check_vectors(module, memory.values, features, "memory")
-    check_flags(module, "memory.real", memory.real, memory.values.shape[:-1])
-    if memory.real is None:
+    check_flags(module, "memory.mask", memory.mask, memory.values.shape[:-1])
+    if memory.mask is None:
         return memory
     # What stands in padding may be anything: 0 times NaN would be NaN.
-    return Memory(jnp.where(memory.real[..., None], memory.values, 0), memory.real)
+    return memory._replace(values=jnp.where(memory.mask[..., None], memory.values, 0))

@@ -10,13 +10,14 @@ from seqjax._internal.types import Array, DTypeLike, Pair, Shape
 from seqjax._internal.validation import true_or_false
 from seqjax.attention.bias import Bias, relative
 from seqjax.attention.cache import Cache
+from seqjax.attention.memory import Memory
 from seqjax.core.held import Held
 from seqjax.core.layered import move_axis, scan_layers
 from seqjax.nn.block import TransformerBlock
 from seqjax.nn.checks import check_count
 from seqjax.nn.dropout import fold_keys
 from seqjax.nn.parameters import Norm, draw_param
-from seqjax.nn.shared import Memory, Shared
+from seqjax.nn.shared import Shared
 from seqjax.nn.style import Style
 
 KINDS = {"encoder": (False, False), "decoder": (True, False), "reader": (True, True)}

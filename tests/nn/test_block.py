@@ -92,7 +92,7 @@ WRONG = {
     "TransformerBlock attends to a memory, but": lambda: make(cross=True).initial_carry((2,)),
     "was given a memory, but reads none": lambda: make()(X, X),
     "memory must be": lambda: make(cross=True)(X, X[..., :4]),
-    "memory.real must be bool": lambda: make(cross=True)(X, Memory(X, jnp.ones((2, 7)))),
+    "memory.mask must be bool": lambda: make(cross=True)(X, Memory(X, jnp.ones((2, 7)))),
     "is not causal": lambda: make(causal=False).extend(None, X),
     "is not causal, so": lambda: make(causal=False).initial_carry((2,)),
     "cross must be True or False": lambda: make(cross=None),
