@@ -37,7 +37,7 @@ def check_places(count: Array, mask: Array | None, resets: Array | None, steps: 
         raise ArgumentError("steps must be given where there is neither a mask nor resets: how many new tokens?")
     if steps is None:
         steps = given[0].shape[-1] if np.ndim(given[0]) else 0
-    shape = (*count.shape, whole_number("steps", steps, 1))
+    shape = (*count.shape, whole_number("steps", steps))
     for name, flags in (("mask", mask), ("resets", resets)):
         if flags is not None:
             check_flags(name, flags, shape)

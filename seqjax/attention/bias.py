@@ -67,10 +67,17 @@ class _Alibi(Bias):
     def scores(
         self, q: Float[Array, "*B T N H"], q_positions: Int[Array, "..."], k_positions: Int[Array, "..."]
     ) -> Float[jax.Array, "... N T S"]:
+        _check_heads("alibi", self.heads, q)
         distance = jnp.abs(_differences(q_positions, k_positions))[..., None, :, :]
         dtype = jnp.promote_types(q.dtype, jnp.float32)
         slopes = alibi_slopes(self.heads).reshape((1,) * (distance.ndim - 3) + (self.heads, 1, 1))
         return distance.astype(dtype) * -slopes.astype(dtype)
+
+
+def _check_heads(name: str, heads: int, q: Array) -> None:
+    """One head would be broadcast to all in silence."""
+    if heads != q.shape[-2]:
+        raise ArgumentError(f"the bias {name} is for {heads} heads, but there are {q.shape[-2]} heads of queries")
 
 
 def alibi_slopes(heads: int) -> Float[np.ndarray, " N"]:
@@ -113,6 +120,7 @@ class _Relative(Bias):
     def scores(
         self, q: Float[Array, "*B T N H"], q_positions: Int[Array, "..."], k_positions: Int[Array, "..."]
     ) -> Float[jax.Array, "... N T S"]:
+        _check_heads("relative", self.table.shape[1], q)
         difference = _differences(q_positions, k_positions)
         bucket = relative_buckets(difference, self.table.shape[0], self.bidirectional, self.max_distance)
         rows = jnp.asarray(self.table).at[bucket].get(mode="clip", out_sharding=rows_sharding(bucket))

@@ -85,7 +85,7 @@ def extend(
 
     Args:
         cache: what there is so far.
-        k, v: `[*B, T, K, H]`, T at least 1. They are rounded to the dtype of the cache at once, so that a token is the
+        k, v: `[*B, T, K, H]`. They are rounded to the dtype of the cache at once, so that a token is the
             same to those who read it now and to those who read it later.
         places: `places(cache.count, mask, resets, T)`.
         window: None, or n where a token attends to the last n alone, itself among them: then the slots are a ring,
@@ -121,7 +121,7 @@ def extend(
         raise ArgumentError("fresh=True is for an empty cache, which is not read; this one holds tokens")
     k, v = jnp.asarray(k).astype(cache.k.dtype), jnp.asarray(v).astype(cache.v.dtype)
     write = _put if k.shape[-3] == 1 else _merge
-    after = write(_forget(cache, places), k, v, places, window)
+    after = write(_forget(cache, places), k, v, places, window) if k.shape[-3] else cache
     if fresh:
         return after, Keys(k, v, places.position, places.segment, places.real)
     if k.shape[-3] == 1:

@@ -1,6 +1,5 @@
 """Scaled dot-product attention: the one function, over all backends."""
 
-import math
 from typing import Any
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.types import Array, Bool, Float, Int, Key
-from seqjax._internal.validation import true_or_false
+from seqjax._internal.validation import known, real_number, true_or_false
 from seqjax.attention import backends
 from seqjax.attention.bias import Bias
 from seqjax.attention.dropout import make_dropout
@@ -41,10 +40,15 @@ def dot_product(
     float64. A query that may attend to nothing gets zeros, and zero gradients. It can be differentiated in
     both modes and to any order.
 
+    Keys that `padding`, or a bool array `[*B, 1, 1, S]`, says are not real may hold anything, NaN too: neither outputs
+    nor gradients read them. Behind any other mask NaN is read, as 0 times NaN: a later token of a causal mask.
+
     Args:
         mask: which pairs may attend, True = attend: a `Mask`, or a bool array `[*B, N, T, S]` or what broadcasts to it.
+            Two axes are `[T, S]`; which keys `[*B, S]` are real is `padding(real)`, and an array that may be either is
+            refused.
         bias: added to the scaled scores: an array `[*B, N, T, S]` or what broadcasts to it, or a `Bias` by position.
-        scale: H ** -0.5 if None.
+        scale: a number above 0; H ** -0.5 if None.
         positions: those of the queries `[*B, T]` or `[T]`, and of the keys `[*B, S]` or `[S]`, which the mask and a
             `Bias` go by. If None the keys are 0 .. S-1 and the queries the last T of them.
         dropout: a pair (rate, key) drops weights and divides the others by 1 - rate. Keys `[*B, T]`, one for each
@@ -74,10 +78,10 @@ def dot_product(
     wide = wide_dtype(q.dtype)
     by_position, pair_bias = _check_bias(bias, (*batch, heads, queries, keys))
     q, k, v = (jnp.swapaxes(a, -3, -2) for a in (q, k, v))
+    fitted = None if mask is None else as_mask(mask).fit(batch, heads, queries, keys)
     terms = Terms(
-        q, k, v, _check_scale(scale, q.shape[-1], wide), q_positions, k_positions,
-        None if mask is None else as_mask(mask).fit(batch, heads, queries, keys),
-        by_position, pair_bias, make_dropout(dropout, batch, q_positions),
+        q, *_zero_padding(k, v, fitted), _check_scale(scale, q.shape[-1], wide), q_positions, k_positions,
+        fitted, by_position, pair_bias, make_dropout(dropout, batch, q_positions),
     )  # fmt: skip
     outputs, weights = backends.run(backend, terms, positions is None, true_or_false("return_weights", return_weights))
     outputs = jnp.swapaxes(outputs, -3, -2)
@@ -109,18 +113,25 @@ def _check_arrays(q: Any, k: Any, v: Any) -> tuple[jax.Array, jax.Array, jax.Arr
     return jnp.asarray(q, dtype), jnp.asarray(k, dtype), jnp.asarray(v, dtype)
 
 
+def _zero_padding(k: jax.Array, v: jax.Array, mask: Mask | None) -> tuple[jax.Array, jax.Array]:
+    """Keys and values `[*B, K, S, H]`, zeros where they are not real: 0 times NaN would be NaN."""
+    if mask is None or mask.real is None:
+        return k, v
+    real = mask.real[..., None, :, None]
+    return jnp.where(real, k, 0), jnp.where(real, v, 0)
+
+
 def _check_scale(scale: Any, features: int, dtype: jnp.dtype) -> Array:
     """One number of this dtype, NumPy's where it is known, which cuDNN must be told."""
     if scale is None:
         return np.asarray(features**-0.5, dtype)
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if not number and not (hasattr(scale, "dtype") and jnp.issubdtype(scale.dtype, jnp.floating)):
-        raise ArgumentTypeError(f"scale must be a number, found {scale!r:.80}")
-    if jnp.shape(scale) != ():
-        raise ArgumentError(f"scale must be one number, found shape {jnp.shape(scale)}")
-    if number and not math.isfinite(scale):
-        raise ArgumentError(f"scale must be finite, found {scale}")
-    return np.asarray(scale, dtype) if number else jnp.asarray(scale, dtype)
+    if getattr(scale, "shape", ()) != ():
+        raise ArgumentError(f"scale must be one number, found shape {scale.shape}")
+    if not known(scale) and jnp.issubdtype(scale.dtype, jnp.floating):
+        return jnp.asarray(scale, dtype)
+    if not 0 < real_number("scale", scale) < float("inf"):
+        raise ArgumentError(f"scale must be finite and above 0, found {scale}")
+    return jnp.asarray(scale, dtype) if isinstance(scale, jax.Array) else np.asarray(scale, dtype)
 
 
 def _check_bias(bias: Any, pairs: tuple[int, ...]) -> tuple[Bias | None, jax.Array | None]:

@@ -102,7 +102,7 @@ class Mask:
         """The same mask, each array of it with all batch axes, of size 1 where it has none.
 
         Raises:
-            ArgumentError: a shape that does not fit.
+            ArgumentError: a shape that does not fit, or fits in two ways.
         """
         segments = [
             Segments(
@@ -116,7 +116,7 @@ class Mask:
             segments=tuple(segments),
             real=None if self.real is None else fit("padding", self.real, batch, (keys,)),
             prefix=None if self.prefix is None else fit("prefix", self.prefix, batch, ()),
-            pairs=None if self.pairs is None else fit("mask", self.pairs, batch, (heads, queries, keys), free=True),
+            pairs=None if self.pairs is None else _fit_pairs(self.pairs, batch, (heads, queries, keys)),
         )
 
     def block(self, q_positions: Int[Array, "*#B T"], k_positions: Int[Array, "*#B S"]) -> jax.Array | None:
@@ -156,14 +156,32 @@ class Mask:
 
 
 def as_mask(mask: Mask | Array) -> Mask:
-    """A mask as it is, and a bool array as the mask of its flags.
+    """A mask as it is, and a bool array as the mask of its flags: of keys alone if it has no axis of another size.
 
     Raises:
         ArgumentTypeError: neither.
     """
     if isinstance(mask, Mask):
         return mask
-    return Mask(pairs=flags_of("mask", mask))
+    flags = flags_of("mask", mask)
+    if not flags.ndim or flags.shape[-1] == 1 or any(n > 1 for n in flags.shape[-3:-1]):
+        return Mask(pairs=flags)
+    return Mask(real=flags.reshape(*flags.shape[:-3], flags.shape[-1]))
+
+
+def _fit_pairs(pairs: Array, batch: Shape, axes: Shape) -> jax.Array:
+    """Flags `[*B or 1s, N or 1, T or 1, S or 1]`.
+
+    Raises:
+        ArgumentError: they do not fit, or may be meant as flags of keys, `[*B, S]`.
+    """
+    fitted, shape = fit("mask", pairs, batch, axes, free=True), jnp.shape(pairs)
+    if batch and shape == (*batch, axes[-1]) and max(batch) > 1:
+        raise ArgumentError(
+            f"mask of the shape {shape} may be {['', '[T, S]', '[N, T, S]'][min(len(batch), 2)]}, flags of pairs, or "
+            f"[*B, S], flags of keys, as the sizes are the same. Write padding(mask) for keys, mask[None] for pairs"
+        )
+    return fitted
 
 
 def _all(flags: list[Array]) -> jax.Array | None:

@@ -1,9 +1,12 @@
 """Which pairs of query and key may attend: masks as values, joined by `&`. True = attend."""
 
+import numpy as np
+
 from seqjax._internal.types import Array, Bool, Int
-from seqjax._internal.validation import whole_number
+from seqjax._internal.validation import known, whole_number
 from seqjax.attention.mask import Mask, Segments, flags_of
 from seqjax.attention.shapes import integers
+from seqjax.errors import ArgumentError
 
 
 def causal() -> Mask:
@@ -75,9 +78,13 @@ def prefix(length: int | Int[Array, "*B"]) -> Mask:
 
     Raises:
         ArgumentTypeError: no whole numbers.
+        ArgumentError: a number below 0, where it is known.
 
         >>> from seqjax import attention
         >>> attention.prefix(2).array(3, 3)[0].astype(int).tolist()
         [[1, 1, 0], [1, 1, 0], [1, 1, 1]]
     """
-    return Mask(causal=True, prefix=integers("length", length))
+    numbers = integers("length", length)
+    if known(length) and np.any(np.asarray(length) < 0):
+        raise ArgumentError(f"length must be 0 or more, found {np.min(np.asarray(length))}")
+    return Mask(causal=True, prefix=numbers)

@@ -45,7 +45,7 @@ def places(
         mask: bool `[*B, T]`, the real tokens; the others have no position of their own.
         resets: bool `[*B, T]`: a new sequence begins before this token. At a token that is not real it is ignored, as
             in `seqjax.scan`.
-        steps: T, needed where there is neither a mask nor resets.
+        steps: T, 0 or more, needed where there is neither a mask nor resets.
 
     Raises:
         ArgumentError, ArgumentTypeError: shapes that do not fit, a mask or resets that are not bool.
@@ -58,6 +58,9 @@ def places(
         ([[4, 5, 6, 0]], [[0, 0, 0, 1]], [1])
     """
     shape = check_places(count, mask, resets, steps)
+    if not shape[-1]:
+        nothing = jnp.zeros(shape, jnp.int32)
+        return Places(nothing, np.zeros(shape, np.int32), np.ones(shape, bool), jnp.asarray(count, jnp.int32))
     before = jnp.asarray(count, jnp.int32)[..., None]
     running = lambda flags: jnp.cumsum(jnp.asarray(flags), axis=-1, dtype=jnp.int32)
     real: Array = np.ones(shape, bool) if mask is None else jnp.asarray(mask)

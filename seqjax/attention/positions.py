@@ -73,8 +73,7 @@ def rotary(
         [0.5403023  0.84147096]
     """
     check_positions("positions", positions)
-    if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        raise ArgumentTypeError(f"x must be a floating point array, found {jnp.result_type(x)}")
+    _check_floats("x", x)
     if x.ndim < 3 or positions.shape not in (x.shape[:-2], x.shape[-3:-2]):
         raise ArgumentError(
             f"positions must have the shape [*B, T] or [T] of x [*B, T, N, H] (heads after time), found "
@@ -102,8 +101,9 @@ def learned(table: Float[Array, "C F"], positions: Int[Array, "*B"]) -> Float[ja
         [2.0, 1.0, nan]
     """
     check_positions("positions", positions)
-    if np.ndim(table) != 2:
-        raise ArgumentError(f"table must be [positions, features], found the shape {np.shape(table)}")
+    _check_floats("table", table)
+    if table.ndim != 2:
+        raise ArgumentError(f"table must be [positions, features], found the shape {table.shape}")
     positions = positions.astype(jnp.int32)  # the size of the table may not fit a narrow dtype
     rows = jnp.where(positions >= 0, positions, table.shape[0])  # -1 would be the last row
     return jnp.asarray(table).at[rows].get(mode="fill", fill_value=jnp.nan, out_sharding=rows_sharding(rows))
@@ -114,6 +114,12 @@ def check_positions(name: str, positions: Array) -> None:
     dtype = getattr(positions, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         raise ArgumentTypeError(f"{name} must be an integer array, found {dtype or type(positions).__name__}")
+
+
+def _check_floats(name: str, array: Array) -> None:
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        raise ArgumentTypeError(f"{name} must be a floating point array, found {dtype or type(array).__name__}")
 
 
 def _check_width(name: str, width: int) -> None:

@@ -10,6 +10,7 @@ from seqjax._internal.types import Array
 from seqjax.attention.bias import Bias
 from seqjax.attention.dropout import Dropout
 from seqjax.attention.mask import Mask
+from seqjax.attention.shapes import fit
 
 
 class Terms(NamedTuple):
@@ -43,7 +44,7 @@ def scores(terms: Terms) -> jax.Array:
     if terms.bias is not None:
         scaled = jnp.swapaxes(q.astype(wide) * terms.scale, -3, -2)
         added = terms.bias.scores(scaled, terms.q_positions, terms.k_positions).astype(wide)
-        s = s + added.reshape((1,) * (s.ndim - added.ndim) + added.shape)
+        s = s + fit(f"the scores of the bias {type(terms.bias).__name__}", added, s.shape[:-3], s.shape[-3:], free=True)
     flags = None if terms.mask is None else terms.mask.block(terms.q_positions, terms.k_positions)
     return s if flags is None else jnp.where(flags, s, -math.inf)
 

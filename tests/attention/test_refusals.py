@@ -21,6 +21,8 @@ even = {**LOCATION, "filter": jnp.ones((4, 10))}
 TYPES = [
     ("positions must be an integer array, found float", lambda: at.rotary(X, POSITIONS / 2)),
     ("positions must be an integer array, found list", lambda: at.sinusoidal([0, 1], 4)),
+    ("x must be a floating point array, found list", lambda: at.rotary([1.0], POSITIONS)),
+    ("table must be a floating point array, found list", lambda: at.learned([[1.0]], POSITIONS)),
     ("features must be a whole number, found 4.0", lambda: at.sinusoidal(POSITIONS, 4.0)),
     ("scaling must be a number, found 'linear'", lambda: at.rotary(X, POSITIONS, scaling="linear")),
     ("heads must be a whole number, found 2.5", lambda: at.alibi(2.5)),
@@ -59,6 +61,8 @@ VALUES = [
     ("scaling must be above 0, found 0.0", lambda: at.rotary(X, POSITIONS, scaling=0.0)),
     (r"table must be \[positions, features\], found the shape \(3,\)", lambda: at.learned(jnp.ones(3), POSITIONS)),
     ("heads must be a whole number of at least 1, found 0", lambda: at.alibi(0)),
+    ("length must be 0 or more, found -1", lambda: at.prefix(-1)),
+    ("length must be 0 or more, found -2", lambda: at.prefix(np.array([3, -2], np.int8))),
     ("table must be .buckets, heads., found the shape", lambda: at.relative(jnp.ones(8))),
     ("an even number of 4 or more buckets .* found 7", lambda: at.relative(jnp.ones((7, 2)))),
     ("2 or more buckets .* found 1", lambda: at.relative(jnp.ones((1, 2)), bidirectional=False)),
