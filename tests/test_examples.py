@@ -8,7 +8,7 @@ import jax
 import pytest
 
 ROOMS = (
-    "seqjax", "seqjax.attention", "seqjax.batching", "seqjax.checkpoint", "seqjax.datasets", "seqjax.diagnostics", "seqjax.initializers",
+    "seqjax", "seqjax.attention", "seqjax.batching", "seqjax.checkpoint", "seqjax.datasets", "seqjax.decode", "seqjax.diagnostics", "seqjax.initializers",
     "seqjax.interop", "seqjax.losses", "seqjax.nn", "seqjax.plot", "seqjax.tasks", "seqjax.testing", "seqjax.text", "seqjax.train",
 )  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

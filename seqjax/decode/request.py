@@ -1,0 +1,88 @@
+"""One call of `generate` as a value: static parts that hash, and trees of arrays."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax._internal.types import Array, Carry, Int, Key, Params
+from seqjax._internal.validation import is_concrete
+from seqjax.core.cell import Cell
+from seqjax.decode.history import History
+from seqjax.decode.strategy import Strategy
+
+Processor = Callable[[Array, History], Array]
+"""`(logits [..., V], history) -> logits`."""
+
+LEAST_ROOM = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """The arguments of `generate`, checked. Equal static parts and shapes share one compiled program.
+
+    room: how many tokens there are buffers for, `steps` at least. prompt: int32 `[B, P]`.
+    lengths: int32 `[B]`, or None where all P tokens of each row are real.
+    """
+
+    cell: Cell
+    strategy: Strategy
+    stop: tuple[int, ...]
+    processors: tuple[Processor, ...]
+    room: int
+    params: Params
+    prompt: Int[Array, "B P"]
+    lengths: Int[Array, " B"] | None
+    carry: Carry
+    key: Key[Array, "..."] | None
+    steps: Any
+
+    @property
+    def all_lengths(self) -> Int[jax.Array, " B"]:
+        """The lengths of all rows, made of the prompt where none are given, as it may be sharded."""
+        if self.lengths is None:
+            return self.zeros + self.prompt.shape[1]
+        return jnp.asarray(self.lengths).astype(jnp.int32)
+
+    @property
+    def zeros(self) -> Int[jax.Array, " B"]:
+        """A zero for each row, sharded as the prompt is."""
+        return jnp.zeros_like(jnp.asarray(self.prompt)[:, 0])
+
+    def is_inline(self) -> bool:
+        """Whether it becomes part of a program that is being traced."""
+        leaves = jax.tree.leaves((self.params, self.prompt, self.lengths, self.carry, self.key))
+        return not all(map(is_concrete, leaves))
+
+    def with_room(self) -> "Request":
+        """Prompt and buffers padded to the next power of two, so that one program serves all lengths up to that."""
+        padded = dataclasses.replace(self, steps=np.int32(self.steps), room=round_up(self.room))
+        length = self.prompt.shape[1]
+        if length == 1:
+            return padded
+        prompt = _pad(self.prompt, 1 + round_up(length - 1))
+        return dataclasses.replace(padded, prompt=prompt, lengths=self.all_lengths)
+
+
+jax.tree_util.register_dataclass(
+    Request,
+    data_fields=["params", "prompt", "lengths", "carry", "key", "steps"],
+    meta_fields=["cell", "strategy", "stop", "processors", "room"],
+)
+
+
+def round_up(size: int) -> int:
+    """The next power of two, `LEAST_ROOM` at least."""
+    return max(LEAST_ROOM, 1 << (size - 1).bit_length())
+
+
+def _pad(prompt: Array, size: int) -> jax.Array:
+    """By NumPy, which compiles nothing; on the devices where the prompt was."""
+    padded = np.pad(np.asarray(prompt), ((0, 0), (0, size - prompt.shape[1])))
+    if isinstance(prompt, jax.Array) and len(prompt.sharding.device_set) > 1:
+        return jax.device_put(padded, prompt.sharding)
+    return jnp.asarray(padded)
