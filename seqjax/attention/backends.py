@@ -10,7 +10,7 @@ from seqjax.core.explanation import add_line
 from seqjax.errors import ArgumentError, closest
 
 NAMES = ("auto", "plain", "chunked", "cudnn")
-FEWEST_PAIRS = 512 * 512  # from so many pairs a head on, "auto" takes blocks
+FEWEST_PAIRS = 640 * 640  # from so many pairs a head on, "auto" takes blocks: below, all scores at once are as fast
 
 # Compiled once for equal shapes and options outside `jit` too: a loop would otherwise compile at each call.
 _plain, _chunked = jax.jit(plain), jax.jit(chunked, static_argnums=1)

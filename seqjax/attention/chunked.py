@@ -32,12 +32,25 @@ from seqjax.attention.terms import Terms, kept, scores, weighted, wide_dtype
 def block_sizes(queries: int, keys: int) -> Counts:
     """How many queries and keys a block has.
 
-    CPU time of forward and gradient, causal, 4 heads of 64, float32 (2 cores, jax 0.10.2, 2026-11-24): at T = 8,192
-    2.4 s with 256 x 256, 2.5 s with 512 x 256, 2.1 s with 512 x 128; at T = 1,024 43 ms with 256 x 128, 44 ms with
-    128 x 128, 45 ms with 512 x 128, 51 ms with 128 x 256. Fewer queries cost less above the diagonal, more cost fewer
-    sums of whole gradients of k and v; scores of a block of 1 MiB stay in the cache.
+    Wall and CPU time of forward and gradient, causal, heads of 64, float32 (2 cores, jax 0.10.2, 2026-11-24):
+
+        blocks       8,192 tokens, 4 heads   1,024 tokens, 4 heads   512 tokens, 16 rows of 8 heads
+        512 x 256    1,144 and 2,194 ms      29 and 53 ms            473 and 878 ms
+        512 x 128    1,716 and 2,367 ms      -                       646 and 885 ms
+        256 x 256    1,781 and 2,486 ms      36 and 49 ms            547 and 748 ms
+        256 x 128    -                       38 and 47 ms            552 and 744 ms
+        512 x 512    1,423 and 2,664 ms      33 and 61 ms            -
+
+    XLA multiplies the matrices of a batch one after another, each by all cores where it is large enough. Smaller blocks
+    cost less above the diagonal, but leave cores idle. All blocks are equal, so that 600 queries are 2 x 300, not
+    2 x 512 of which many are padding.
     """
-    return Counts(256 if queries < 4096 else 512, 128)
+    return Counts(_divide(queries, 512), _divide(keys, 256))
+
+
+def _divide(length: int, most: int) -> int:
+    """The size of equal blocks, as few as there can be of at most so many."""
+    return math.ceil(length / max(1, math.ceil(length / most)))
 
 
 def chunked(terms: Terms, size: Counts) -> jax.Array:

@@ -108,8 +108,8 @@ def choice(queries, keys, **options):
 def test_auto_goes_by_size_and_says_so():
     assert ": plain (short; no cudnn: the device is cpu" in choice(64, 64)
     assert ": plain (one query;" in choice(1, 2**20)
-    assert ": chunked (262,144 pairs or more;" in choice(512, 512)
-    assert ": plain (return_weights;" in choice(512, 512, return_weights=True)
+    assert ": chunked (409,600 pairs or more;" in choice(640, 640)
+    assert ": plain (return_weights;" in choice(640, 640, return_weights=True)
     assert ": chunked (as asked)" in choice(4, 4, backend="chunked")
 
 
