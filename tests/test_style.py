@@ -126,7 +126,7 @@ def test_import_is_light():
 def public_things():
     modules = [seqjax, seqjax.attention, seqjax.initializers, seqjax.testing, seqjax.diagnostics, seqjax.datasets, seqjax.plot,
                seqjax.tasks, seqjax.losses, seqjax.decode, seqjax.text, seqjax.batching, seqjax.train, seqjax.interop,
-               seqjax.nn]  # fmt: skip
+               seqjax.nn, seqjax.seq2seq]  # fmt: skip
     for module in modules:
         for name in getattr(module, "__all__", vars(module)):
             value = getattr(module, name)

@@ -149,17 +149,13 @@ def location(
 
 
 def _convolve(weights: Float[Array, "*B S"], filters: Float[Array, "R C"]) -> Float[jax.Array, "*B S C"]:
-    """Each filter centred on each key."""
+    """Each filter centred on each key; as a product, as a convolution takes no batch that explicit meshes shard."""
     dtype = wide_dtype(jnp.result_type(weights, filters))
-    kernel = jnp.asarray(filters, dtype)[:, None, :]
-    axes = ("NWC", "WIO", "NWC")
-
-    def convolve(row: Float[jax.Array, " S"]) -> Float[jax.Array, "S C"]:
-        return lax.conv_general_dilated(row[None, :, None], kernel, (1,), "SAME", dimension_numbers=axes)[0]
-
-    for _ in range(weights.ndim - 1):
-        convolve = jax.vmap(convolve)
-    return convolve(jnp.asarray(weights, dtype))
+    width, steps = filters.shape[0], weights.shape[-1]
+    beyond = (width // 2, width // 2, 0)
+    padded = lax.pad(jnp.asarray(weights, dtype), jnp.zeros((), dtype), [(0, 0, 0)] * (weights.ndim - 1) + [beyond])
+    windows = jnp.stack([padded[..., m : m + steps] for m in range(width)], axis=-1)
+    return jnp.einsum("...sm,mc->...sc", windows, jnp.asarray(filters, dtype))
 
 
 def _hidden(params: Params, query: Array, keys: Array, projected: bool) -> Float[jax.Array, "*B S F"]:

@@ -1,5 +1,10 @@
 """From one sequence to another: encoders, decoders that attend, and what a decoder is fed."""
 
 from seqjax.attention.memory import Memory
+from seqjax.seq2seq.attend import Attend, attend
+from seqjax.seq2seq.carry import AttendCarry, Source
+from seqjax.seq2seq.context import fixed_context
+from seqjax.seq2seq.encode import encode
+from seqjax.seq2seq.encoder_decoder import EncoderDecoder
 
-__all__ = ["Memory"]
+__all__ = ["Attend", "AttendCarry", "EncoderDecoder", "Memory", "Source", "attend", "encode", "fixed_context"]
