@@ -33,6 +33,13 @@ class Attend(Wrapper):
 
     Parameters: "cell" (those of the cell within), "score", "combine" {kernel `[E + F, F]`} and "bridge".
     Carry: `AttendCarry`.
+
+        >>> import jax
+        >>> import seqjax as sj
+        >>> from seqjax.seq2seq import attend
+        >>> cell = attend(sj.GRU(4), score="general", memory_features=6, start="zeros")
+        >>> jax.tree.map(lambda p: p.shape, cell.init(jax.random.key(0), 3)["score"]), cell
+        ({'kernel': (4, 6)}, attend(GRU(4), score='general', memory_features=6, start='zeros'))
     """
 
     score: str = "additive"
