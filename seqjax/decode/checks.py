@@ -37,6 +37,7 @@ def make_request(
     vocabulary = check_logits(call)
     check_room(call, steps)
     stop = check_stop(stop, vocabulary)
+    strategy.check(vocabulary, steps, stop)
     lengths = None if call.lengths is None else call.lengths.astype(np.int32)
     return Request(
         cell, strategy, stop, processors, max(steps, 1), params, prompt, lengths, call.carry, key, steps

@@ -61,21 +61,21 @@ def run(request: Request) -> tuple[Generation, jax.Array]:
 
 def begin(request: Request) -> tuple[Fixed, Progress]:
     """Read the prompt."""
-    batch, width = request.prompt.shape[0], request.strategy.width
+    batch, beams = request.prompt.shape[0], request.strategy.beams
     lengths, zeros = request.all_lengths, request.zeros
     prompt = jnp.asarray(request.prompt)
     before = None if request.lengths is None else jnp.maximum(lengths - 1, 0)
     carry, _ = scan(request.cell, request.params, prompt[:, :-1], request.carry, lengths=before)
     fixed = Fixed(request, held_parts(carry), _row_keys(request, batch))
     carry = without_held(carry)
-    if width > 1:
-        carry = jax.tree.map(lambda a: jnp.broadcast_to(a[:, None], (batch, width, *a.shape[1:])), carry)
+    if beams > 1:
+        carry = jax.tree.map(lambda a: jnp.broadcast_to(a[:, None], (batch, beams, *a.shape[1:])), carry)
     last = jnp.take_along_axis(prompt, jnp.maximum(lengths - 1, 0)[:, None], axis=1)
-    last = jnp.broadcast_to(last, (batch, width))
+    last = jnp.broadcast_to(last, (batch, beams))
     _, logits, seen = jax.eval_shape(lambda: run_cell(fixed, carry, last))
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     sizes = Sizes(batch, request.room, logits.shape[-1], dtype, seen)
-    written = (batch, width, request.room)
+    written = (batch, beams, request.room)
     fill = request.stop[0] if request.stop else 0
     failure = jnp.where((lengths < 1) | (lengths > prompt.shape[1]), 1, 0).astype(jnp.int32)
     tokens, log_probs, search = _on_rows(
@@ -95,7 +95,8 @@ def run_cell(fixed: Fixed, carry: Carry, last: Int[Array, "B K"]) -> tuple[Carry
             return without_held(trees.cast_like(after, whole)), logits, {}
         with taps.record_taps({}, {}) as record:
             after, logits = cell.step(params, whole, tokens)
-        seen = {path: value for path, value in record.values.items() if path.rpartition("/")[2] in watch}
+        ends = tuple(f"/{name}" for name in watch)
+        seen = {path: value for path, value in record.values.items() if f"/{path}".endswith(ends)}
         return without_held(trees.cast_like(after, whole)), logits, seen
 
     if last.shape[1] > 1:

@@ -112,7 +112,7 @@ class Strategy(Spelled):
         >>> import seqjax as sj
         >>> from seqjax.decode import Choice, Generation, Strategy, generate
         >>> class TwoBest(Strategy):
-        ...     width = 2
+        ...     beams = 2
         ...     def init(self, sizes):
         ...         return jnp.zeros((sizes.batch, 2))
         ...     def select(self, scores, view):
@@ -135,16 +135,19 @@ class Strategy(Spelled):
     """Whether it draws random numbers, so that `generate` needs a key."""
 
     watch: ClassVar[tuple[str, ...]] = ()
-    """The taps whose values it wants to see, by the last part of their paths, such as "weights"."""
+    """The taps whose values it wants to see, by how their paths end, such as "weights"."""
 
     def __repr__(self) -> str:
         words = super().__repr__()
         return words[0].lower() + words[1:]
 
     @property
-    def width(self) -> int:
+    def beams(self) -> int:
         """K, how many texts are written at once for each row."""
         return 1
+
+    def check(self, vocabulary: int, steps: int, stop: tuple[int, ...]) -> None:
+        """Refuse what it cannot write with; called before anything runs."""
 
     def init(self, sizes: Sizes) -> PyTree:
         """What it keeps from step to step, before the first: a tree of arrays whose first axis is B."""
@@ -234,7 +237,7 @@ def greedy() -> Greedy:
     """The most likely token in each step: argmax of the logits, the first of equal ones.
 
     >>> from seqjax import decode
-    >>> decode.greedy(), decode.greedy().width
+    >>> decode.greedy(), decode.greedy().beams
     (greedy(), 1)
     """
     return Greedy()
