@@ -9,22 +9,19 @@ A run is named as `list` prints it, without `-s0` for all seeds, by its experime
 """
 
 import argparse
-import importlib
 import sys
 import typing
-from pathlib import Path
 
 from experiments.harness import records
 from experiments.harness.compare import compare
 from experiments.harness.figures import save_figure
 from experiments.harness.folder import RUNS, folder_of
+from experiments.harness.modules import import_experiment, list_experiments
 from experiments.harness.records import Record
 from experiments.harness.run import Stopped
 from experiments.harness.tables import table, text_rows
 from seqjax._internal.pipes import allow_closed_output
 from seqjax.errors import ArgumentError, SeqjaxError
-
-HERE = Path(__file__).parent
 
 
 def main(words: list[str] | None = None) -> None:
@@ -54,9 +51,8 @@ def main(words: list[str] | None = None) -> None:
 def print_list() -> None:
     """Print the experiments with their questions, and the runs."""
     questions = [["experiment", "question"]]
-    for path in sorted(HERE.glob("*.py")):
-        if "\nclass Config" in (text := path.read_text()):
-            questions.append([path.stem, text.split('"""')[1].split("\n")[0]])
+    for name, path in list_experiments().items():
+        questions.append([name, path.read_text().split('"""')[1].split("\n")[0]])
     print(table(questions))
     runs = [["run", "status", "date", "units", "device"]]
     found, damaged = records.every(RUNS)
@@ -84,9 +80,7 @@ def resume(record: Record) -> None:
     Raises:
         ArgumentError: the experiment has other options by now, so that it would be another run.
     """
-    if not (HERE / f"{record.config['experiment']}.py").exists():
-        raise ArgumentError(f"resume: there is no experiment {record.config['experiment']!r} any more")
-    module = importlib.import_module(f"experiments.{record.config['experiment']}")
+    module = import_experiment(record.config["experiment"])
     kinds = typing.get_type_hints(module.Config)
     given = {name: value for name, value in record.config.items() if name not in ("experiment", "seqjax")}
     if given.keys() != kinds.keys():

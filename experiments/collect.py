@@ -9,7 +9,6 @@ own, `<name>_layers.csv`. A cell holds a number, a word, or nothing where there 
 
 import csv
 import dataclasses
-import importlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness.folder import RUNS
+from experiments.harness.modules import import_experiment
 from experiments.harness.records import every
 from experiments.harness.run import Rows
 from seqjax.errors import ArgumentError
@@ -69,7 +69,7 @@ def _cell(value: object) -> object:
 
 def options(config: dict[str, Any]) -> str:
     """The options of a run that are not the defaults, as words of a command line."""
-    fields = dataclasses.fields(importlib.import_module(f"experiments.{config['experiment']}").Config)
+    fields = dataclasses.fields(import_experiment(config["experiment"]).Config)
     values = {
         field.name: (config.get(field.name, field.default), field.default) for field in fields if field.name != "seed"
     }
