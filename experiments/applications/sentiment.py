@@ -40,7 +40,7 @@ Part = tuple[Ragged, Num[Array, " n"]]
 class Config(Training):
     """Options of the experiment."""
 
-    cell: tuple[str, ...] = ("GRU(64)", "LSTM(64)")
+    cell: tuple[str, ...] = ("GRU(64)",)
     """Cells to compare, between an embedding and a linear readout"""
     words: int = 10_000
     """Of the vocabulary, the most frequent ones"""
@@ -50,6 +50,8 @@ class Config(Training):
     """Features of a word"""
     dropout: float = 0.5
     """Share of the features of a word, and of the outputs, that a training step does not see"""
+    batch_size: int = 64
+    """Reviews in a batch"""
     epochs: int = 4
     """Passes through the training reviews"""
 
