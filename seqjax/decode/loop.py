@@ -118,7 +118,7 @@ def advance(fixed: Fixed, progress: Progress) -> Progress:
     gained = jnp.where(choice.real & alive[:, None], gained, 0)
     gained = jnp.where((broken | empty)[:, None], jnp.nan, gained)
     last = jnp.where((alive & ~broken & ~empty)[:, None], choice.tokens, view.fill)
-    move = lambda tree: _move(tree, choice.ancestors)
+    move = lambda tree: _move(tree, choice.ancestors if last.shape[1] > 1 else None)
     return Progress(
         step + 1,
         last,
