@@ -44,6 +44,11 @@ def cell_from_text(text: str) -> Cell:
         >>> seqjax.cell_from_text("stack(GRU(32), as_cell(TransformerBlock, 32, 4), as_cell(nnx.Linear, 32, 4))")
         stack(GRU(32), as_cell(TransformerBlock, 32, 4), as_cell(nnx.Linear, 32, 4))
 
+        A translator, of `seqjax.seq2seq`:
+
+        >>> seqjax.cell_from_text("EncoderDecoder(GRU(8), stack(Embed(50, 8), attend(GRU(8), score='dot')), begin=1)")
+        EncoderDecoder(GRU(8), stack(Embed(50, 8), attend(GRU(8), score='dot')), begin=1)
+
         A cell of one's own, in a file:
 
         >>> from pathlib import Path
@@ -51,7 +56,7 @@ def cell_from_text(text: str) -> Cell:
         >>> seqjax.cell_from_text("my_cells.py:Wide(512)")
         Wide(512)
     """
-    names: dict[str, Callable[..., object]] = {**CELLS, **COMBINATORS, **INITIALIZERS}
+    names: dict[str, Callable[..., object]] = {**CELLS, **COMBINATORS, **INITIALIZERS, **_decoders()}
     path, colon, call = text.partition(".py:")
     if colon:
         module = _load_module(Path(path + ".py"))
@@ -65,6 +70,13 @@ def cell_from_text(text: str) -> Cell:
     if not isinstance(cell, Cell):
         raise ArgumentTypeError(f"{text!r} spells {cell!r}, which is not a cell. Write LSTM(64)")
     return cell
+
+
+def _decoders() -> dict[str, Callable[..., object]]:
+    """What makes decoders, loaded when a cell is read and not before."""
+    from seqjax import seq2seq
+
+    return {"attend": seq2seq.attend, "copying": seq2seq.copying, "EncoderDecoder": seq2seq.EncoderDecoder}
 
 
 def _flax_names() -> tuple[dict[str, Callable[..., object]], dict[str, object]]:

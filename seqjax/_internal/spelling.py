@@ -47,7 +47,8 @@ class Spelled:
             required = field.default is dataclasses.MISSING
             if not required and _with_type(value) == _with_type(field.default):  # 1 where 1.0 is the default is said
                 continue
-            words.append(repr(value) if required else f"{field.name}={value!r}")
+            positional = required and not field.kw_only
+            words.append(repr(value) if positional else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(words)})"
 
 

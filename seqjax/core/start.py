@@ -14,6 +14,7 @@ _REMEDIES = {
     "key": "draws random numbers: pass carry=cell.initial_carry(params, batch_shape, key=key), or evaluate with "
     "cell.evaluation()",
     "memory": "reads a memory: pass carry=cell.initial_carry(params, batch_shape, memory=memory)",
+    "source": "reads a source: pass carry=cell.initial_carry(params, batch_shape, source=(source, lengths))",
 }
 
 

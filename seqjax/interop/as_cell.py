@@ -12,12 +12,14 @@ from flax.errors import FlaxError
 from seqjax._internal.trees import cast_floats
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
 from seqjax._internal.validation import check_batch_shape, check_causal, check_dtype, check_ids, check_key
+from seqjax.attention.memory import Memory
 from seqjax.core.cell import Cell, Limit
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError, SeqjaxError
 from seqjax.interop.call import IN_FEATURES, Evaluation, check_make, check_value, spell
 from seqjax.interop.choice import choose_kind, is_linen
 from seqjax.interop.kinds import Kind
+from seqjax.interop.protocol import ProtocolKind
 
 _REFUSALS = (TypeError, ValueError, AssertionError, ZeroDivisionError, FlaxError)
 """What modules raise that cannot be made, or not take an input."""
@@ -102,6 +104,28 @@ class ModuleCell(Cell):
         if "key" in kind.asks:
             check_key(self, given["key"])
         return kind.begin(params, tuple(batch_shape), **given)
+
+    def encode(
+        self,
+        params: Params,
+        xs: Array,
+        mask: Bool[Array, "..."] | None = None,
+        *,
+        key: Key[jax.Array, ""] | None = None,
+    ) -> Memory:
+        """What a module with an encoder of its own, such as `nn.EncoderDecoder`, makes of a source.
+
+        Raises:
+            ArgumentError: the module has none; it drops, and there is no key.
+        """
+        kind = self._kind_of(params)
+        if not isinstance(kind, ProtocolKind) or not hasattr(kind.functions.module, "encode"):
+            raise ArgumentError(f"{self!r} has no encoder, as its module has no method encode(x, mask, key=)")
+        if "key" in kind.asks:
+            if key is None:
+                raise ArgumentError(f"{self!r} draws random numbers: pass key, or encode with cell.evaluation()")
+            check_key(self, key)
+        return kind.encode(params, jnp.asarray(xs), mask, key)
 
     def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         """Caches begin anew, keys go on."""

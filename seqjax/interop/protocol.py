@@ -5,6 +5,7 @@ module(x, mask=, resets=, key=) -> y                  a whole sequence, x `[B, T
 module.initial_carry(batch_shape, **asked) -> carry   batch axes first in every leaf
 module.extend(carry, x, mask=, resets=, fresh=, key=) -> carry, y     more steps; of causal modules
 module.restart(carry, batch_shape) -> carry           of modules that ask for something
+module.encode(x, mask, key=) -> memory                of decoders that read a source themselves
 """
 
 import functools
@@ -18,6 +19,7 @@ from jax import lax
 
 from seqjax._internal.types import Array, Bool, Carry, Int, Key, Pair, Params, PyTree, Shape
 from seqjax.attention.cache import Cache
+from seqjax.attention.memory import Memory
 from seqjax.core import taps
 from seqjax.core.explanation import add_line
 from seqjax.core.loop import parallel
@@ -65,6 +67,10 @@ class ProtocolKind(Kind):
         elif self.causal:
             state = self.functions.call(params, NONE, batch_shape, method="initial_carry")[1]
         return ProtocolCarry(state, dropout) if self.random else state
+
+    def encode(self, params: Params, xs: jax.Array, mask: Array | None, key: Key[jax.Array, ""] | None) -> Memory:
+        """What the module makes of a source, for its own decoder."""
+        return self.functions.call(params, NONE, xs, mask, method="encode", key=key)[1]
 
     def limits(self, carry: Carry | None) -> Iterator[tuple[int, Any]]:
         """Those of the caches in the carry, unless a window makes them rings."""

@@ -4,7 +4,11 @@ from seqjax.attention.memory import Memory
 from seqjax.seq2seq.attend import Attend, attend
 from seqjax.seq2seq.carry import AttendCarry, Source
 from seqjax.seq2seq.context import fixed_context
+from seqjax.seq2seq.copying import Copying, copying
 from seqjax.seq2seq.encode import encode
 from seqjax.seq2seq.encoder_decoder import EncoderDecoder
 
-__all__ = ["Attend", "AttendCarry", "EncoderDecoder", "Memory", "Source", "attend", "encode", "fixed_context"]
+__all__ = [
+    "Attend", "AttendCarry", "Copying", "EncoderDecoder", "Memory", "Source", "attend", "copying", "encode",
+    "fixed_context",
+]  # fmt: skip

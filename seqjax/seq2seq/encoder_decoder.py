@@ -32,13 +32,14 @@ class EncoderDecoder(Cell):
     not told how wide the memory is takes the width that the encoder gives.
 
     Args:
-        encoder: any cell over the source, as in `encode`.
+        encoder: any cell over the source, as in `encode`; None for a decoder with an encoder of its own, as
+            `as_cell(nn.EncoderDecoder, ...)`.
         decoder: a cell with a part that asks for a memory, such as `stack(Embed(V, 64), attend(GRU(64)), Dense(V))`.
         begin: the id that a target begins with.
         context: None, attention over all steps; or "ends", "last", "mean": one vector, `fixed_context`.
         source_features: D of the source; 0 for ids.
 
-    Parameters: "encoder" and "decoder".
+    Parameters: "encoder", where there is one, and "decoder".
 
         >>> import jax, jax.numpy as jnp
         >>> import seqjax as sj
@@ -57,7 +58,7 @@ class EncoderDecoder(Cell):
             id, an unknown context.
     """
 
-    encoder: Cell
+    encoder: Cell | None
     decoder: Cell
     _: dataclasses.KW_ONLY
     begin: int
@@ -65,8 +66,13 @@ class EncoderDecoder(Cell):
     source_features: int = 0
 
     def __post_init__(self) -> None:
-        for part in (self.encoder, self.decoder):
-            check_cell_type("EncoderDecoder", part)
+        check_cell_type("EncoderDecoder", self.decoder)
+        if self.encoder is not None:
+            check_cell_type("EncoderDecoder", self.encoder)
+        elif not hasattr(self.decoder, "encode"):
+            raise ArgumentError(
+                f"EncoderDecoder: {self.decoder!r} has no encoder of its own, so encoder must not be None"
+            )
         whole_number("EncoderDecoder: begin", self.begin)
         whole_number("EncoderDecoder: source_features", self.source_features)
         if self.context is not None:
@@ -94,7 +100,12 @@ class EncoderDecoder(Cell):
     @property
     def asks(self) -> frozenset[str]:
         """A source, a key where a part draws random numbers, and what else the decoder asks for."""
-        return (self.decoder.asks - {"memory"}) | {"source"} | (self.encoder.asks & {"key"})
+        return (self.decoder.asks - {"memory"}) | {"source"} | (self._reader.asks & {"key"})
+
+    @property
+    def _reader(self) -> Cell:
+        """What encodes the source."""
+        return self.decoder if self.encoder is None else self.encoder
 
     @property
     def out_features(self) -> int | None:
@@ -107,6 +118,8 @@ class EncoderDecoder(Cell):
         """The parameters of both; `in_features` are those of the target, 0 for ids."""
         check_key(self, key)
         of_encoder, of_decoder = jax.random.split(key)
+        if self.encoder is None:
+            return {"decoder": init_params(self.decoder, of_decoder, in_features, dtype)}
         width = self.encoder.size(self.source_features) * (2 if self.context == "ends" else 1)
 
         def widen(cell: Cell) -> Cell:
@@ -145,14 +158,15 @@ class EncoderDecoder(Cell):
             ArgumentError, ArgumentTypeError: as `initial_carry`.
         """
         xs, marks = _split_source(self, source)
-        lead = xs.shape[: len(xs.shape) - 1 - self.encoder.feature_axes]
+        lead = xs.shape[: len(xs.shape) - 1 - self._reader.feature_axes]
         if batch_shape is not None and lead != tuple(batch_shape):
             raise ArgumentError(
                 f"EncoderDecoder: source has shape {xs.shape}, so the batch axes {lead}, expected {tuple(batch_shape)}"
             )
         masked = marks is not None and marks.dtype == bool
         options = {"mask": marks} if masked else {"lengths": marks}
-        memory = encode(self.encoder, params["encoder"], xs, key=key, **options)
+        own = params["decoder" if self.encoder is None else "encoder"]
+        memory = encode(self._reader, own, xs, key=key, **options)
         return memory if self.context is None else fixed_context(memory, self.context)
 
     def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
