@@ -7,8 +7,27 @@ from seqjax.seq2seq.context import fixed_context
 from seqjax.seq2seq.copying import Copying, copying
 from seqjax.seq2seq.encode import encode
 from seqjax.seq2seq.encoder_decoder import EncoderDecoder
+from seqjax.seq2seq.feedback import Feedback
+from seqjax.seq2seq.feeds import Feed, free, scheduled, teacher, two_pass
+from seqjax.seq2seq.unrolling import choose_inputs, unroll
 
 __all__ = [
-    "Attend", "AttendCarry", "Copying", "EncoderDecoder", "Memory", "Source", "attend", "copying", "encode",
+    "Attend",
+    "AttendCarry",
+    "Copying",
+    "EncoderDecoder",
+    "Feed",
+    "Feedback",
+    "Memory",
+    "Source",
+    "attend",
+    "choose_inputs",
+    "copying",
+    "encode",
     "fixed_context",
-]  # fmt: skip
+    "free",
+    "scheduled",
+    "teacher",
+    "two_pass",
+    "unroll",
+]
