@@ -136,7 +136,8 @@ def _choose(
     real = None if real is None else call.layout.restore(jnp.asarray(real))
     flags = {"mask": call.mask, "lengths": call.lengths, "resets": call.resets}
     chosen = _chosen(feed, _fixed(params), jnp.asarray(inputs), _fixed(carry), key, real, flags, cell=cell)
-    return lax.stop_gradient(chosen)
+    # What reads them is then compiled as it is for given tokens, so that p = 0 gives the same bits.
+    return lax.optimization_barrier(lax.stop_gradient(chosen))
 
 
 @functools.partial(jax.jit, static_argnames="cell")
