@@ -12,7 +12,8 @@ from seqjax._internal.validation import check_causal, known, whole_number
 from seqjax.core import driver
 from seqjax.core.call import Call
 from seqjax.core.cell import Cell, check_cell_type
-from seqjax.decode.request import Processor, Request
+from seqjax.decode.history import Processor
+from seqjax.decode.request import Chain, Request
 from seqjax.decode.strategy import Strategy
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
@@ -34,14 +35,22 @@ def make_request(
     processors = check_processors(processors)
     check_key(strategy, key, prompt.shape[0])
     call = driver.prepare(Call.of(cell, params, prompt, carry, {"lengths": lengths}))
-    vocabulary = check_logits(call)
     check_room(call, steps)
-    stop = check_stop(stop, vocabulary)
-    strategy.check(vocabulary, steps, stop)
+    stop = check_stop(stop)
+    strategy.check(find_vocabulary(call), steps, stop)
     lengths = None if call.lengths is None else call.lengths.astype(np.int32)
     return Request(
-        cell, strategy, stop, processors, max(steps, 1), params, prompt, lengths, call.carry, key, steps
+        cell, strategy, stop, Chain.of(processors), max(steps, 1), params, prompt, lengths, call.carry, key, steps
     )  # fmt: skip
+
+
+def find_vocabulary(call: Call) -> int:
+    """V, as the cell tells it, or else as its logits show; what is wrong with those is told by `check_logits`."""
+    if call.cell.out_features is not None:
+        return call.cell.out_features
+    one = jax.ShapeDtypeStruct((*call.layout.batch, 1), jnp.int32)
+    logits = jax.eval_shape(lambda xs: driver.run(Call.of(call.cell, call.params, xs, call.carry, {}))[1], one)
+    return int(getattr(logits, "shape", (0,))[-1])
 
 
 def check_strategy(strategy: object) -> None:
@@ -118,25 +127,23 @@ def check_key(strategy: Strategy, key: Any, batch: int) -> None:
         raise ArgumentError(f"key must be one key, or one for each of {batch} rows, found the shape {key.shape}")
 
 
-def check_logits(call: Call) -> int:
-    """V, the size of the vocabulary, after it has been seen that the cell takes what it gives."""
-    cell, batch = call.cell, call.layout.batch
-    one = jax.ShapeDtypeStruct((*batch, 1), jnp.int32)
-    carry, params = (
-        jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), t) for t in (call.carry, call.params)
-    )
-    run = lambda params, xs, carry: driver.run(Call.of(cell, params, xs, carry, {}))[1]
-    logits = jax.eval_shape(run, params, one, carry)
-    shape = getattr(logits, "shape", None)
-    if shape is None or len(shape) != len(batch) + 2 or not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise ArgumentError(f"generate: {cell!r} must give logits [B, V] in each step, found {logits}")
+def check_logits(request: Request, logits: Any) -> None:
+    """The cell gives logits `[B, K, V]`, takes each token that it can give, and can give each stop token."""
+    cell = request.cell
+    shape: tuple[int, ...] = getattr(logits, "shape", ())
+    if len(shape) != 3 or not jnp.issubdtype(logits.dtype, jnp.floating) or not shape[2]:
+        raise ArgumentError(
+            f"generate: {cell!r} must give logits [B, V] in each step, found {logits}. Put Dense(vocabulary) last"
+        )
+    for stop in request.stop:
+        if stop >= shape[2]:
+            raise ArgumentError(f"stop is {stop}, but the cell gives logits of {shape[2]} tokens")
     try:
-        cell.check_input(np.full((*batch, 1), shape[-1] - 1), None, values=bool(np.prod(batch)))
+        cell.check_input(np.full((1, 1), shape[2] - 1), None, values=True)
     except ArgumentError as error:
         raise ArgumentError(
-            f"generate: the cell gives logits of {shape[-1]} tokens, but does not take all of them as input: {error}"
+            f"generate: the cell gives logits of {shape[2]} tokens, but does not take all of them as input: {error}"
         ) from error
-    return int(shape[-1])
 
 
 def check_room(call: Call, steps: int) -> None:
@@ -155,16 +162,12 @@ def check_room(call: Call, steps: int) -> None:
             )
 
 
-def check_stop(stop: Any, vocabulary: int) -> tuple[int, ...]:
-    """Ids below V, as a tuple."""
+def check_stop(stop: Any) -> tuple[int, ...]:
+    """Token ids, as a tuple."""
     if stop is None:
         return ()
     stops = tuple(stop) if isinstance(stop, (tuple, list)) else (stop,)
-    stops = tuple(whole_number("stop", value) for value in stops)
-    for value in stops:
-        if value >= vocabulary:
-            raise ArgumentError(f"stop is {value}, but the cell gives logits of {vocabulary} tokens")
-    return stops
+    return tuple(whole_number("stop", value) for value in stops)
 
 
 def check_failure(failure: Array) -> None:

@@ -11,7 +11,7 @@ from seqjax.core.cell import Cell
 from seqjax.decode import loop
 from seqjax.decode.checks import check_failure, make_request
 from seqjax.decode.generation import Generation
-from seqjax.decode.request import Processor
+from seqjax.decode.history import Processor
 from seqjax.decode.strategy import Greedy, Strategy
 
 _compiled = jax.jit(loop.run)

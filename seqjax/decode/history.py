@@ -1,5 +1,6 @@
 """What has been written so far, as processors and strategies see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -52,3 +53,7 @@ class History:
     def is_real(self, size: int) -> jax.Array:
         """Bool `[B, size]`: which of so many places hold a token."""
         return jnp.arange(size, dtype=jnp.int32)[None] < self.count[:, None]
+
+
+Processor = Callable[[Array, History], Array]
+"""What changes logits before a token is chosen: `(logits [B, K, V], history) -> logits`."""

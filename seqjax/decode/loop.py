@@ -17,6 +17,7 @@ from seqjax._internal.types import Array, Bool, Carry, Float, Int, Key, PyTree
 from seqjax.core import taps
 from seqjax.core.held import Held, held_parts, with_held, without_held
 from seqjax.core.scan import scan
+from seqjax.decode.checks import check_logits
 from seqjax.decode.generation import Generation
 from seqjax.decode.history import History
 from seqjax.decode.request import Request
@@ -45,7 +46,7 @@ class Fixed(NamedTuple):
 
     request: Request
     held: list[Held]
-    keys: Key[Array, " B"] | None
+    keys: Key[Array, " B"]
 
 
 def run(request: Request) -> tuple[Generation, jax.Array]:
@@ -73,6 +74,7 @@ def begin(request: Request) -> tuple[Fixed, Progress]:
     last = jnp.take_along_axis(prompt, jnp.maximum(lengths - 1, 0)[:, None], axis=1)
     last = jnp.broadcast_to(last, (batch, beams))
     _, logits, seen = jax.eval_shape(lambda: run_cell(fixed, carry, last))
+    check_logits(request, logits)
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     sizes = Sizes(batch, request.room, logits.shape[-1], dtype, seen)
     written = (batch, beams, request.room)
@@ -151,11 +153,9 @@ def _look(fixed: Fixed, progress: Progress, logits: Array, seen: Mapping[str, Ar
     logits = logits.astype(progress.log_probs.dtype)
 
     def process(values: Array) -> jax.Array:
-        for processor in request.processors:
-            values = processor(values, history)
-        return jnp.asarray(values)
+        return request.processors(values, history)
 
-    keys = None if fixed.keys is None else jax.vmap(jax.random.fold_in, (0, None))(fixed.keys, step)
+    keys: Any = None if fixed.keys is None else jax.vmap(jax.random.fold_in, (0, None))(fixed.keys, step)
     steps = jnp.asarray(request.steps, jnp.int32)
     return View(logits, jax.nn.log_softmax(logits), process, history, steps, keys, seen, request.stop)
 

@@ -1,7 +1,6 @@
 """One call of `generate` as a value: static parts that hash, and trees of arrays."""
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,41 @@ import numpy as np
 from seqjax._internal.types import Array, Carry, Int, Key, Params
 from seqjax._internal.validation import is_concrete
 from seqjax.core.cell import Cell
-from seqjax.decode.history import History
+from seqjax.decode.history import History, Processor
 from seqjax.decode.strategy import Strategy
 
-Processor = Callable[[Array, History], Array]
-"""`(logits [..., V], history) -> logits`."""
-
 LEAST_ROOM = 32
+
+
+class _Data:
+    """Stands for an array among what is static."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Processors in order: arrays and numbers in them are data, all else (a user's functions) is static."""
+
+    data: list[Any]
+    structure: Any
+    static: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, processors: tuple[Processor, ...]) -> "Chain":
+        """Taken apart."""
+        leaves, structure = jax.tree.flatten(processors)
+        is_data = [isinstance(leaf, (int, float, np.generic, np.ndarray, jax.Array)) for leaf in leaves]
+        static = tuple(_Data if data else leaf for leaf, data in zip(leaves, is_data))
+        return cls([leaf for leaf, data in zip(leaves, is_data) if data], structure, static)
+
+    def __call__(self, logits: Array, history: History) -> jax.Array:
+        data = iter(self.data)
+        leaves = [next(data) if leaf is _Data else leaf for leaf in self.static]
+        for processor in jax.tree.unflatten(self.structure, leaves):
+            logits = processor(logits, history)
+        return jnp.asarray(logits)
+
+
+jax.tree_util.register_dataclass(Chain, data_fields=["data"], meta_fields=["structure", "static"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +59,7 @@ class Request:
     cell: Cell
     strategy: Strategy
     stop: tuple[int, ...]
-    processors: tuple[Processor, ...]
+    processors: Chain
     room: int
     params: Params
     prompt: Int[Array, "B P"]
@@ -55,7 +82,7 @@ class Request:
 
     def is_inline(self) -> bool:
         """Whether it becomes part of a program that is being traced."""
-        leaves = jax.tree.leaves((self.params, self.prompt, self.lengths, self.carry, self.key))
+        leaves = jax.tree.leaves((self.params, self.prompt, self.lengths, self.carry, self.key, self.processors))
         return not all(map(is_concrete, leaves))
 
     def with_room(self) -> "Request":
@@ -70,8 +97,8 @@ class Request:
 
 jax.tree_util.register_dataclass(
     Request,
-    data_fields=["params", "prompt", "lengths", "carry", "key", "steps"],
-    meta_fields=["cell", "strategy", "stop", "processors", "room"],
+    data_fields=["params", "prompt", "lengths", "carry", "key", "processors", "steps"],
+    meta_fields=["cell", "strategy", "stop", "room"],
 )
 
 

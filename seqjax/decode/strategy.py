@@ -36,7 +36,7 @@ class View(NamedTuple):
     process: all processors, `[B, K, V] -> [B, K, V]`; whether they see logits or log-probabilities is up to the
         strategy (as Hugging Face: logits where one text is written, log-probabilities in a beam search).
     history: the tokens so far. steps: int32, how many there shall be at most; `history.step + 1 == steps` is the last.
-    keys: one for each row `[B]`, new in each step; None where the strategy does not draw.
+    keys: one for each row `[B]`, new in each step; meant for strategies with `draws`, None for others.
     seen: the values of the taps that `watch` names, by path, `[B, K, ...]`.
     stop: the stop tokens, possibly none.
 
@@ -52,7 +52,7 @@ class View(NamedTuple):
     process: Callable[[Array], jax.Array]
     history: History
     steps: Int[Array, ""]
-    keys: Key[Array, " B"] | None
+    keys: Key[Array, " B"]
     seen: Mapping[str, Array]
     stop: tuple[int, ...]
 

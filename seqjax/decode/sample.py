@@ -1,0 +1,98 @@
+"""Drawing the next token, from all of the distribution or from its head."""
+
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from seqjax._internal.types import Array, Float, Int
+from seqjax._internal.validation import real_number, whole_number
+from seqjax.decode.strategy import Single, View
+from seqjax.errors import ArgumentError
+
+
+class Sample(Single):
+    """A token drawn from the distribution, or from its head; made by `sample`."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+
+    draws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        temperature = real_number("sample: temperature", self.temperature)
+        if not 0 < temperature < math.inf:
+            slip = ". For the most likely token, use greedy()" if temperature == 0 else ""
+            raise ArgumentError(f"sample: temperature must be above 0 and finite, found {temperature}{slip}")
+        if self.top_k is not None:
+            whole_number("sample: top_k", self.top_k, least=1)
+        for name in ("top_p", "min_p"):
+            value = getattr(self, name)
+            if value is not None and not 0 < real_number(f"sample: {name}", value) <= 1:
+                raise ArgumentError(f"sample: {name} is a probability in (0, 1], found {value}. None switches it off")
+
+    def choose(self, logits: Float[Array, "B V"], view: View) -> Int[jax.Array, " B"]:
+        """A draw from what `head` leaves, with the key of each row."""
+        logits, ids = self.head(logits)
+        drawn = jax.vmap(jax.random.categorical)(view.keys, logits)
+        return drawn if ids is None else jnp.take_along_axis(ids, drawn[:, None], axis=-1)[:, 0]
+
+    def head(self, logits: Float[Array, "*B V"]) -> tuple[Float[jax.Array, "*B C"], Int[jax.Array, "*B C"] | None]:
+        """The logits of the C candidates, -inf where one is left out, and their ids; None: they are 0 ... V - 1.
+
+        >>> import jax.numpy as jnp
+        >>> from seqjax import decode
+        >>> decode.sample(top_k=2).head(jnp.array([1.0, 3.0, 2.0]))[1].tolist()
+        [1, 2]
+        """
+        logits = jnp.asarray(logits) / self.temperature
+        ids = None
+        top_p = None if self.top_p == 1 else self.top_p
+        if self.top_k is not None or top_p is not None:
+            size = logits.shape[-1]
+            logits, ids = lax.top_k(logits, size if self.top_k is None else min(self.top_k, size))
+        if top_p is not None:
+            mass = jax.nn.softmax(logits)
+            before = jnp.cumsum(mass, axis=-1) - mass  # of those that are more likely
+            logits = jnp.where(before < top_p, logits, -jnp.inf)
+        if self.min_p is not None:
+            least = jnp.max(logits, axis=-1, keepdims=True) + math.log(self.min_p)
+            logits = jnp.where(logits >= least, logits, -jnp.inf)
+        return logits, ids
+
+
+def sample(
+    temperature: float = 1.0, *, top_k: int | None = None, top_p: float | None = None, min_p: float | None = None
+) -> Sample:
+    """Draw each token from softmax(logits / temperature), or from its head; `generate` then needs a key.
+
+    Args:
+        temperature: above 0; below 1 the likely tokens become likelier still, and towards 0 it is `greedy`.
+        top_k: only from the k most likely (Fan et al. 2018); of equal ones, those with the lowest ids.
+        top_p: only from the fewest most likely tokens that have the probability p together (Holtzman et al. 2020); the
+            most likely one always stays.
+        min_p: only from those with at least min_p times the probability of the most likely (Nguyen et al. 2024).
+
+    They are applied in this order, each to what the one before has left, as Hugging Face does. Rows draw with keys of
+    their own, so that what one draws does not depend on the others.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> from seqjax import decode
+        >>> decode.sample(0.7, top_k=2)
+        sample(temperature=0.7, top_k=2)
+        >>> model = sj.stack(sj.Embed(10, 8), sj.LSTM(16), sj.Dense(10))
+        >>> params = model.init(jax.random.key(0), 0)
+        >>> options = {"steps": 5, "strategy": decode.sample(0.7, top_p=0.9), "key": jax.random.key(1)}
+        >>> decode.generate(model, params, jnp.array([1, 1]), **options).tokens.shape
+        (2, 5)
+
+    Raises:
+        ArgumentError, ArgumentTypeError: a temperature that is not above 0, probabilities outside (0, 1], a top_k that
+            is no whole number above 0.
+    """
+    return Sample(temperature, top_k, top_p, min_p)
