@@ -13,6 +13,7 @@ from seqjax.core import driver
 from seqjax.core.call import Call
 from seqjax.core.cell import Cell, check_cell_type
 from seqjax.decode.history import Processor
+from seqjax.decode.processors import Rule
 from seqjax.decode.request import Chain, Request
 from seqjax.decode.strategy import Strategy
 from seqjax.errors import ArgumentError, ArgumentTypeError
@@ -32,7 +33,7 @@ def make_request(
     check_strategy(strategy)
     steps = whole_number("steps", steps)
     prompt, lengths = check_prompt(cell, prompt, lengths)
-    processors = check_processors(processors)
+    processors = check_processors(cell, processors)
     check_key(strategy, key, prompt.shape[0])
     call = driver.prepare(Call.of(cell, params, prompt, carry, {"lengths": lengths}))
     check_room(call, steps)
@@ -89,15 +90,15 @@ def check_prompt(cell: Cell, prompt: Any, lengths: Any) -> tuple[Array, Array | 
         raise ArgumentError("prompt has no tokens; begin with one that marks the beginning, prompt=[begin] * B")
     if lengths is not None:
         lengths = lengths if hasattr(lengths, "dtype") else np.asarray(lengths)
-        if known(lengths) and np.size(lengths) and np.min(lengths) == 0:
-            row = int(np.argmin(lengths))
+        if known(lengths) and np.any(np.asarray(lengths) == 0):
+            row = int(np.argmin(np.asarray(lengths)))
             raise ArgumentError(
                 f"lengths must be at least 1, as the first token is predicted from the prompt, found 0 in row {row}"
             )
     return prompt.astype(np.int32), lengths
 
 
-def check_processors(processors: Any) -> tuple[Processor, ...]:
+def check_processors(cell: Cell, processors: Any) -> tuple[Processor, ...]:
     """Functions, in a tuple."""
     if callable(processors):
         raise ArgumentTypeError(f"processors must be a tuple, found {processors!r}. Write ({processors!r},)")
@@ -109,6 +110,8 @@ def check_processors(processors: Any) -> tuple[Processor, ...]:
             raise ArgumentTypeError(
                 f"processors must be functions (logits, history) -> logits such as repetition(1.2), found {processor!r}"
             )
+        if isinstance(processor, Rule) and cell.out_features is not None:
+            processor.check(cell.out_features)
     return processors
 
 

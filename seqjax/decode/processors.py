@@ -13,9 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax._internal.types import Array, Bool, Float, Int
-from seqjax._internal.validation import is_concrete, real_number, true_or_false, whole_number
+from seqjax._internal.validation import is_concrete, known, real_number, true_or_false, whole_number
 from seqjax.decode.history import History, Processor
 from seqjax.errors import ArgumentError, ArgumentTypeError
+
+
+class Rule:
+    """A processor that can check its tokens before anything runs."""
+
+    def check(self, size: int) -> None:
+        """Refuse token ids that are not below the size of the vocabulary, where they are known."""
 
 
 @jax.tree_util.register_dataclass
@@ -90,14 +97,17 @@ def no_repeat(size: int, *, prompt: bool = True) -> Processor:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class _Allowed:
+class _Allowed(Rule):
     mask: Any
     ids: Any
+
+    def check(self, size: int) -> None:
+        if self.ids is not None:
+            _check_below("allowed: ids", self.ids, size)
 
     def __call__(self, logits: Float[Array, "B K V"], history: History) -> jax.Array:
         size = logits.shape[-1]
         if self.mask is None:
-            _check_below("allowed: ids", self.ids, size)
             mask = jnp.zeros(size, bool).at[jnp.asarray(self.ids)].set(True)
         elif self.mask.shape[-1] != size:
             raise ArgumentError(f"allowed: mask is for {self.mask.shape[-1]} tokens, but the cell gives {size} logits")
@@ -131,12 +141,14 @@ def allowed(tokens: Int[Array, " N"] | Bool[Array, "..."] | Sequence[int]) -> Pr
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class _Prefix:
+class _Prefix(Rule):
     tokens: Any
     lengths: Any
 
+    def check(self, size: int) -> None:
+        _check_below("prefix: tokens", self.tokens, size)
+
     def __call__(self, logits: Float[Array, "B K V"], history: History) -> jax.Array:
-        _check_below("prefix: tokens", self.tokens, logits.shape[-1])
         tokens = jnp.atleast_2d(jnp.asarray(self.tokens))
         lengths = tokens.shape[-1] if self.lengths is None else jnp.asarray(self.lengths)
         wanted = tokens[:, jnp.minimum(history.step, tokens.shape[-1] - 1)]
@@ -167,19 +179,20 @@ def prefix(tokens: Int[Array, "..."] | Sequence, lengths: Int[Array, " B"] | Seq
     sizes = _token_array("prefix: lengths", lengths)
     if array.ndim != 2 or sizes.shape != array.shape[:1]:
         raise ArgumentError(f"prefix: lengths {tuple(sizes.shape)} do not fit tokens of shape {tuple(array.shape)}")
-    if is_concrete(sizes) and not 0 <= np.min(sizes) <= np.max(sizes) <= array.shape[1]:
-        raise ArgumentError(f"prefix: lengths must be in [0, {array.shape[1]}], found {np.asarray(sizes).tolist()}")
+    _check_below("prefix: lengths", sizes, array.shape[1] + 1)
     return _Prefix(array, sizes)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class _MinLength:
+class _MinLength(Rule):
     least: Any
     stop: tuple[int, ...] = field(metadata={"static": True})
 
+    def check(self, size: int) -> None:
+        _check_below("min_length: stop", np.array(self.stop), size)
+
     def __call__(self, logits: Float[Array, "B K V"], history: History) -> jax.Array:
-        _check_below("min_length: stop", np.array(self.stop), logits.shape[-1])
         stops = jnp.zeros(logits.shape[-1], bool).at[jnp.array(self.stop)].set(True)
         return jnp.where(stops[None, None] & (history.step < self.least), -jnp.inf, logits)
 
@@ -229,5 +242,8 @@ def _token_array(name: str, tokens: Any) -> Any:
 
 
 def _check_below(name: str, ids: Any, size: int) -> None:
-    if is_concrete(ids) and np.size(ids) and not 0 <= np.min(ids) <= np.max(ids) < size:
-        raise ArgumentError(f"{name} must be in [0, {size}), found {np.asarray(ids).tolist()}")
+    if not known(ids):
+        return
+    ids = np.asarray(ids)  # before it is looked at: inside `jit`, what JAX computes of it is traced
+    if ids.size and not 0 <= ids.min() <= ids.max() < size:
+        raise ArgumentError(f"{name} must be in [0, {size}), found {ids.tolist()}")

@@ -83,7 +83,8 @@ class Request:
     def is_inline(self) -> bool:
         """Whether it becomes part of a program that is being traced."""
         leaves = jax.tree.leaves((self.params, self.prompt, self.lengths, self.carry, self.key, self.processors))
-        return not all(map(is_concrete, leaves))
+        # What is made from nothing is traced as well inside `jit`, where all arguments may be constants.
+        return not all(map(is_concrete, [*leaves, jnp.zeros((), jnp.int32)]))
 
     def with_room(self) -> "Request":
         """Prompt and buffers padded to the next power of two, so that one program serves all lengths up to that."""
