@@ -55,7 +55,7 @@ def stream(
     request = make_request(
         cell, params, prompt, 1 if steps is None else steps, strategy, stop, lengths, carry, key, processors
     )
-    if request.strategy.width > 1:
+    if request.strategy.beams > 1:
         raise ArgumentError(f"stream: {strategy!r} writes several texts and chooses at the end. Use generate")
     if request.is_inline():
         raise ArgumentError("stream is an iterator of Python, so it cannot be called inside jit. Use generate")

@@ -86,6 +86,9 @@ WRONG = {
         lambda: jax.jit(lambda: list(decode.stream(CELL, PARAMS, PROMPT, steps=1)))(),
         ArgumentError, "cannot be called inside jit",
     ),
+    "a stream of beams": (
+        lambda: decode.stream(CELL, PARAMS, PROMPT, strategy=decode.beam(2)), ArgumentError, "Use generate",
+    ),
     "steps that are traced": (
         lambda: jax.jit(lambda steps: generate(CELL, PARAMS, PROMPT, steps=steps))(jnp.array(3)),
         ArgumentTypeError, "It must be static",
