@@ -1,9 +1,10 @@
-"""What there is: cells, layers, ways to combine them, tasks and data sets, with a line on each.
+"""What there is: cells, layers, modules, ways to combine them, tasks and data sets, with a line on each.
 
 python -m seqjax            all of it
-python -m seqjax cells      one of: cells, layers, combinators, tasks, datasets
+python -m seqjax cells      one of: cells, layers, modules, combinators, tasks, datasets
 """
 
+import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
@@ -25,11 +26,24 @@ def examples(room: Any) -> Iterator[Line]:
     return ((repr(cell), about(type(cell))) for cell in room.EXAMPLES)
 
 
+def modules() -> Iterator[Line]:
+    """The modules of Flax that can be cells, as far as Flax is there."""
+    if importlib.util.find_spec("flax") is None:
+        return
+    from seqjax import nn  # here, as it takes a second to load
+
+    for name in nn.__all__:
+        module = getattr(nn, name)
+        if hasattr(module, "asks") and hasattr(module, "feature_axes"):  # a map of vectors, or a model of sequences
+            yield f"as_cell({name}, ...)", about(module)
+
+
 def tables() -> dict[str, list[Line]]:
     """Name and line of everything, by kind."""
     return {
         "cells": list(examples(cells)),
         "layers": list(examples(layers)),
+        "modules": list(modules()),
         "combinators": [
             (f"{name}(...)", about(getattr(combinators, name))) for name in combinators.__all__ if name.islower()
         ],

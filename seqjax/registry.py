@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from seqjax import cells, combinators, initializers, layers
 from seqjax._internal.spelling import parse
 from seqjax.core.cell import Cell
@@ -87,9 +89,10 @@ def _flax_names() -> tuple[dict[str, Callable[..., object]], dict[str, object]]:
         "as_cell": interop.as_cell,
         "Evaluation": interop.Evaluation,
         "Style": nn.Style,
+        "dtype": np.dtype,
     }
     own = {name: getattr(nn, name) for name in nn.__all__}
-    return called, {**own, **interop.flax_modules(), "IN_FEATURES": interop.IN_FEATURES}
+    return called, {**interop.known_values(), **own, **interop.flax_modules(), "IN_FEATURES": interop.IN_FEATURES}
 
 
 def _load_module(path: Path) -> ModuleType:

@@ -16,6 +16,7 @@ def test_everything_is_listed(capsys):
     said = capsys.readouterr().out
     for name in [*tasks.ALL, *datasets.names(), *map(repr, (*cells.EXAMPLES, *layers.EXAMPLES)), "stack(...)"]:
         assert f"  {name} " in said, name
+    assert "  as_cell(TransformerBlock, ...) " in said  # they were not listed
     assert all(line.split(maxsplit=1)[1:] for line in said.splitlines() if line.startswith("  ")), said
 
 

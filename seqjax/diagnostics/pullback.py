@@ -8,9 +8,11 @@ then there are three kinds. With lambda_t = dL / d carry_t:
     states, step by step   lambda_(t-1) = (d carry_t / d carry_(t-1))^T lambda_t + (d y_t / d carry_(t-1))^T dL/dy_t,
                         in segments of sqrt(T) steps that are run again from the carry they began with, so that a
                         large carry (a cache) is kept sqrt(T) times and not T times
-    both directions     (attention without a mask of causality) one pull for each example, at one scale
+    both directions     (attention without a mask of causality) one pull for all steps whose scales are near each other,
+                        as most often all are
 
-Everywhere a cotangent is a `Scaled`: floats near 1, and an exponent for each example and step.
+Within one cell of these kinds, numbers are plain floats: a deep network should be a stack, not one module. Everywhere
+a cotangent is a `Scaled`: floats near 1, and an exponent for each example and step.
 """
 
 import functools
@@ -18,9 +20,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from seqjax._internal.trees import split_inexact
-from seqjax._internal.types import Carry, Params, PyTree
+from seqjax._internal.types import Carry, Int, Params, PyTree
 from seqjax.combinators import Bidirectional, Repeat, Residual, Stack
 from seqjax.combinators.bidirectional import MERGES
 from seqjax.core import taps
@@ -117,7 +120,7 @@ _RULES: dict[type, Rule] = {
 
 
 def _vjp_at_once(cell: Cell, params: Params, carry: Carry, xs: PyTree, place: Place) -> tuple[PyTree, Pullback]:
-    """All steps at once; steps that see each other must then be at one scale."""
+    """All steps at once; steps that see each other must then be near one scale."""
     moved, rebuild = split_inexact(xs)
     own, join = split_inexact(params)
 
@@ -136,14 +139,37 @@ def _vjp_at_once(cell: Cell, params: Params, carry: Carry, xs: PyTree, place: Pl
     def pull(cotangent: Scaled) -> Scaled:
         leaves, structure = jax.tree.flatten(cotangent.tree)
         exponent = jnp.where(place.real, cotangent.exponent, LOWEST)
-        if not cell.causal:
-            top = jnp.broadcast_to(jnp.max(exponent, axis=0), exponent.shape)
-            leaves, exponent = [times(leaf, exponent - top) for leaf in leaves], top
-        _, dxs, dprobes = vjp(jax.tree.unflatten(structure, leaves))
-        place.record_taps(dprobes, exponent)
+        back = lambda leaves: vjp(jax.tree.unflatten(structure, leaves))
+        if cell.causal:
+            dxs, dprobes = (Scaled(tree, exponent) for tree in back(leaves)[1:])
+        else:
+            dxs, dprobes = _pull_bands(lambda leaves: back(leaves)[1:], leaves, exponent)
+        place.record_taps(dprobes.tree, dprobes.exponent)
         # Parameters collect from all steps, whose scales differ: once more, with all cotangents at one scale.
         weighted, top = to_one_scale(leaves, exponent, place.real)
-        place.record_parameters(Scaled(vjp(jax.tree.unflatten(structure, weighted))[0], top))
-        return normalize(rebuild(dxs, keep=False), exponent)
+        place.record_parameters(Scaled(back(weighted)[0], top))
+        return normalize(rebuild(dxs.tree, keep=False), dxs.exponent)
 
     return ys, pull
+
+
+_BAND = 60
+"""Powers of two between the cotangents that one pull takes; as many again are then left for what it multiplies by."""
+
+
+def _pull_bands(
+    back: Callable[[list[jax.Array]], tuple[PyTree, ...]], leaves: list[jax.Array], exponent: Int[jax.Array, " T B"]
+) -> list[Scaled]:
+    """The sum of what `back` makes of cotangents of any size, a linear map of all steps: the largest first."""
+
+    def one(state: tuple[jax.Array, list[Scaled]]) -> tuple[jax.Array, list[Scaled]]:
+        left, found = state
+        top = jnp.broadcast_to(jnp.max(left, axis=0), left.shape)
+        now = left > top - _BAND
+        trees = back([times(leaf, jnp.where(now, left - top, LOWEST)) for leaf in leaves])
+        found = [add([total, normalize(tree, top)]) for total, tree in zip(found, trees)]
+        return jnp.where(now, LOWEST, left), found
+
+    zeros = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), jax.eval_shape(back, leaves))
+    start = [Scaled(tree, jnp.full_like(exponent, LOWEST)) for tree in zeros]
+    return lax.while_loop(lambda state: jnp.any(state[0] > LOWEST // 2), one, (exponent, start))[1]

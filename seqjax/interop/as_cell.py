@@ -234,7 +234,9 @@ def _try_step(cell: ModuleCell, in_features: int) -> int | None:
         return kind.step(params, kind.begin(params, (), key=key), x)[1]
 
     try:
-        return jax.eval_shape(run, jax.random.key(0)).shape[-1]
+        found = jax.eval_shape(run, jax.random.key(0)).shape[-1]
+        kind.check(in_features)
+        return found
     except _REFUSALS as error:
         if isinstance(error, SeqjaxError):
             raise
@@ -254,10 +256,11 @@ def as_cell(make: Callable[..., Any], *args: Any, **options: Any) -> ModuleCell:
       as carry, with `DropoutCarry` beside them where it drops. One that is not causal has no step.
     * A cell of Flax's `RNN` (`initialize_carry`), of NNX or Linen: step by step.
     * A module with parameters alone (`nnx.Linear`, a perceptron): y = module(x), all steps at once. It must treat each
-      vector by itself, in any leading axes, which `seqjax.testing.check_cell` shows.
+      vector by itself, in any leading axes; `init` tries that once.
     * A module with variables besides (`nnx.MultiHeadAttention` with a cache, `nnx.Dropout`, collections of Linen): its
       carry, one set for each example. It is called on one step of one example, `[1, D]`. An attention module must
-      have been given its cache by `make`, for as many steps as there can be; later ones overwrite the last.
+      have been given its cache by `make`, for as many steps as there can be: outputs of later ones are NaN. Variables
+      that are drawn come from the key of `init` and are in its parameters, where they have no gradient.
 
     A module of Linen is initialised on an input of `module.capacity` steps where it has that field, else of one. Token
     ids are what a module takes that has `feature_axes = 0`, and `Embed`.
@@ -268,7 +271,8 @@ def as_cell(make: Callable[..., Any], *args: Any, **options: Any) -> ModuleCell:
 
     Raises:
         ArgumentError, ArgumentTypeError: a module in place of the call that makes it; `rngs`; arguments that do not
-            hash; at `init`, a module that cannot be made or does not take the input, or one with BatchNorm.
+            hash; at `init`, a module that cannot be made or does not take the input, one in which a row or step acts on
+            another (BatchNorm, GroupNorm over time), one that reads whole sequences (`nnx.RNN`, `Recurrent`).
 
         >>> import jax, jax.numpy as jnp
         >>> import seqjax as sj

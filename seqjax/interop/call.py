@@ -2,10 +2,15 @@
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import linen, nnx
+from jax import lax
 
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.interop.choice import is_module
@@ -19,6 +24,12 @@ class _Standin(enum.Enum):
     def __repr__(self) -> str:
         return self.name
 
+
+_WIDTHS = {"float": (16, 32, 64), "int": (8, 16, 32, 64), "uint": (8, 16, 32, 64), "complex": (64, 128)}
+_DTYPES = ("bfloat16", *(f"{kind}{width}" for kind, widths in _WIDTHS.items() for width in widths))
+_FUNCTIONS = ("abs", "arctan", "cos", "exp", "log1p", "sin", "square", "tanh")
+_ATTENTION = ("dot_product_attention",)
+"""Dtypes and functions of one array, of `jnp` and `np`; functions of Flax's modules."""
 
 IN_FEATURES = _Standin.IN_FEATURES
 """In the arguments of `as_cell`: the number of features that come in, `as_cell(nnx.Linear, IN_FEATURES, 4)`."""
@@ -62,12 +73,41 @@ class Evaluation:
 
 
 def spell(value: object) -> str:
-    """A value as it is written in the call: classes and functions by their names."""
+    """A value as it is written in the call: classes and functions by their names, `jnp.bfloat16`, `jax.nn.relu`."""
+    known = _names().get(id(value))
+    if known is not None:
+        return known
+    if isinstance(value, np.dtype):
+        return f"dtype({value.name!r})"
     name = getattr(value, "__qualname__", None)
     if name is None or not callable(value):
         return repr(value)
     room = getattr(value, "__module__", "") or ""
     return next((f"{short}.{name}" for short in ("nnx", "linen") if room.startswith(f"flax.{short}")), name)
+
+
+def known_values() -> dict[str, Any]:
+    """Dtypes and functions that may be among the arguments, by the names that `spell` gives them: "jax.nn.relu".
+
+    >>> import seqjax as sj
+    >>> sj.interop.known_values()["jax.nn.relu"].__name__
+    'relu'
+    """
+    ours = {"jnp": (jnp, _DTYPES + _FUNCTIONS), "np": (np, _DTYPES + _FUNCTIONS)}
+    theirs = {"jax.nn": jax.nn, "jax.nn.initializers": jax.nn.initializers}  # in which nothing acts on the machine
+    rooms = ours | {short: (room, tuple(vars(room))) for short, room in theirs.items()}
+    rooms |= {"nnx": (nnx, _ATTENTION), "linen": (linen, _ATTENTION)}
+    found: dict[str, Any] = {f"lax.Precision.{name}": value for name, value in lax.Precision.__members__.items()}
+    for short, (room, names) in rooms.items():
+        values = {f"{short}.{name}": getattr(room, name, None) for name in names if not name.startswith("_")}
+        found |= {name: value for name, value in values.items() if callable(value)}
+    return found
+
+
+@functools.cache
+def _names() -> dict[int, str]:
+    """The first name of each known value."""
+    return {id(value): name for name, value in reversed(known_values().items())}
 
 
 def flax_modules() -> dict[str, type]:

@@ -15,6 +15,7 @@ from seqjax.interop.kinds import Kind, PointwiseKind, RNNKind, StatefulKind, fea
 from seqjax.interop.linen import LinenFunctions
 from seqjax.interop.modules import NONE, NNXFunctions
 from seqjax.interop.protocol import ProtocolKind
+from seqjax.nn.recurrent import Recurrent
 
 _UNIFORM = ("LSTMCell", "OptimizedLSTMCell", "SimpleCell", "GRUCell", "MGUCell")
 """Cells of both that treat all leading axes alike."""
@@ -63,6 +64,7 @@ def _choose_nnx(build: Callable[[nnx.Rngs], Any]) -> Kind:
     if isinstance(module, nnx.RNNCellBase):
         begin = lambda params, shape: functions.call(params, NONE, shape, nnx.Rngs(0), method="initialize_carry")[1]
         return _rnn(functions, begin, getattr(module, "in_features", 1))
+    _check_parts(module)
     draws = any(map(_draws, [m for _, m in nnx.iter_modules(module)]))
     return StatefulKind(functions, draws) if draws or functions.has_state else PointwiseKind(functions)
 
@@ -72,6 +74,17 @@ def _obeys_protocol(module: Any) -> bool:
     if not (hasattr(module, "causal") and hasattr(module, "out_features")):
         return False
     return not module.causal or (hasattr(module, "extend") and hasattr(module, "initial_carry"))
+
+
+def _check_parts(module: nnx.Module) -> None:
+    """Refuse what reads a sequence within one call: a step of a cell has no sequence to give it."""
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, (Recurrent, nnx.RNN)):
+            cell = repr(part.cell) if isinstance(part, Recurrent) else f"as_cell({type(part.cell).__name__}, ...)"
+            raise ArgumentError(
+                f"as_cell: {type(part).__name__} reads a whole sequence, and a cell goes step by step. Use its cell, "
+                f"{cell}, alone or in stack(...)"
+            )
 
 
 def _draws(module: nnx.Module) -> bool:

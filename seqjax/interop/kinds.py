@@ -14,12 +14,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen, nnx
 
-from seqjax._internal.trees import cast_floats, cast_like, is_inexact, out_dtype
+from seqjax._internal.trees import cast_floats, cast_like, is_inexact, out_dtype, select
 from seqjax._internal.types import Carry, Key, Pair, Params, PyTree, Shape
 from seqjax.core.explanation import add_line
 from seqjax.core.loop import run_loop
 from seqjax.core.plan import Plan
 from seqjax.core.taps import tap_output
+from seqjax.interop.alone import check_alone
+from seqjax.interop.drawn import Path, add_drawn, find_drawn, take_drawn
 from seqjax.interop.modules import NONE, Functions, Variables
 
 
@@ -52,6 +54,9 @@ class Kind:
         """The parameters, in the dtypes that the module gives them."""
         return self.functions.init(key)[0]
 
+    def check(self, in_features: int) -> None:
+        """Refuse a module that takes the input, but is none of this kind."""
+
     def begin(self, params: Params, batch_shape: Shape, **given: PyTree) -> Carry:
         """The initial carry."""
         return ()
@@ -83,6 +88,16 @@ class PointwiseKind(Kind):
     """y = module(x)."""
 
     uniform = True
+
+    def check(self, in_features: int) -> None:
+        """Refuse a module in which one vector acts on what comes out for another.
+
+        Raises:
+            ArgumentError: so it does.
+        """
+        like = jax.eval_shape(self.init, jax.random.key(0))
+        call = lambda params, x: self.functions.call(params, NONE, x)[1]
+        check_alone(call, like, in_features if self.feature_axes else None)
 
     def step(self, params: Params, carry: Carry, x: jax.Array) -> Pair:
         return carry, as_output(params, x, self.functions.call(params, NONE, x)[1])
@@ -123,9 +138,19 @@ class StatefulKind(Kind):
         self._draws = draws
         self.asks = frozenset({"key"} if draws else ())
 
+    def init(self, key: Key[jax.Array, ""]) -> Params:
+        """The parameters, and what the module draws besides."""
+        params, variables = self.functions.init(key)
+        return add_drawn(params, variables.state, self._drawn)
+
+    @functools.cached_property
+    def _drawn(self) -> list[Path]:
+        return find_drawn(lambda key: self.functions.init(key)[1].state)
+
     def begin(self, params: Params, batch_shape: Shape, *, key: PyTree = None, **given: PyTree) -> ModuleCarry:
         _, variables = self.functions.init(jax.random.key(0))
-        state = jax.tree.map(partial(_repeat, batch_shape), _widen(params, variables.state))
+        state = take_drawn(variables.state, params, self._drawn)
+        state = jax.tree.map(partial(_repeat, batch_shape), _widen(params, state))
         if not self._draws:
             return ModuleCarry(state, {})
         leaves, tree = jax.tree.flatten(variables.random)
@@ -161,6 +186,9 @@ class StatefulKind(Kind):
         # Caches are written with what parameters and input give: a narrower one is seen in their dtype.
         state = cast_floats(carry.state, out_dtype(params, x))
         after, y = self.functions.call(params, Variables(state, carry.random), x[None])
+        spoilt = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan) if is_inexact(leaf) else leaf, y)
+        for capacity, count in _caches(carry.state):  # Flax would write over its last token, and say nothing
+            y = select(count < capacity, y, spoilt)
         return ModuleCarry(*after), y[0]
 
 

@@ -71,7 +71,7 @@ class NNXFunctions:
 
     def _take_apart(self, key: Key[jax.Array, ""]) -> PyTree:
         self._graph, *parts = _split(self._build(nnx.Rngs(key)))
-        self._places = [[(path, v.replace(None)) for path, v in nnx.to_flat_state(part)] for part in parts]
+        self._places = [[(path, _with(v, None)) for path, v in nnx.to_flat_state(part)] for part in parts]
         if any(isinstance(v, nnx.BatchStat) for _, v in self._places[2]):
             refuse_statistics()
         return [_to_dict(part) for part in parts]
@@ -86,6 +86,10 @@ class NNXFunctions:
 
 
 def _split(module: nnx.Module) -> Any:
+    for _, part in nnx.iter_modules(module):
+        for name, value in tuple(vars(part).items()):
+            if isinstance(value, jax.Array):  # which Flax takes for static within jit
+                setattr(part, name, nnx.data(value))
     return nnx.split(module, nnx.Param, nnx.RngState, ..., graph=True)
 
 
@@ -95,8 +99,13 @@ def _fill(places: Places, values: dict[str, Any]) -> nnx.State:
         value: Any = values
         for name in path:
             value = value[str(name)]
-        filled.append((path, variable.replace(value)))
+        filled.append((path, _with(variable, value)))
     return nnx.from_flat_state(filled)
+
+
+def _with(variable: Any, value: Any) -> Any:
+    """The variable with this value; an attribute that is an array without one is the value itself."""
+    return variable.replace(value) if isinstance(variable, nnx.Variable) else value
 
 
 def _to_dict(state: nnx.State) -> dict[str, Any]:
@@ -106,7 +115,7 @@ def _to_dict(state: nnx.State) -> dict[str, Any]:
         at = nested
         for name in path[:-1]:
             at = at.setdefault(str(name), {})
-        at[str(path[-1])] = variable.get_value()
+        at[str(path[-1])] = variable.get_value() if isinstance(variable, nnx.Variable) else jnp.asarray(variable)
     return nested
 
 

@@ -1,11 +1,22 @@
 """Modules that obey the protocol of `seqjax.nn`, as parts of a cell.
 
-causal, feature_axes, out_features, asks, random      attributes
-module(x, mask=, resets=, key=) -> y                  a whole sequence, x `[B, T, D]`
-module.initial_carry(batch_shape, **asked) -> carry   batch axes first in every leaf
-module.extend(carry, x, mask=, resets=, fresh=, key=) -> carry, y     more steps; of causal modules
+causal, out_features                                  attributes; `as_cell` knows the protocol by them
+feature_axes                                          0 for token ids, else 1, as it is without it
+asks                                                  what `initial_carry` must be given by name; without it nothing
+random                                                whether `key` is needed; without it no
+module(x, mask=, resets=, key=) -> y                  a whole sequence, x `[*B, T, D]`; of modules that are not causal
+module.sequence(x, mask=, resets=, key=) -> y         in its place, where the call itself has other arguments
+module.initial_carry(batch_shape, **asked) -> carry   batch axes first in every leaf; of causal modules, like
+module.extend(carry, x, mask=, resets=, fresh=, key=) -> carry, y     more steps
 module.restart(carry, batch_shape) -> carry           of modules that ask for something
 module.encode(x, mask, key=) -> memory                of decoders that read a source themselves
+
+mask and resets are bool `[*B, T]`, or None: all tokens are real, none begins a sequence. `key` is given where `random`
+is true, and is then a key for each token, `[*B, T]`.
+
+Where a carry has caches, `seqjax.attention.Cache`, and no part of the module has a `window` (which makes them rings),
+their sizes are `limits`: more tokens than they have room for are an error. What another cache holds is not known;
+`extend` must then refuse too many tokens itself, or make their outputs NaN.
 """
 
 import functools
@@ -46,6 +57,7 @@ class ProtocolKind(Kind):
         super().__init__(functions)
         module = functions.module
         self.causal, self.out_features = bool(module.causal), int(module.out_features)
+        self._whole = "sequence" if hasattr(module, "sequence") else "__call__"
         self._windowed = any(getattr(part, "window", None) for _, part in nnx.iter_modules(module))
         self.random = bool(getattr(module, "random", False))
         self.asks = frozenset(getattr(module, "asks", ())) | frozenset({"key"} if self.random else ())
@@ -127,7 +139,7 @@ class ProtocolKind(Kind):
             options["fresh"] = fresh
             state, y = self.functions.call(params, NONE, state, x, method="extend", **options)[1]
         else:
-            y = self.functions.call(params, NONE, x, **options)[1]
+            y = self.functions.call(params, NONE, x, method=self._whole, **options)[1]
         return (ProtocolCarry(state, dropout) if self.random else state), as_output(params, x, y)
 
 

@@ -19,6 +19,7 @@ from seqjax.errors import ArgumentError, NotCausalError
 from seqjax.nn.checks import check_count, check_flags, check_rngs, check_vectors, head_sizes
 from seqjax.nn.dropout import check_rate, is_random, token_keys
 from seqjax.nn.parameters import Linear
+from seqjax.nn.places import place_tokens
 from seqjax.nn.positions import PairPositions
 from seqjax.nn.shared import Shared
 from seqjax.nn.style import Style, check_style
@@ -133,6 +134,26 @@ class MultiHeadAttention(nnx.Module):
                 "causal, and has neither a window nor positions"
             )
         return self.attend(self.query(x), *self.project(memory), mask, bias=bias, keys=keys)
+
+    def sequence(
+        self,
+        x: Float[Array, "*B T D"],
+        *,
+        mask: Bool[Array, "*B T"] | None = None,
+        resets: Bool[Array, "*B T"] | None = None,
+        key: Key[Array, "..."] | None = None,
+    ) -> Float[jax.Array, "*B T D"]:
+        """A whole sequence, with the options of `extend`: mask is the real tokens, not pairs; `as_cell` calls it.
+
+        Args:
+            x: `[*B, T, D]`.
+            mask: bool `[*B, T]`, real tokens; no other token is attended to.
+            resets: bool `[*B, T]`: a new sequence begins before this token.
+            key: one key, or one for each token.
+        """
+        check_vectors(self, x, self.features)
+        x, places = place_tokens(self, x, mask, resets, features=1)
+        return self.attend_within(x, Shared(places), token_keys(self, key, x.shape[:-1]))
 
     def initial_carry(self, batch_shape: Shape = (), *, dtype: DTypeLike | None = None) -> cache.Cache:
         """A cache with room for `capacity` tokens, or for those of the window.

@@ -11,15 +11,15 @@ from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Key, Pa
 from seqjax._internal.validation import true_or_false
 from seqjax.attention import cache, masks
 from seqjax.attention.memory import Memory
-from seqjax.attention.placement import Places
 from seqjax.core import taps
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
 from seqjax.nn.attention import MultiHeadAttention, check_extends
-from seqjax.nn.checks import check_flags, check_vectors
+from seqjax.nn.checks import check_vectors
 from seqjax.nn.dropout import drop, fold_keys, is_random, token_keys
 from seqjax.nn.feed_forward import FeedForward
 from seqjax.nn.parameters import Norm
+from seqjax.nn.places import place_tokens
 from seqjax.nn.shared import Shared, check_memory
 from seqjax.nn.style import Style
 
@@ -199,30 +199,3 @@ class TransformerBlock(nnx.Module):
         if self.style.order == "pre":
             return x + drop(part(norm(x)), self.dropout, keys)
         return norm(x + drop(part(x), self.dropout, keys))
-
-
-def place_tokens(
-    module: nnx.Module,
-    x: Array,
-    mask: Bool[Array, "*B T"] | None,
-    resets: Bool[Array, "*B T"] | None,
-    count: Array | None = None,
-    *,
-    features: int = 0,
-) -> tuple[jax.Array, Places | None]:
-    """x with zeros where it is not real, and where the tokens stand: None if there is nothing to say.
-
-    features: how many of the axes of x are features.
-
-    Raises:
-        ArgumentError, ArgumentTypeError: flags that are not bool `[*B, T]`.
-    """
-    shape = x.shape[: x.ndim - features]
-    check_flags(module, "mask", mask, shape), check_flags(module, "resets", resets, shape)
-    if mask is not None:
-        real = mask.reshape(*shape, *[1] * features)
-        x = jnp.where(real, x, jnp.zeros_like(x))
-    if count is None and mask is None and resets is None:
-        return jnp.asarray(x), None
-    count = jnp.zeros(shape[:-1], jnp.int32) if count is None else count
-    return jnp.asarray(x), cache.places(count, mask, resets, shape[-1])

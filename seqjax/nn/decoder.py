@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Int, Key, Shape
-from seqjax.nn.block import place_tokens
 from seqjax.nn.checks import check_count, check_rngs, check_tokens
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding, make_head
+from seqjax.nn.places import place_tokens
 from seqjax.nn.shared import Shared
 from seqjax.nn.style import GPT2, Style, check_style
 from seqjax.nn.trunk import Trunk

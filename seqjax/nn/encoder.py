@@ -8,12 +8,12 @@ from flax import nnx
 
 from seqjax._internal.types import Array, Bool, Float, Int, Key
 from seqjax.errors import ArgumentError
-from seqjax.nn.block import place_tokens
 from seqjax.nn.checks import check_count, check_rngs, check_tokens, check_types, check_vectors
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding
 from seqjax.nn.feed_forward import ACTIVATIONS
 from seqjax.nn.parameters import Linear, Norm, make_param
+from seqjax.nn.places import place_tokens
 from seqjax.nn.shared import Shared
 from seqjax.nn.style import BERT, PLAIN, Style, check_style
 from seqjax.nn.trunk import Trunk

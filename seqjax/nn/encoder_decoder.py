@@ -10,11 +10,11 @@ from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Shap
 from seqjax.attention.memory import Memory
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
-from seqjax.nn.block import place_tokens
 from seqjax.nn.checks import check_count, check_rngs, check_tokens
 from seqjax.nn.decoder import DecoderCarry
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding, make_head
+from seqjax.nn.places import place_tokens
 from seqjax.nn.shared import Shared, check_memory
 from seqjax.nn.style import T5, Style, check_style
 from seqjax.nn.trunk import Trunk

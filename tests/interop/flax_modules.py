@@ -97,16 +97,6 @@ class LinenAttention(linen.Module):
         return linen.Dense(2)(linen.MultiHeadDotProductAttention(self.heads, decode=True)(x))
 
 
-class Backwards(nnx.Module):
-    """Not pointwise: it turns the first axis."""
-
-    def __init__(self, *, rngs):
-        pass
-
-    def __call__(self, x):
-        return x[::-1]
-
-
 class Normed(nnx.Module):
     def __init__(self, n, *, rngs):
         self.norm = nnx.BatchNorm(n, rngs=rngs)

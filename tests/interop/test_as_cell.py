@@ -13,11 +13,10 @@ import seqjax as sj
 from seqjax._internal.trees import select
 from seqjax.interop import IN_FEATURES, as_cell
 from seqjax.nn import FeedForward
-from seqjax.testing import LawError, check_cell
+from seqjax.testing import check_cell
 from seqjax.testing.case import check_same
 from tests.attending_cells import memory_for
 from tests.interop.flax_modules import (
-    Backwards,
     Encoder,
     LinenAttention,
     LinenNoise,
@@ -177,11 +176,6 @@ def test_wrong_calls(name):
     call, message = WRONG[name]
     with pytest.raises((sj.ArgumentError, sj.ArgumentTypeError), match=message):
         call()
-
-
-def test_the_law_shows_a_module_that_is_not_pointwise():
-    with pytest.raises(LawError, match="fold of step|any batch|two batch axes"):
-        check_cell(as_cell(Backwards))
 
 
 def test_norms_of_flax_are_cells():
