@@ -61,6 +61,11 @@ class Attend(Wrapper):
         """A memory, and what the cell within asks for."""
         return frozenset(self.cell.asks) | {"memory"}
 
+    @property
+    def _asks_before(self) -> bool:
+        """Whether the first step has a query before there is an output."""
+        return self.feed == "before" and self.score != "mean"
+
     def size(self, in_features: int) -> int:
         """Those of the cell within, F."""
         known = self.out_features
@@ -94,7 +99,7 @@ class Attend(Wrapper):
         state = jax.eval_shape(lambda: start_carry(self.cell, params["cell"], (), **given))
         own = {"fed": jax.ShapeDtypeStruct(params["combine"]["kernel"].shape[1:], dtype)}
         keys = jax.random.split(key)
-        of_fed = init_bridge(keys[1], own, 2 * width, dtype) if self.feed == "before" else {}
+        of_fed = init_bridge(keys[1], own, 2 * width, dtype) if self._asks_before else {}
         return {"state": init_bridge(keys[0], state, 2 * width, dtype), **of_fed}
 
     def initial_carry(self, params: Params, batch_shape: Shape = (), **given: PyTree) -> AttendCarry:
@@ -129,7 +134,8 @@ class Attend(Wrapper):
         fed = jnp.zeros((*batch_shape, params["combine"]["kernel"].shape[1]), dtype)
         if source.ends is not None:
             state = cross_bridge(params["bridge"]["state"], state, source.ends)
-            fed = cross_bridge(params["bridge"], {"fed": fed}, source.ends)["fed"] if self.feed == "before" else fed
+            if self._asks_before:
+                fed = cross_bridge(params["bridge"], {"fed": fed}, source.ends)["fed"]
         return AttendCarry(state, fed, first_past(self.score, params["score"], source), Held(source))
 
     def limits(self, carry: AttendCarry | None) -> Iterator[Limit]:

@@ -31,7 +31,7 @@ def cross_bridge(params: Params, state: Carry, ends: Float[Array, "*B E2"]) -> C
     """The state in which each vector is tanh(W_i ends + b_i); clocks, keys, caches and memories stay what they are."""
 
     def one(name: str, leaf: jax.Array) -> jax.Array:
-        return jnp.tanh(linear(params[name], ends)).astype(leaf.dtype)
+        return jnp.tanh(linear(jax.tree.map(jnp.asarray, params[name]), ends)).astype(leaf.dtype)
 
     return _map_vectors(one, state, ends.ndim - 1)
 

@@ -74,7 +74,7 @@ def decode(cell, params, values, real, xs):
     cross = lambda part: np.tanh(ends @ part["kernel"] + part["bias"])
     size = params["combine"]["kernel"].shape[1]
     h = cross(params["bridge"]["state"]["h"]) if cell.start == "bridge" else np.zeros(size)
-    fed = cross(params["bridge"]["fed"]) if cell.start == "bridge" and cell.feed == "before" else np.zeros(size)
+    fed = cross(params["bridge"]["fed"]) if "fed" in params.get("bridge", {}) else np.zeros(size)
     past = np.zeros(len(real))
     past[0] = cell.score == "monotonic"
     outputs, all_weights = [], []
