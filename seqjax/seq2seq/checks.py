@@ -28,9 +28,7 @@ def check_options(attend: Any) -> None:
             "stack(Embed(50, 16), attend(GRU(64)))"
         )
     if not cell.causal:
-        raise ArgumentError(
-            f"attend: {cell!r} has no step, as it reads both directions. As an encoder: encode(cell, ...)"
-        )
+        raise ArgumentError(f"attend: {cell!r} reads both directions, so it has no step. encode(cell, ...) takes it")
     if returns_pair(cell):
         raise ArgumentError(f"attend: {cell!r} gives a pair, of which no query can be made")
     check_score(attend.score)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
 from seqjax._internal.validation import check_given, check_key, whole_number
@@ -70,9 +71,7 @@ class EncoderDecoder(Cell):
         if self.encoder is not None:
             check_cell_type("EncoderDecoder", self.encoder)
         elif not hasattr(self.decoder, "encode"):
-            raise ArgumentError(
-                f"EncoderDecoder: {self.decoder!r} has no encoder of its own, so encoder must not be None"
-            )
+            raise ArgumentError(f"EncoderDecoder: {self.decoder!r} has no encoder of its own, and was given none")
         whole_number("EncoderDecoder: begin", self.begin)
         whole_number("EncoderDecoder: source_features", self.source_features)
         if self.context is not None:
@@ -84,6 +83,12 @@ class EncoderDecoder(Cell):
             )
         if not self.decoder.causal:
             raise ArgumentError(f"EncoderDecoder: the decoder {self.decoder!r} reads both directions, and has no step")
+
+        if self.decoder.feature_axes == 0:
+            try:
+                self.decoder.check_input(np.asarray([self.begin]), None, True)
+            except ArgumentError as error:
+                raise ArgumentError(f"EncoderDecoder: begin is {self.begin}, but {error}") from None
 
     @property
     def feature_axes(self) -> Any:
