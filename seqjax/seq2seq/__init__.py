@@ -9,6 +9,7 @@ from seqjax.seq2seq.encode import encode
 from seqjax.seq2seq.encoder_decoder import EncoderDecoder
 from seqjax.seq2seq.feedback import Feedback
 from seqjax.seq2seq.feeds import Feed, free, scheduled, teacher, two_pass
+from seqjax.seq2seq.schedules import exponential, inverse_sigmoid, linear
 from seqjax.seq2seq.unrolling import choose_inputs, unroll
 
 __all__ = [
@@ -24,8 +25,11 @@ __all__ = [
     "choose_inputs",
     "copying",
     "encode",
+    "exponential",
     "fixed_context",
     "free",
+    "inverse_sigmoid",
+    "linear",
     "scheduled",
     "teacher",
     "two_pass",

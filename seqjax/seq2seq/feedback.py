@@ -1,5 +1,6 @@
 """A decoder that may read what it has said itself."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from seqjax._internal.types import Array, Bool, Carry, Float, Int, Key, Pair, Params, PyTree, Shape
 from seqjax._internal.validation import check_batch_shape, check_causal, check_given, check_key
 from seqjax.core import taps
-from seqjax.core.cell import Cell
+from seqjax.core.cell import Cell, Limit
 from seqjax.core.start import start_carry
 from seqjax.core.wrapper import Wrapper
 from seqjax.errors import ArgumentError, ArgumentTypeError, closest
@@ -94,6 +95,9 @@ class Feedback(Wrapper):
         """The carry of a new sequence; keys go on."""
         state = self.cell.restart(params, carry.state, batch_shape)
         return carry._replace(state=state, token=jnp.zeros(batch_shape, jnp.int32))
+
+    def limits(self, carry: FeedbackCarry | None) -> Iterator[Limit]:
+        return self.cell.limits(None if carry is None else carry.state)
 
     def check_input(self, xs: PyTree, mask: Bool[Array, "..."] | None, values: bool) -> None:
         """Ids that the cell takes, and flags."""

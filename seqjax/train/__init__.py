@@ -19,6 +19,7 @@ from seqjax.train.log import Log, read_rows
 from seqjax.train.mean import Mean
 from seqjax.train.objective import make_loss
 from seqjax.train.predict import predict
+from seqjax.train.scheduled import Scheduled, ScheduledBatch
 from seqjax.train.state import Skipped, State
 from seqjax.train.step import TrainStep, make_train_step
 from seqjax.train.sweep import Sweep, sweep
@@ -30,6 +31,8 @@ __all__ = [
     "Log",
     "Mean",
     "Result",
+    "Scheduled",
+    "ScheduledBatch",
     "Skipped",
     "State",
     "Sweep",

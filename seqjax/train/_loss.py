@@ -89,9 +89,15 @@ def in_precision(params: PyTree, batch: PyTree, precision: str | None) -> tuple[
     """Parameters and the inputs of a `Batch` in the precision of computation."""
     if precision is None:
         return params, batch
-    if isinstance(batch, Batch):
-        batch = batch._replace(inputs=cast_floats(jax.tree.map(jnp.asarray, batch.inputs), precision))
-    return cast_floats(params, precision), batch
+    is_batch = lambda node: isinstance(node, Batch)
+
+    def cast(node: PyTree) -> PyTree:
+        """A batch, which may be a part of another value, as that of `Scheduled`."""
+        if not is_batch(node):
+            return node
+        return node._replace(inputs=cast_floats(jax.tree.map(jnp.asarray, node.inputs), precision))
+
+    return cast_floats(params, precision), jax.tree.map(cast, batch, is_leaf=is_batch)
 
 
 def read_result(result: PyTree, has_carry: bool) -> tuple[PyTree, ...]:

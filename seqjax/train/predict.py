@@ -9,7 +9,7 @@ from seqjax._internal.types import Array, Float, PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.batching import Shuffled
 from seqjax.core.cell import Cell, check_cell_type
-from seqjax.errors import ArgumentTypeError
+from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.train.objective import check_at, outputs_at
 
 
@@ -45,6 +45,11 @@ def predict(
     """
     check_cell_type("predict", cell)
     check_at(at)
+    if "source" in cell.asks:
+        raise ArgumentError(
+            f"predict: {cell!r} answers a source with a sequence of its own. Write decode.generate(cell, params, "
+            "prompt, steps=50, carry=cell.initial_carry(params, (n,), source=source)), prompt being n times cell.begin"
+        )
     batch_size = whole_number("batch_size", batch_size, 1)
     try:
         count = len(inputs)
