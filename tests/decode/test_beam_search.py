@@ -32,9 +32,8 @@ def check(result, tokens, probabilities):
 KNOWN = [[1, 2, 3, 4, 5], [2, 3, 4, 5], [3, 4, 5]]
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-def test_chain(batch):
-    check(search(TRANSITIONS, 3, batch=batch), KNOWN, [0.4, 0.3, 0.2])
+def test_chain():
+    check(search(TRANSITIONS, 3), KNOWN, [0.4, 0.3, 0.2])
 
 
 def test_chain_of_width_1():
@@ -106,7 +105,7 @@ def test_equal_candidates_keep_their_order():
     assert result.tokens[0].tolist() == [[0, 0], [0, 1], [0, 2]]
 
 
-@pytest.mark.parametrize("name", ["rnn", "attending"])
+@pytest.mark.parametrize("name", ["attending", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_width_1_is_greedy(name):
     cell, params, carry = start(name, 4)
     options = {"steps": 9, "carry": carry, "stop": 2}
