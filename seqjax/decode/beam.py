@@ -74,7 +74,7 @@ class Beam(Strategy):
             search = search._replace(covered=cover(search.covered, view.seen, self.weights))
         totals = beams.totals_of(search.live, view)
         search, kept = beams.take_best(search, view, self.rules, totals, totals)
-        return search, beams.make_choice(search, kept)
+        return search, beams.make_choice(kept, search)
 
     def done(self, search: Beams) -> Bool[jax.Array, " B"]:
         """Where no better hypothesis is looked for."""

@@ -91,10 +91,17 @@ def take_best(
     return advance(beams, view, rules, candidates, ends & first[None], kept), kept
 
 
-def make_choice(after: Beams, kept: c.Candidates) -> Choice:
-    """What the loop is told: the hypotheses that go on, and rows that are at an end without any result."""
-    nothing = jnp.all(after.live == -jnp.inf, axis=-1) & jnp.all(after.ended.scores == -jnp.inf, axis=-1)
-    return Choice(kept.tokens, kept.parents, kept.totals > -jnp.inf, nothing)
+def make_choice(kept: c.Candidates, *searches: Beams) -> Choice:
+    """What the loop is told of the hypotheses that go on, in one search or, side by side, in several.
+
+    An empty place reads what one that is not empty reads, so that logits are NaN only where those of a hypothesis are.
+    A row is at an end without any result where there is nothing in any search.
+    """
+    real = kept.totals > -jnp.inf
+    some = jnp.argmax(real, axis=-1, keepdims=True)
+    tokens, parents = (jnp.where(real, part, c.take(part, some)) for part in (kept.tokens, kept.parents))
+    nothing = [jnp.all(jnp.concatenate([s.live, s.ended.scores], axis=-1) == -jnp.inf, axis=-1) for s in searches]
+    return Choice(tokens, parents, real, jnp.all(jnp.stack(nothing), axis=0))
 
 
 def results(beams: Beams, fill: int, count: int) -> Generation:

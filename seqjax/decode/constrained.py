@@ -98,7 +98,7 @@ class Constrained(Strategy):
         rules = Rules(as_penalty(self.length_penalty), self.early_stop)
         after = beams.advance(search.beams, view, rules, whole, ends, joined)
         progress = automaton.move(search.progress, joined.parents, joined.tokens)
-        return Grid(after, progress), beams.make_choice(after, joined)
+        return Grid(after, progress), beams.make_choice(joined, after)
 
     def done(self, search: Grid) -> Bool[jax.Array, " B"]:
         """Where no better hypothesis is looked for."""

@@ -55,7 +55,7 @@ class Diverse(Strategy):
         """Group after group, each with a penalty on the tokens with which those before it go on."""
         rules, processed = Rules(as_penalty(self.length_penalty), self.early_stop), view.process(view.log_probs)
         counts = jnp.zeros_like(processed[:, 0])
-        after, choices = [], []
+        after, chosen = [], []
         for group, part in enumerate(search):
             here = slice(group * self.size, (group + 1) * self.size)
             own = view._replace(log_probs=view.log_probs[:, here], process=lambda _: processed[:, here])
@@ -63,8 +63,9 @@ class Diverse(Strategy):
             part, kept = beams.take_best(part, own, rules, totals, totals - self.strength * counts[:, None])
             counts += count_tokens(kept, counts.shape[-1]).astype(counts.dtype)
             after.append(part)
-            choices.append(beams.make_choice(part, kept._replace(parents=kept.parents + here.start)))
-        return tuple(after), join(choices)
+            chosen.append(kept._replace(parents=kept.parents + here.start))
+        joined = Candidates(*(jnp.concatenate(parts, axis=-1) for parts in zip(*chosen)))
+        return tuple(after), beams.make_choice(joined, *after)
 
     def done(self, search: tuple[Beams, ...]) -> Bool[jax.Array, " B"]:
         """Where all groups are."""
@@ -82,15 +83,6 @@ def count_tokens(kept: Candidates, vocabulary: int) -> Int[Array, "B V"]:
     """How often each token is the last of one that goes on."""
     hit = kept.tokens[..., None] == jnp.arange(vocabulary)[None, None]
     return jnp.sum(hit & (kept.totals > -jnp.inf)[..., None], axis=1)
-
-
-def join(choices: list[Choice]) -> Choice:
-    """What the groups chose, side by side; a row is at an end without a result only if that holds for all of them."""
-    tokens, ancestors, real = (
-        jnp.concatenate([getattr(choice, name) for choice in choices], axis=1)
-        for name in ("tokens", "ancestors", "real")
-    )
-    return Choice(tokens, ancestors, real, jnp.all(jnp.stack([choice.empty for choice in choices]), axis=0))
 
 
 def diverse(
