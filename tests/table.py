@@ -23,8 +23,10 @@ from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.initializers import chrono, identity
 from seqjax.interop import IN_FEATURES, as_cell
 from seqjax.nn import T5, Style, TransformerBlock, TransformerDecoder
+from seqjax.seq2seq import EncoderDecoder, attend, copying
 from tests.attending_cells import AttendingLSTM, SelfAttention, WindowAttention, memory_for
 from tests.own_cells import LRU, MGU, DelayLine, Peephole, Skip, TreeCell, Zoneout, mixed_tree, tokens
+from tests.seq2seq.makers import masked_memory_for, source_for
 
 
 @dataclass
@@ -45,6 +47,9 @@ ROOM = 2 * LONGEST_CHUNK + 10
 GROUPED = Style(kv_heads=1, norm="rms", activation="swiglu")
 CROSS = as_cell(TransformerBlock, 4, 2, cross=True, capacity=ROOM)
 HYBRID = stack(Embed(5, 3), Dropout(0.3), AttendingLSTM(3), residual(WindowAttention(3)), GRU(3), Dense(2))
+DECODER = stack(Embed(5, 3), Dropout(0.3), attend(LSTM(3)), residual(attend(GRU(3), "dot", "after")), Dense(2))
+POINTER = copying(stack(Embed(5, 3), attend(RNN(3), "monotonic")), 3, 2)
+BOTH = EncoderDecoder(stack(Embed(5, 3), bidirectional(GRU(2))), stack(Embed(5, 3), attend(GRU(3), "general")), begin=0)
 
 TABLE = [
     *(Row(cell, tokens if cell.feature_axes == 0 else None) for cell in (*cells.EXAMPLES, *layers.EXAMPLES)),
@@ -89,4 +94,12 @@ TABLE = [
     Row(as_cell(TransformerDecoder, 5, 4, 2, 2, capacity=ROOM), tokens, covered="the blocks above, in a loop"),
     Row(repeat(as_cell(TransformerBlock, 4, 2, window=3, style=T5), 2), features=4, covered="repeat and the blocks"),
     Row(stack(Skip(DelayLine(2)), residual(WindowAttention(6)), bidirectional(LRU(2)))),
+    Row(
+        DECODER,
+        tokens,
+        masked_memory_for(DECODER),
+        covered="tests/seq2seq/test_law.py, and attention to a memory in a stack",
+    ),
+    Row(POINTER, tokens, masked_memory_for(POINTER), covered="tests/seq2seq/test_law.py and test_papers.py"),
+    Row(BOTH, tokens, source_for(BOTH), covered="tests/seq2seq/test_law.py and test_encoder_decoder.py"),
 ]

@@ -23,7 +23,7 @@ from seqjax.core.wrapper import Wrapper
 from seqjax.initializers import glorot
 from seqjax.seq2seq.bridge import cross_bridge, init_bridge
 from seqjax.seq2seq.carry import AttendCarry, Source
-from seqjax.seq2seq.checks import check_memory, check_options, check_width
+from seqjax.seq2seq.checks import check_memory, check_options, check_parts, check_width
 from seqjax.seq2seq.context import find_ends
 from seqjax.seq2seq.score import find_weights, first_past, init_score, next_past, project_keys
 
@@ -113,6 +113,7 @@ class Attend(Wrapper):
             ArgumentError, ArgumentTypeError: a memory that is missing, or of other features or batch axes.
         """
         check_given(self, given)
+        check_parts(self, params, "cell", "score", "combine")
         features = params["combine"]["kernel"].shape[1]
         width = params["combine"]["kernel"].shape[0] - features
         memory = check_memory(self, given.get("memory"), width, tuple(batch_shape))

@@ -53,6 +53,19 @@ def check_width(attend: Any) -> int:
     return int(attend.cell.out_features if attend.memory_features is None else attend.memory_features)
 
 
+def check_parts(cell: Cell, params: Any, *names: str) -> None:
+    """Refuse parameters of another cell.
+
+    Raises:
+        ArgumentError: so it is.
+    """
+    if not isinstance(params, dict) or not set(names) <= params.keys():
+        found = ", ".join(map(str, params)) if isinstance(params, dict) else type(params).__name__
+        raise ArgumentError(
+            f"{cell!r}: params must have {', '.join(names)}, found {found}. Parameters of another cell, or of a part?"
+        )
+
+
 def check_memory(cell: Cell, memory: object, features: int, batch_shape: Shape) -> Memory:
     """The memory, with zeros where it is not real, as 0 times NaN would be NaN.
 
@@ -95,8 +108,11 @@ def check_memory(cell: Cell, memory: object, features: int, batch_shape: Shape) 
 def _check_beside(cell: Cell, name: str, array: Any, kind: Any, shape: Shape) -> None:
     if array is None:
         return
-    if not jnp.issubdtype(array.dtype, kind):
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, kind):
         wanted = "bool, True where a step is real" if kind is jnp.bool_ else "ids of an integer dtype"
-        raise ArgumentTypeError(f"{cell!r}: memory.{name} must be {wanted}, found {array.dtype}")
+        raise ArgumentTypeError(
+            f"{cell!r}: memory.{name} must be an array of {wanted}, found {dtype or type(array).__name__}"
+        )
     if array.shape != shape:
         raise ArgumentError(f"{cell!r}: memory.{name} has shape {array.shape}, expected {shape}, as its values")

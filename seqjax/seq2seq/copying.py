@@ -25,6 +25,7 @@ from seqjax.errors import ArgumentError
 from seqjax.initializers import glorot
 from seqjax.seq2seq.attend import Attend
 from seqjax.seq2seq.carry import AttendCarry, Source
+from seqjax.seq2seq.checks import check_parts
 
 
 class Copying(Wrapper):
@@ -76,6 +77,7 @@ class Copying(Wrapper):
         Raises:
             ArgumentError: a memory without tokens, or (where they are known) with others than V + extra.
         """
+        check_parts(self, params, "cell", "generator", "gate")
         carry = super().initial_carry(params["cell"], batch_shape, **given)
         source = _find_source(self.cell, carry)
         if source.tokens is None:

@@ -21,6 +21,7 @@ from seqjax.core.plan import Plan
 from seqjax.core.start import init_params, start_carry
 from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.seq2seq.attend import Attend
+from seqjax.seq2seq.checks import check_parts
 from seqjax.seq2seq.context import check_place, fixed_context
 from seqjax.seq2seq.encode import encode
 
@@ -162,6 +163,7 @@ class EncoderDecoder(Cell):
         Raises:
             ArgumentError, ArgumentTypeError: as `initial_carry`.
         """
+        check_parts(self, params, "decoder", *([] if self.encoder is None else ["encoder"]))
         xs, marks = _split_source(self, source)
         lead = xs.shape[: len(xs.shape) - 1 - self._reader.feature_axes]
         if batch_shape is not None and lead != tuple(batch_shape):
@@ -202,6 +204,7 @@ def _split_source(cell: Cell, source: Any) -> tuple[Array, Array | None]:
             f"{cell!r} reads a source: pass carry=cell.initial_carry(params, batch_shape, source=source)"
         )
     xs, marks = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
+    marks = np.asarray(marks) if isinstance(marks, list) else marks
     for array in (xs, marks):
         if array is not None and not hasattr(array, "dtype"):
             raise ArgumentTypeError(
