@@ -21,6 +21,9 @@ def outputs(tmp_path_factory):
     """Outputs of each cell of a notebook that was executed in a folder of its own."""
     page = SNIPPET.search((ROOT / "docs" / "classify-text.md").read_text())[1].replace("steps=600", "steps=4")
     cells = [SETUP, page, "from seqjax import plot, tasks\nplot.task(tasks.adding)", "plot.task(tasks.parity);"]
+    cells.append(
+        next(code for code, _ in SNIPPET.findall((ROOT / "docs" / "decoding.md").read_text()) if "stream" in code)
+    )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     folder = tmp_path_factory.mktemp("notebook")
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
@@ -38,3 +41,9 @@ def test_a_figure_shows_once_without_a_magic_line(outputs):
     shown = [output for output in outputs[2] if "image/png" in getattr(output, "data", {})]
     assert len(shown) == 1
     assert not [output for output in outputs[3] if "image/png" in getattr(output, "data", {})]
+
+
+def test_a_text_shows_while_it_is_written(outputs):
+    """Flushed token by token; the kernel joins what comes at once."""
+    said = "".join(output.text for output in outputs[4])
+    assert len(said) == 12 and set(said) <= set("to be or not to be")

@@ -9,7 +9,7 @@ import pytest
 
 import seqjax as sj
 from seqjax import decode
-from tests.decode.models import MODELS, V, prompts, start, write_plainly
+from tests.decode.models import V, prompts, start, write_plainly
 
 B, P, L = 3, 4, 6
 RAGGED = [4, 1, 3]
@@ -19,7 +19,7 @@ def row_of(carry, row):
     return jax.tree.map(lambda a: a[row : row + 1], carry)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["rnn", "transformer", "attending", pytest.param("hybrid", marks=pytest.mark.slow)])
 def test_greedy_is_the_plain_loop(name):
     cell, params, carry = start(name, B)
     prompt = prompts(B, P)
@@ -40,7 +40,7 @@ def test_greedy_is_the_plain_loop(name):
     assert again.tokens.tolist() == later.tokens.tolist() == found.tokens[:1, 3:].tolist()
 
 
-@pytest.mark.parametrize("name", ["hybrid", "attending"])
+@pytest.mark.parametrize("name", [pytest.param("hybrid", marks=pytest.mark.slow), "attending"])
 def test_scores_are_those_of_the_model_that_reads_the_text(name, x64):
     cell, params, carry = start(name, B, dtype=jnp.float64)
     prompt = prompts(B, P)
@@ -137,7 +137,7 @@ def test_prompts_of_one_token_and_of_several_devices():
     assert first.tokens.tolist() == decode.generate(cell, params, prompt[:, :1], steps=L).tokens.tolist()
 
 
-@pytest.mark.parametrize("name", ["rnn", "transformer"])
+@pytest.mark.parametrize("name", ["rnn", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_in_a_map_over_shards(name):
     cell, params, _ = start(name, 8)
     prompt = prompts(8, 3)
