@@ -73,15 +73,20 @@ def check_extend(cache: Any, k: Array, v: Array, places: Any, window: int | None
     if window is not None and capacity < whole_number("window", window, 1):
         raise ArgumentError(f"a window of {window} tokens needs as many slots, found a cache of capacity {capacity}")
     if window is None:
-        _check_room(capacity, places, steps)
+        _check_room(capacity, places)
 
 
-def _check_room(capacity: int, places: Any, steps: int) -> None:
-    """Refuse tokens for which there is no slot, as far as it is known."""
-    all_real = known(places.real) and np.all(places.real) and known(places.segment) and not np.any(places.segment)
-    longest = steps if all_real else 0
+def known_length(places: Any) -> int:
+    """How many tokens there are in the longest sequence, as far as it is known: 0 where it is not."""
     if known(places.position) and known(places.real) and places.position.size:
-        longest = int(np.max(np.where(places.real, places.position, -1))) + 1
+        return int(np.max(np.where(places.real, places.position, -1))) + 1
+    all_real = known(places.real) and np.all(places.real) and known(places.segment) and not np.any(places.segment)
+    return places.position.shape[-1] if all_real else 0
+
+
+def _check_room(capacity: int, places: Any) -> None:
+    """Refuse tokens for which there is no slot, as far as it is known."""
+    longest = known_length(places)
     if longest > capacity:
         raise ArgumentError(
             f"{longest} tokens do not fit in a cache of capacity {capacity}: make it larger (capacity=...), or attend "

@@ -175,8 +175,10 @@ def _fit_pairs(pairs: Array, batch: Shape, axes: Shape) -> jax.Array:
     Raises:
         ArgumentError: they do not fit, or may be meant as flags of keys, `[*B, S]`.
     """
-    fitted, shape = fit("mask", pairs, batch, axes, free=True), jnp.shape(pairs)
-    if batch and shape == (*batch, axes[-1]) and max(batch) > 1:
+    shape = jnp.shape(pairs)
+    of_keys = bool(batch) and shape == (*batch, axes[-1])
+    fitted = fit("mask", pairs, batch, axes, ". Which keys are real? Write padding(mask)" * of_keys, free=True)
+    if of_keys and max(batch) > 1:
         raise ArgumentError(
             f"mask of the shape {shape} may be {['', '[T, S]', '[N, T, S]'][min(len(batch), 2)]}, flags of pairs, or "
             f"[*B, S], flags of keys, as the sizes are the same. Write padding(mask) for keys, mask[None] for pairs"

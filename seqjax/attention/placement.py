@@ -11,6 +11,7 @@ import numpy as np
 
 from seqjax._internal.types import Array, Bool, Int
 from seqjax.attention._cache_checks import check_places
+from seqjax.attention._cache_checks import known_length as known_length  # of places: a name of this file too
 
 
 class Places(NamedTuple):

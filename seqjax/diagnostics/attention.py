@@ -27,7 +27,8 @@ def attention_weights(
     """The weights of every layer with attention, by path, from the first layer to the last.
 
     Args:
-        cell, params, xs, carry: as in `seqjax.scan`. Without a carry position s of the weights is step s.
+        cell, params, xs, carry: as in `seqjax.scan`. Without a carry position s of the weights is step s; with one
+            the keys of a cell with a cache are its slots, and then the steps where there are several.
         options: those of `scan`.
 
     Returns:
@@ -122,14 +123,15 @@ def attention_distance(weights: Weights, positions: Positions | None = None) -> 
 
     Args:
         weights: `[B, T, ..., S]`, as `attention_weights` gives them.
-        positions: of queries, `[T]` or `[B, T]`, and of keys, `[S]` or `[B, S]`; where None, keys are at 0 ... S - 1
-            and queries are the last T of them.
+        positions: of queries, `[T]` or `[B, T]`, and of keys, `[S]` or `[B, S]`; where None, there are as many keys as
+            queries, and both are at 0 ... T - 1. Weights that were taken with a carry have the slots of a cache
+            among their keys: `seqjax.attention.places` and `extend` say where each stands.
 
     Returns:
         `[B, T, ...]`; NaN where a row is empty.
 
     Raises:
-        ArgumentError: positions of other shapes.
+        ArgumentError: positions of other shapes; none where there are not as many keys as queries.
 
         >>> import jax.numpy as jnp
         >>> from seqjax.diagnostics import attention_distance
@@ -138,8 +140,16 @@ def attention_distance(weights: Weights, positions: Positions | None = None) -> 
         [0.  0.5 1.  1.5]
     """
     weights = jnp.asarray(weights)
+    if weights.ndim < 3:
+        raise ArgumentError(f"attention_distance: weights must be [B, T, ..., S], found the shape {weights.shape}")
     steps, keys = weights.shape[1], weights.shape[-1]
-    q, k = (jnp.arange(keys - steps, keys), jnp.arange(keys)) if positions is None else map(jnp.asarray, positions)
+    if positions is None and steps != keys:
+        raise ArgumentError(
+            f"attention_distance: weights {weights.shape} are of {steps} queries and {keys} keys: say where they "
+            "stand, positions=(queries, keys). With a carry the keys are the slots of its cache, empty ones too, and "
+            "then the new steps: those of seqjax.attention.places and of the keys of seqjax.attention.extend"
+        )
+    q, k = (jnp.arange(steps), jnp.arange(keys)) if positions is None else map(jnp.asarray, positions)
     for name, found, wanted in (("queries", q, weights.shape[:2]), ("keys", k, (weights.shape[0], keys))):
         if found.shape not in (wanted, wanted[1:]):
             raise ArgumentError(

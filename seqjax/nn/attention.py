@@ -8,20 +8,22 @@ import numpy as np
 from flax import nnx
 
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Key, Shape
-from seqjax._internal.validation import true_or_false
+from seqjax._internal.validation import check_batch_shape, true_or_false
 from seqjax.attention import cache, masks
 from seqjax.attention.bias import Bias
 from seqjax.attention.dot_product import dot_product
-from seqjax.attention.mask import Mask
+from seqjax.attention.mask import Mask, as_mask
 from seqjax.attention.placement import Places
+from seqjax.attention.shapes import fit
 from seqjax.core import taps
-from seqjax.errors import ArgumentError, NotCausalError
-from seqjax.nn.checks import check_count, check_flags, check_rngs, check_vectors, head_sizes
+from seqjax.errors import ArgumentError
+from seqjax.nn.carries import check_cache, check_extends
+from seqjax.nn.checks import check_count, check_rngs, check_vectors, head_sizes
 from seqjax.nn.dropout import check_rate, is_random, token_keys
 from seqjax.nn.parameters import Linear
 from seqjax.nn.places import place_tokens
 from seqjax.nn.positions import PairPositions
-from seqjax.nn.shared import Shared
+from seqjax.nn.shared import Shared, mask_of_zeroed
 from seqjax.nn.style import Style, check_style
 
 
@@ -119,7 +121,8 @@ class MultiHeadAttention(nnx.Module):
             x: `[*B, T, D]`, the queries, and keys where there is no memory.
             memory: `[*B, S, D]`.
             mask: which pairs may attend (True), as in `seqjax.attention.dot_product`; besides what `causal` and
-                `window` allow.
+                `window` allow. For keys `[*B, S]` that are real write `padding(real)`: what others hold, NaN
+                too, is not read; as a query each token is computed (`sequence` leaves it out).
             bias: added to the scores.
             key: one key, or one for each query `[*B, T]`, where weights are dropped.
         """
@@ -128,6 +131,9 @@ class MultiHeadAttention(nnx.Module):
         if memory is None:
             return self.attend_within(x, Shared(bias=bias), keys, mask=mask)
         check_vectors(self, memory, self.features, "memory")
+        if memory.shape[:-2] != x.shape[:-2]:
+            raise ArgumentError(f"MultiHeadAttention: memory {memory.shape} is of another batch than x {x.shape}")
+        memory = zero_padding(memory, mask)
         if self.causal or self.window or self.positions.kind:
             raise ArgumentError(
                 "MultiHeadAttention: a memory has no order with the queries; attend to it with a module that is not "
@@ -162,6 +168,7 @@ class MultiHeadAttention(nnx.Module):
             NotCausalError: a module that is not causal has none.
         """
         check_extends(self)
+        check_batch_shape("MultiHeadAttention", batch_shape)
         slots = self.capacity if self.window is None else self.window
         dtype = self.key.kernel.dtype if dtype is None else dtype
         return cache.empty(batch_shape, slots, self.kv_heads, self.head_features, dtype)
@@ -192,16 +199,17 @@ class MultiHeadAttention(nnx.Module):
         """
         check_extends(self)
         check_vectors(self, x, self.features)
-        shape = x.shape[:-1]
-        check_flags(self, "mask", mask, shape), check_flags(self, "resets", resets, shape)
-        places = cache.places(carry.count, mask, resets, shape[-1])
-        return self.extend_places(carry, x, Shared(places, fresh=fresh), token_keys(self, key, shape))
+        check_cache(self, carry, x.shape[:-2], (self.kv_heads, self.head_features))
+        places: Any
+        x, places = place_tokens(self, x, mask, resets, carry.count, features=1)
+        after, y = self.extend_places(carry, x, Shared(places, fresh=fresh), token_keys(self, key, x.shape[:-1]))
+        return after, cache.poison(y, carry, places, window=self.window)
 
     def attend_within(self, x: Array, shared: Shared, keys: Array | None, *, mask: Any = None) -> jax.Array:
         """A whole sequence: what blocks call."""
         places = shared.places
         position = None if places is None else places.position
-        q, (k, v) = self.query(x), self.project(x)
+        q, (k, v) = self.query(x), self.project(zero_padding(x, mask))
         if self.causal:  # as a cache would keep them
             k, v = k.astype(self.key.kernel.dtype), v.astype(self.key.kernel.dtype)
         q, k = self.positions.rotate(q, position), self.positions.rotate(k, position)
@@ -213,7 +221,7 @@ class MultiHeadAttention(nnx.Module):
     def extend_places(
         self, carry: cache.Cache, x: Array, shared: Shared, keys: Array | None
     ) -> tuple[cache.Cache, jax.Array]:
-        """More tokens, whose places are known: what blocks call."""
+        """More tokens, whose places are known: what blocks call. Where there is no room the outputs are any numbers."""
         places: Any = shared.places
         q, (k, v) = self.query(x), self.project(x)
         q, k = self.positions.rotate(q, places.position), self.positions.rotate(k, places.position)
@@ -221,7 +229,7 @@ class MultiHeadAttention(nnx.Module):
         mask = mask_of(places, seen.segment, seen.real)
         positions = (places.position, seen.position)
         y = self.attend(q, seen.k, seen.v, mask, bias=shared.bias, positions=positions, keys=keys)
-        return after, cache.poison(y, carry, places, window=self.window)
+        return after, y
 
     def project(self, source: Float[Array, "*B S D"]) -> tuple[jax.Array, jax.Array]:
         """Keys and values `[*B, S, K, H]` of a memory: once for all queries."""
@@ -255,19 +263,17 @@ def mask_of(places: Places, segment: Array, real: Array) -> Mask | None:
     one = isinstance(places.segment, np.ndarray) and not places.segment.any()  # no resets were given
     whole = isinstance(real, np.ndarray) and bool(real.all())
     within = None if one else masks.segments(places.segment, segment)
-    return join_masks(within, None if whole else masks.padding(real))
+    return join_masks(within, None if whole else mask_of_zeroed(real))
+
+
+def zero_padding(x: Float[Array, "*B S D"], mask: Mask | Array | None) -> Array:
+    """x with zeros where the mask says that its tokens are not real: 0 times NaN would be NaN, in gradients too."""
+    real = None if mask is None else as_mask(mask).real
+    if real is None:
+        return x
+    return jnp.where(fit("padding", real, x.shape[:-2], x.shape[-2:-1])[..., None], x, 0)
 
 
 def join_masks(a: Mask | Array | None, b: Mask | None) -> Any:
     """Both; None says nothing."""
     return b if a is None else a if b is None else b & a
-
-
-def check_extends(module: Any) -> None:
-    """Refuse to go on with what sees both directions."""
-    if not module.causal:
-        name = type(module).__name__
-        raise NotCausalError(
-            f"{name} is not causal, so that it cannot go on from a carry: call it with the whole sequence, or make it "
-            f"with causal=True"
-        )

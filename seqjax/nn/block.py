@@ -9,18 +9,19 @@ from flax import nnx
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Key, Pair, Shape
 from seqjax._internal.validation import true_or_false
-from seqjax.attention import cache, masks
+from seqjax.attention import cache
 from seqjax.attention.memory import Memory
 from seqjax.core import taps
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
-from seqjax.nn.attention import MultiHeadAttention, check_extends
+from seqjax.nn.attention import MultiHeadAttention
+from seqjax.nn.carries import check_cache, check_extends, check_held, check_kind
 from seqjax.nn.checks import check_vectors
 from seqjax.nn.dropout import drop, fold_keys, is_random, token_keys
 from seqjax.nn.feed_forward import FeedForward
 from seqjax.nn.parameters import Norm
 from seqjax.nn.places import place_tokens
-from seqjax.nn.shared import Shared, check_memory
+from seqjax.nn.shared import Shared, check_memory, mask_of_zeroed
 from seqjax.nn.style import Style
 
 
@@ -120,7 +121,7 @@ class TransformerBlock(nnx.Module):
         """
         check_vectors(self, x, self.features)
         x, places = place_tokens(self, x, mask, resets, features=1)
-        held = self.hold(memory)
+        held = self.hold(memory, x.shape[:-2])
         return self.run(None, held, x, Shared(places), token_keys(self, key, x.shape[:-1]))[1]
 
     def initial_carry(
@@ -133,7 +134,7 @@ class TransformerBlock(nnx.Module):
         """An empty cache, and what is held of the memory."""
         check_extends(self)
         empty = self.attention.initial_carry(batch_shape, dtype=dtype)
-        held = self.hold(memory)
+        held = self.hold(memory, batch_shape)
         return empty if held is None else (empty, held)
 
     def restart(self, carry: Carry, batch_shape: Shape) -> Carry:
@@ -154,24 +155,40 @@ class TransformerBlock(nnx.Module):
         """More tokens, any number of them: the carry afterwards, and their outputs; as `MultiHeadAttention.extend`."""
         check_extends(self)
         check_vectors(self, x, self.features)
-        kept, held = carry if self.cross is not None else (carry, None)
-        x, places = place_tokens(self, x, mask, resets, kept.count, features=1)
-        kept, y = self.run(kept, held, x, Shared(places, fresh=fresh), token_keys(self, key, x.shape[:-1]))
+        before, held = self._check_carry(carry, x.shape[:-2])
+        places: Any
+        x, places = place_tokens(self, x, mask, resets, before.count, features=1)
+        kept, y = self.run(before, held, x, Shared(places, fresh=fresh), token_keys(self, key, x.shape[:-1]))
+        y = cache.poison(y, before, places, window=self.attention.window)
         return (kept if held is None else (kept, held)), y
 
-    def hold(self, memory: Memory | Float[Array, "*B S D"] | None) -> Held | None:
-        """Keys and values of the memory, projected once, and which of it is real."""
+    def _check_carry(self, carry: Carry, batch: Shape) -> tuple[cache.Cache, Held | None]:
+        heads = (self.attention.kv_heads, self.attention.head_features)
+        kept, held = carry, None
+        if self.cross is not None:
+            check_kind(self, carry, (cache.Cache, Held))
+            kept, held = carry
+            check_held(self, held, batch, heads)
+        check_cache(self, kept, batch, heads)
+        return kept, held
+
+    def hold(self, memory: Memory | Float[Array, "*B S D"] | None, batch: Shape | None = None) -> Held | None:
+        """Keys and values of the memory, projected once, and which of it is real; of these batch axes."""
         if self.cross is None:
             if memory is not None:
                 raise ArgumentError("TransformerBlock was given a memory, but reads none: make it with cross=True")
             return None
-        memory = check_memory(self, memory, self.features)
+        memory = check_memory(self, memory, self.features, batch)
         return Held((*self.cross.project(memory.values), memory.mask))
 
     def run(
         self, kept: cache.Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None
     ) -> tuple[cache.Cache | None, jax.Array]:
-        """All parts; without a cache the sequence alone. What stacks of blocks call."""
+        """All parts; without a cache the sequence alone. What stacks of blocks call.
+
+        Tokens for which a cache has no room get numbers: whoever began the call puts NaN there at the end. NaN in
+        between would reach the tokens before them in the next layer, as 0 times NaN.
+        """
 
         def attend(x: jax.Array) -> jax.Array:
             nonlocal kept
@@ -183,7 +200,7 @@ class TransformerBlock(nnx.Module):
 
         def attend_across(x: jax.Array) -> jax.Array:
             k, v, real = held.value  # type: ignore[union-attr]
-            mask = None if real is None else masks.padding(real)
+            mask = None if real is None else mask_of_zeroed(real)
             with taps.scope("cross"):
                 return self.cross.attend(self.cross.query(x), k, v, mask, keys=fold_keys(keys, 2))
 

@@ -17,6 +17,11 @@ def check_rngs(owner: str, rngs: object) -> None:
     """Refuse what draws no parameters."""
     if not isinstance(rngs, nnx.Rngs):
         raise ArgumentTypeError(f"{owner}: rngs must be nnx.Rngs, found {rngs!r}. Write rngs=nnx.Rngs(0)")
+    if "params" not in rngs and "default" not in rngs:
+        raise ArgumentError(
+            f"{owner}: parameters are drawn from the stream params, found rngs with {', '.join(rngs) or 'none'} alone. "
+            "Write rngs=nnx.Rngs(0)"
+        )
 
 
 def check_count(owner: str, name: str, value: object) -> int:
@@ -56,17 +61,17 @@ def check_vectors(module: Any, x: Any, features: int, name: str = "x", steps: in
         raise ArgumentError(f"{owner}: {name} must be {axes}{features}], found shape {x.shape}")
 
 
-def check_tokens(module: Any, ids: Any, vocabulary: int, mask: Any = None) -> None:
+def check_tokens(module: Any, ids: Any, vocabulary: int, mask: Any = None, name: str = "token ids") -> None:
     """Refuse what is not token ids `[..., T]`, whole numbers below the vocabulary where they are real and known."""
     owner = type(module).__name__
     if not isinstance(ids, (jax.Array, np.ndarray)) or not jnp.issubdtype(ids.dtype, jnp.integer):
         found = f"{ids.dtype} {ids.shape}" if hasattr(ids, "dtype") else type(ids).__name__
-        raise ArgumentTypeError(f"{owner}: token ids must be an array of whole numbers, found {found}")
+        raise ArgumentTypeError(f"{owner}: {name} must be an array of whole numbers, found {found}")
     if not ids.ndim:
-        raise ArgumentError(f"{owner}: token ids must be [..., T], found one number; write ids[None]")
+        raise ArgumentError(f"{owner}: {name} must be [..., T], found one number; write ids[None]")
     if known(ids) and (mask is None or (known(mask) and np.shape(mask) == ids.shape)):
         real = np.asarray(ids) if mask is None else np.asarray(ids)[np.asarray(mask, bool)]
-        check_below(owner, "token ids", real, vocabulary)
+        check_below(owner, name, real, vocabulary)
 
 
 def check_types(module: Any, types: Any, shape: Shape, number: int) -> None:

@@ -7,6 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Int, Key, Shape
+from seqjax._internal.validation import check_batch_shape
+from seqjax.attention import cache
+from seqjax.attention.placement import Places
+from seqjax.nn.carries import check_cache, check_kind
 from seqjax.nn.checks import check_count, check_rngs, check_tokens
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding, make_head
@@ -111,11 +115,12 @@ class TransformerDecoder(nnx.Module):
             resets: bool `[*B, T]`: a new sequence begins before this token (packing).
             key: one key, or one for each token, where something is dropped.
         """
+        check_tokens(self, tokens, self.vocabulary, mask)
         return self._run(None, tokens, mask, resets, False, key)[1]
 
     def initial_carry(self, batch_shape: Shape = (), *, dtype: DTypeLike | None = None) -> DecoderCarry:
         """Empty caches, of the parameters' dtype unless another is given."""
-        return DecoderCarry(jnp.zeros(batch_shape, jnp.int32), self.trunk.empty_cache(batch_shape, dtype))
+        return empty_carry(self, self.trunk, batch_shape, dtype)
 
     def extend(
         self,
@@ -134,6 +139,8 @@ class TransformerDecoder(nnx.Module):
         Raises:
             ArgumentError: more tokens than there is room for, where that is known; else their logits are NaN.
         """
+        check_tokens(self, tokens, self.vocabulary, mask)
+        check_decoder_carry(self, self.trunk, carry, tokens.shape[:-1])
         return self._run(carry, tokens, mask, resets, fresh, key)
 
     def _run(
@@ -145,7 +152,6 @@ class TransformerDecoder(nnx.Module):
         fresh: bool,
         key: Array | None,
     ) -> tuple[Any, jax.Array]:
-        check_tokens(self, tokens, self.vocabulary, mask)
         places: Any
         tokens, places = place_tokens(self, tokens, mask, resets, None if carry is None else carry.count)
         keys = token_keys(self, key, tokens.shape)
@@ -153,4 +159,38 @@ class TransformerDecoder(nnx.Module):
         kept = None if carry is None else carry.layers
         kept, x = self.trunk.run(kept, None, x, Shared(places, fresh=fresh), keys)
         logits = self.embedding.logits(x, self.scaled_logits) if self.head is None else self.head(x)
+        logits = poison(logits, self.embedding, self.trunk, carry, places)
         return (None if carry is None else DecoderCarry(places.count, kept)), logits
+
+
+def empty_carry(module: Any, trunk: Trunk, batch_shape: Shape, dtype: DTypeLike | None) -> DecoderCarry:
+    """No tokens yet.
+
+    Raises:
+        ArgumentTypeError: the batch shape is no tuple.
+    """
+    check_batch_shape(type(module).__name__, batch_shape)
+    return DecoderCarry(jnp.zeros(batch_shape, jnp.int32), trunk.empty_cache(batch_shape, dtype))
+
+
+def check_decoder_carry(module: Any, trunk: Trunk, carry: Any, batch: Shape) -> None:
+    """Refuse what is not a carry of these layers and batch axes.
+
+    Raises:
+        ArgumentError, ArgumentTypeError: so it is.
+    """
+    check_kind(module, carry, DecoderCarry)
+    check_cache(module, carry.layers, batch, trunk.kv_sizes, (trunk.number,))
+
+
+def poison(
+    ys: jax.Array, embedding: Embedding, trunk: Trunk, carry: DecoderCarry | None, places: Places | None
+) -> jax.Array:
+    """NaN in the outputs of tokens for which there is neither a learned position nor room in the caches.
+
+    At the end alone, as no token before them reads anything of them.
+    """
+    if places is None:
+        return ys
+    ys = embedding.poison(ys, places)
+    return ys if carry is None else cache.poison(ys, carry.layers, places, window=trunk.style.window)

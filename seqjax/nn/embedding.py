@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from seqjax._internal.types import Array, Float, Int
-from seqjax.attention.placement import Places
+from seqjax.attention.placement import Places, known_length
 from seqjax.attention.positions import learned, sinusoidal
 from seqjax.errors import ArgumentError
 from seqjax.nn.dropout import check_rate, drop
@@ -61,6 +61,7 @@ class Embedding(nnx.Module):
         position = jnp.arange(y.shape[-2], dtype=jnp.int32) if places is None else places.position
         if self.kind == "learned":
             self._check_length(y, places)
+            position = jnp.minimum(position, self.capacity - 1)  # `poison` marks those beyond, at the end
             y = y + jnp.broadcast_to(learned(self.positions[...], position), y.shape)
         elif self.kind == "sinusoidal":
             waves = sinusoidal(position, self.features, dtype=y.dtype)
@@ -82,9 +83,19 @@ class Embedding(nnx.Module):
         y = y * self.features**-0.5 if scaled else y
         return jnp.einsum("...d,vd->...v", y, self.tokens[...])
 
+    def poison(self, ys: jax.Array, places: Places | None, rows: bool = False) -> jax.Array:
+        """NaN in the outputs of tokens beyond the learned positions; rows: and of all that see them, whole rows."""
+        if self.kind != "learned" or places is None:
+            return ys
+        beyond = jnp.asarray(places.real & (places.position >= self.capacity))
+        if rows:
+            beyond = jnp.any(beyond, axis=-1, keepdims=True)
+        return jnp.where(beyond[..., None], jnp.nan, ys)
+
     def _check_length(self, y: jax.Array, places: Places | None) -> None:
-        if places is None and y.shape[-2] > self.capacity:
-            raise ArgumentError(f"{y.shape[-2]} tokens, but positions are learned for {self.capacity}: capacity=...")
+        longest = y.shape[-2] if places is None else known_length(places)
+        if longest > self.capacity:
+            raise ArgumentError(f"{longest} tokens, but positions are learned for {self.capacity}: capacity=...")
 
 
 def make_head(features: int, outputs: int, name: str, *, bias: bool, rngs: nnx.Rngs) -> Linear:

@@ -8,6 +8,7 @@ from flax import nnx
 
 from seqjax._internal.types import Array, Bool, Float, Int, Key
 from seqjax.errors import ArgumentError
+from seqjax.nn.carries import WholeSequences
 from seqjax.nn.checks import check_count, check_rngs, check_tokens, check_types, check_vectors
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding
@@ -19,7 +20,7 @@ from seqjax.nn.style import BERT, PLAIN, Style, check_style
 from seqjax.nn.trunk import Trunk
 
 
-class TransformerEncoder(nnx.Module):
+class TransformerEncoder(WholeSequences):
     """A transformer in which every token sees all others (Devlin et al. 2019): vectors `[*B, T, D]`.
 
     Parts: embedding, trunk (layers, relative, norm).
@@ -118,10 +119,10 @@ class TransformerEncoder(nnx.Module):
         check_types(self, types, shape, self.types)
         keys = token_keys(self, key, shape)
         y = self.embedding(x, places, fold_keys(keys, 0), types=types)
-        return self.trunk.run(None, None, y, Shared(places), keys)[1]
+        return self.embedding.poison(self.trunk.run(None, None, y, Shared(places), keys)[1], places, rows=True)
 
 
-class MaskedLanguageModel(nnx.Module):
+class MaskedLanguageModel(WholeSequences):
     """BERT's model of masked tokens: logits `[*B, T, V]` from both sides of each token (Devlin et al. 2019).
 
         logits = norm(act(encoder(x) W + b)) E^T + c        with E the table of the tokens

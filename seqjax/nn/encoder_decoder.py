@@ -3,15 +3,15 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Shape
 from seqjax.attention.memory import Memory
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
-from seqjax.nn.checks import check_count, check_rngs, check_tokens
-from seqjax.nn.decoder import DecoderCarry
+from seqjax.nn.carries import check_held, check_kind
+from seqjax.nn.checks import check_count, check_flags, check_rngs, check_tokens
+from seqjax.nn.decoder import DecoderCarry, check_decoder_carry, empty_carry, poison
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding, make_head
 from seqjax.nn.places import place_tokens
@@ -122,6 +122,13 @@ class EncoderDecoder(nnx.Module):
             resets: of the target, as in `TransformerDecoder`.
             key: one key, where something is dropped.
         """
+        check_tokens(self, source, self.vocabularies[0], source_mask, "token ids of the source")
+        check_tokens(self, target, self.vocabularies[1], mask, "token ids of the target")
+        check_flags(self, "source_mask", source_mask, source.shape)
+        if source.shape[:-1] != target.shape[:-1]:
+            raise ArgumentError(
+                f"EncoderDecoder: source and target must be of one batch, found {source.shape} and {target.shape}"
+            )
         keys = (None, None) if key is None else jax.random.split(key)
         memory = self.encode(source, source_mask, key=keys[0])
         return self._decode(None, self._hold(memory), target, mask, resets, False, keys[1])[1]
@@ -138,7 +145,8 @@ class EncoderDecoder(nnx.Module):
         source, places = place_tokens(self, source, mask, None)
         keys = token_keys(self, key, source.shape)
         x = self.source(source, places, fold_keys(keys, 0))
-        return Memory(self.encoder.run(None, None, x, Shared(places), keys)[1], mask)
+        x = self.encoder.run(None, None, x, Shared(places), keys)[1]
+        return Memory(self.source.poison(x, places, rows=True), mask)
 
     def initial_carry(
         self,
@@ -148,14 +156,12 @@ class EncoderDecoder(nnx.Module):
         memory: Memory | Float[Array, "*B S D"] | None = None,
     ) -> tuple[DecoderCarry, Held]:
         """Empty caches, and keys and values of the memory, projected once, for each layer."""
-        held = self._hold(memory)
-        empty = self.decoder.empty_cache(batch_shape, dtype)
-        return DecoderCarry(jnp.zeros(batch_shape, jnp.int32), empty), held
+        empty = empty_carry(self, self.decoder, batch_shape, dtype)
+        return empty, self._hold(memory, batch_shape)
 
     def restart(self, carry: tuple[DecoderCarry, Held], batch_shape: Shape) -> tuple[DecoderCarry, Held]:
         """The carry of a new target of the same source."""
-        empty = self.decoder.empty_cache(batch_shape, None)
-        return DecoderCarry(jnp.zeros(batch_shape, jnp.int32), empty), carry[1]
+        return empty_carry(self, self.decoder, batch_shape, None), carry[1]
 
     def extend(
         self,
@@ -168,12 +174,16 @@ class EncoderDecoder(nnx.Module):
         key: Key[Array, "..."] | None = None,
     ) -> tuple[tuple[DecoderCarry, Held], Float[jax.Array, "*B T V"]]:
         """More tokens of the target: the carry afterwards, and their logits; as `TransformerDecoder.extend`."""
+        check_tokens(self, target, self.out_features, mask)
+        check_kind(self, carry, (DecoderCarry, Held))
         kept, held = carry
+        check_decoder_carry(self, self.decoder, kept, target.shape[:-1])
+        check_held(self, held, target.shape[:-1], self.decoder.kv_sizes, (self.decoder.number,))
         kept, logits = self._decode(kept, held, target, mask, resets, fresh, key)
         return (kept, held), logits
 
-    def _hold(self, memory: Memory | Array | None) -> Held:
-        return self.decoder.hold(check_memory(self, memory, self.features))
+    def _hold(self, memory: Memory | Array | None, batch: Shape | None = None) -> Held:
+        return self.decoder.hold(check_memory(self, memory, self.features, batch))
 
     def _decode(
         self,
@@ -185,7 +195,6 @@ class EncoderDecoder(nnx.Module):
         fresh: bool,
         key: Array | None,
     ) -> tuple[Any, jax.Array]:
-        check_tokens(self, target, self.out_features, mask)
         places: Any
         target, places = place_tokens(self, target, mask, resets, None if carry is None else carry.count)
         keys = token_keys(self, key, target.shape)
@@ -194,6 +203,7 @@ class EncoderDecoder(nnx.Module):
         kept = None if carry is None else carry.layers
         kept, x = self.decoder.run(kept, held, x, Shared(places, fresh=fresh), keys)
         logits = table.logits(x, self.scaled_logits) if self.head is None else self.head(x)
+        logits = poison(logits, self.target, self.decoder, carry, places)
         return (None if carry is None else DecoderCarry(places.count, kept)), logits
 
 

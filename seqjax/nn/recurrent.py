@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from seqjax._internal.types import Array, Bool, Carry, Int, PyTree
+from seqjax._internal.types import Array, Bool, Carry, Int, Key, PyTree
 from seqjax.core.cell import Cell, check_cell_type
 from seqjax.core.scan import scan
 from seqjax.core.start import init_params, start_carry
-from seqjax.errors import ArgumentError
+from seqjax.errors import ArgumentError, ArgumentTypeError
 from seqjax.nn.checks import check_rngs
 
 
@@ -97,7 +97,7 @@ class Recurrent(nnx.Module):
         keep_order: bool | None = None,
         mask: Bool[Array, "*B T"] | None = None,
         resets: Bool[Array, "*B T"] | None = None,
-        rngs: nnx.Rngs | None = None,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
     ) -> Any:
         """Outputs `[*B, T, F]`, or with `return_carry` the carry after the last real step and the outputs.
 
@@ -108,7 +108,8 @@ class Recurrent(nnx.Module):
             reverse: read from the last real step to the first. Outputs are in the order in which they were made, as
                 in `nnx.RNN`, unless `keep_order`: then in that of the inputs.
             mask, resets: as in `seqjax.scan`; mask in place of lengths.
-            rngs: for a cell with dropout; the next key of its stream "carry" is taken, or "default".
+            rngs: for a cell with dropout; the next key of its stream "carry" is taken, of "default" where there is
+                none, or of "dropout". A stream of its own, `rngs.carry`, does too.
 
         Raises:
             ArgumentError: a cell with dropout and neither a carry nor rngs, unless `module.eval()` was called.
@@ -120,10 +121,11 @@ class Recurrent(nnx.Module):
         if backwards and mask is not None and not keep:
             raise ArgumentError("Recurrent: reverse with a mask needs keep_order=True, as gaps have no other order")
         options: dict[str, Any] = {"lengths": seq_lengths, "mask": mask, "resets": resets}
-        if initial_carry is None and "key" in cell.asks and rngs is not None:
+        if initial_carry is None and "key" in cell.asks:
+            key = next_key(cell, rngs)
             rank = jax.tree.leaves(inputs)[0].ndim - 1 - jax.tree.leaves(cell.feature_axes)[0]
             shape = jax.tree.leaves(inputs)[0].shape[int(time_first) :][:rank]
-            initial_carry = self.initialize_carry(shape, key=rngs.carry())
+            initial_carry = self.initialize_carry(shape, key=key)
         carry, ys = scan(
             cell, params, inputs, initial_carry, reverse=backwards, time_major=time_first, unroll=self.unroll, **options
         )
@@ -134,6 +136,30 @@ class Recurrent(nnx.Module):
 
     def _cell(self) -> Cell:
         return self.cell.evaluation() if self.deterministic else self.cell
+
+
+def next_key(cell: Cell, rngs: Any) -> Key[jax.Array, ""]:
+    """The key of a call, drawn from its streams.
+
+    Raises:
+        ArgumentError: there are none, or none with one of the names.
+        ArgumentTypeError: no streams of Flax.
+    """
+    if rngs is None:
+        raise ArgumentError(
+            f"Recurrent: {cell!r} draws random numbers: call the module with rngs=nnx.Rngs(carry=0), another one for "
+            "each call, or with initial_carry=module.initialize_carry(batch_shape, key=key), or call module.eval()"
+        )
+    if isinstance(rngs, nnx.RngStream):
+        return rngs()
+    if not isinstance(rngs, nnx.Rngs):
+        raise ArgumentTypeError(
+            f"Recurrent: rngs must be nnx.Rngs or one of its streams, found {rngs!r}. A key? Write nnx.Rngs(carry=key)"
+        )
+    for name in ("carry", "default", "dropout"):
+        if name in rngs:
+            return rngs[name]()
+    raise ArgumentError(f"Recurrent: rngs must have a stream carry, default or dropout, found {', '.join(rngs)}")
 
 
 def flip(ys: Array, lengths: Int[Array, "*B"] | None, axis: int) -> jax.Array:

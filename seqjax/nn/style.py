@@ -46,6 +46,8 @@ class Style:
         token_types: number of types of tokens (BERT's segments A and B), 0 for none.
         buckets, max_distance: of relative positions (Raffel et al. 2020).
         base: of rotary positions (Su et al. 2021).
+        window: None, or n where in all layers a token sees those less than n away alone (Beltagy et al. 2020), and
+            caches hold n tokens; `MultiHeadAttention` and `TransformerBlock` have an argument of their own.
 
     `GPT2`, `BERT`, `T5`, `T5_GATED` (version 1.1) and `LLAMA` are ready values; change one with
     `dataclasses.replace`:
@@ -76,6 +78,7 @@ class Style:
     buckets: int = 32
     max_distance: int = 128
     base: float = 10_000.0
+    window: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("Style", "norm", self.norm, NORMS)
@@ -83,14 +86,16 @@ class Style:
         check_choice("Style", "activation", self.activation, (*PLAIN, *GATED))
         for name in ("bias", "tied", "scaled_logits", "embedding_norm"):
             true_or_false(f"Style: {name}", getattr(self, name))
-        for name in ("hidden", "kv_heads", "head_features", "buckets", "max_distance"):
+        if self.final_norm is not None:
+            true_or_false("Style: final_norm", self.final_norm)
+        for name in ("hidden", "kv_heads", "head_features", "buckets", "max_distance", "window"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, whole_number(f"Style: {name}", getattr(self, name), 1))
         whole_number("Style: token_types", self.token_types)
         for name in ("epsilon", "scale", "base"):
             value = getattr(self, name)
-            if value is not None and not real_number(f"Style: {name}", value) > 0:
-                raise ArgumentError(f"Style: {name} must be above 0, found {value!r}")
+            if value is not None and not 0 < real_number(f"Style: {name}", value) < float("inf"):
+                raise ArgumentError(f"Style: {name} must be above 0 and finite, found {value!r}")
 
     def __repr__(self) -> str:
         """What differs from the defaults."""

@@ -51,14 +51,19 @@ class Trunk(nnx.Module):
         def make(key: jax.Array) -> TransformerBlock:
             own = positions if positions in ("rotary", "alibi") else None
             return TransformerBlock(
-                features, heads, causal=self.causal, cross=cross, positions=own, capacity=capacity, dropout=dropout,
-                style=style, rngs=nnx.Rngs(key),
+                features, heads, causal=self.causal, cross=cross, window=style.window, positions=own,
+                capacity=capacity, dropout=dropout, style=style, rngs=nnx.Rngs(key),
             )  # fmt: skip
 
         self.layers = stack_modules(make, jax.random.split(rngs.params(), layers))
         shape, names = (style.buckets, heads), ("buckets", "heads")
         self.relative = draw_param(rngs, shape, 0.02, names) if positions == "relative" else None
         self.norm = Norm(features, style=style) if style.ends_with_norm else None
+
+    @property
+    def kv_sizes(self) -> tuple[int, int]:
+        """Heads of keys and values, and their width."""
+        return self.layers.attention.kv_heads, self.layers.attention.head_features
 
     def bias(self) -> Bias | None:
         """That of relative positions, the same in all layers."""

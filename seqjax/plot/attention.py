@@ -1,12 +1,12 @@
 """Attention weights as maps of queries and keys, one for each head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqjax._internal.types import Array, Float
-from seqjax.errors import ArgumentError
+from seqjax.errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def attention(
         title: above the figure.
 
     Raises:
-        ArgumentError: weights of another shape, or names that are not as many.
+        ArgumentError, ArgumentTypeError: weights of another shape, or of several layers; names that are not as many.
 
     Examples:
         >>> import numpy as np
@@ -86,6 +86,11 @@ def _check(
     heads: Sequence[str] | None,
 ) -> np.ndarray:
     """Weights `[T, N, S]`, with as many names as there are of each."""
+    if isinstance(weights, Mapping):
+        raise ArgumentTypeError(
+            f"weights must be an array, found those of several layers, {', '.join(map(repr, weights))}. Take one, and "
+            "of it one sequence: weights[path][0]"
+        )
     weights = np.asarray(weights, float)
     if weights.ndim == 2:
         weights = weights[:, None]

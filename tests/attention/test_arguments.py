@@ -39,6 +39,7 @@ WRONG = [
     (call("causal"), ArgumentTypeError, "mask must be a bool array or a Mask"),
     (call(np.ones((S, T), bool)), ArgumentError, r"broadcast to the shape \(2, 4, 5, 8\), found \(8, 5\)"),
     (call(np.ones((B, T, S), bool)), ArgumentError, "broadcast to the shape"),
+    (call(np.ones((B, S), bool)), ArgumentError, r"found \(2, 8\). Which keys are real\? Write padding\(mask\)"),
     (call(A.padding(np.ones((B, T), bool))), ArgumentError, r"padding must have the shape \(2, 8\), found \(2, 5\)"),
     (call(A.padding(np.ones((3, S), bool))), ArgumentError, "padding must have the shape"),
     (call(A.segments(np.zeros((B, T), int))), ArgumentError, "give the ids of both"),

@@ -104,10 +104,9 @@ def test_padding_and_repeated_layers_change_no_number(x64):
         np.testing.assert_array_equal(measure(layers)[:, :, 1], measure(padded[..., ::-1]))
 
 
-def test_distance_of_the_last_queries_and_of_given_positions():
+def test_distance_of_given_positions():
     rows = np.full((2, 2, 1, 6), 1 / 6)
     queries, keys = np.array([[4, 5], [0, 9]]), np.arange(6)
-    np.testing.assert_allclose(attention_distance(rows)[0, :, 0], [(4 + 3 + 2 + 1 + 0 + 1) / 6, 15 / 6], rtol=1e-6)
     expected = np.abs(queries[:, :, None] - keys).mean(axis=-1)
     np.testing.assert_allclose(attention_distance(rows, (queries, keys))[..., 0], expected, rtol=1e-6)
     np.testing.assert_allclose(
@@ -117,6 +116,22 @@ def test_distance_of_the_last_queries_and_of_given_positions():
     )
     with pytest.raises(sj.ArgumentError, match=r"positions of keys have shape \(2,\), expected \(6,\) or \(2, 6\)"):
         attention_distance(rows, (queries, queries[0]))
+
+
+def test_slots_of_a_cache_counted_as_positions():
+    """Three steps, and four more from the carry in a cache of twelve: the distances of all seven at once."""
+    block = sj.cell_from_text("as_cell(MultiHeadAttention, 4, 2, causal=True, capacity=12)")
+    params, xs = block.init(jax.random.key(0), 4), jax.random.normal(jax.random.key(1), (2, 7, 4))
+    (whole,) = attention_weights(block, params, xs).values()
+    carry = sj.scan(block, params, xs[:, :3])[0]
+    (weights,) = attention_weights(block, params, xs[:, 3:], carry).values()
+    with pytest.raises(sj.ArgumentError, match="of 4 queries and 16 keys: say where they stand"):
+        attention_distance(weights)
+    places = sj.attention.places(carry.count, steps=4)
+    new = jnp.zeros((2, 4, *carry.k.shape[-2:]))
+    keys = sj.attention.extend(carry, new, new, places)[1]
+    found = attention_distance(weights, (places.position, keys.position))
+    np.testing.assert_allclose(found, attention_distance(whole)[:, 3:], atol=1e-5)
 
 
 def test_rollout_is_the_product_of_the_layers(x64):

@@ -117,6 +117,13 @@ def test_it_trains_by_an_optimizer_of_nnx():
     assert model(X).shape == (3, 6, 1)  # without dropout it needs no key
 
 
+def test_streams_of_other_names_and_one_stream_alone_were_raw_errors():
+    model = Recurrent(MODEL, 2, rngs=nnx.Rngs(0))
+    want = model(X, rngs=nnx.Rngs(carry=3))
+    for rngs in (nnx.Rngs(dropout=3), nnx.Rngs(3), nnx.Rngs(params=1, carry=3), nnx.Rngs(carry=3).carry):
+        np.testing.assert_array_equal(model(X, rngs=rngs), want)
+
+
 def test_it_trains_as_a_tree_by_optax():
     model = Recurrent(MODEL, 2, rngs=nnx.Rngs(0))
     optimizer = optax.adam(0.02)
@@ -153,7 +160,10 @@ def test_tree_mode_and_graph_mode_give_the_same():
         (lambda: Recurrent(nnx.GRUCell(2, 4, rngs=nnx.Rngs(0)), 2, rngs=nnx.Rngs(0)), "expected a cell"),
         (lambda: Recurrent(sj.LSTM, 2, rngs=nnx.Rngs(0)), "not the class"),
         (lambda: Recurrent(sj.LSTM(4), 2, rngs=0), "rngs"),
-        (lambda: Recurrent(MODEL, 2, rngs=nnx.Rngs(0))(X), "draws random numbers"),
+        (lambda: Recurrent(MODEL, 2, rngs=nnx.Rngs(dropout=0)), "the stream params, found rngs with dropout alone"),
+        (lambda: Recurrent(MODEL, 2, rngs=nnx.Rngs(0))(X), r"call the module with rngs=.* or call module.eval\(\)"),
+        (lambda: Recurrent(MODEL, 2, rngs=nnx.Rngs(0))(X, rngs=nnx.Rngs(params=0)), "a stream carry, default or dro"),
+        (lambda: Recurrent(MODEL, 2, rngs=nnx.Rngs(0))(X, rngs=jax.random.key(0)), "A key. Write nnx.Rngs.carry=key"),
         (lambda: Recurrent(sj.LSTM(4), 3, rngs=nnx.Rngs(0))(X), "xs has 2 features"),
         (lambda: Recurrent(sj.LSTM(4), 2, rngs=nnx.Rngs(0))(X, initial_carry=jnp.ones(3)), "carry"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seqjax import plot
-from seqjax.errors import ArgumentError
+from seqjax.errors import ArgumentError, ArgumentTypeError
 
 matplotlib.use("agg")
 
@@ -71,6 +71,11 @@ def test_words_do_not_lie_on_each_other(shape):
 def test_wrong_calls(given, options, message):
     with pytest.raises(ArgumentError, match=message):
         plot.attention(given, **options)
+
+
+def test_weights_of_all_layers_were_no_number():
+    with pytest.raises(ArgumentTypeError, match=r"several layers, '0/weights', '1/weights'. Take one"):
+        plot.attention({f"{layer}/weights": weights(2, 1, 2)[None] for layer in range(2)})
 
 
 def test_heat_map():
