@@ -28,7 +28,7 @@ from seqjax.registry import cell_from_text
 __version__ = "0.1.0"
 _LAZY = (
     "attention", "batching", "checkpoint", "datasets", "decode", "diagnostics", "initializers", "interop", "losses",
-    "nn", "plot", "seq2seq", "tasks", "testing", "text", "train",
+    "metrics", "nn", "plot", "seq2seq", "tasks", "testing", "text", "train",
 )  # fmt: skip
 
 __all__ = [

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from seqjax._internal.types import Array, Bool, Float, Int, Num
-from seqjax._internal.validation import known
+from seqjax._internal.validation import known, real_number
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 __all__ = [
@@ -26,8 +26,14 @@ __all__ = [
 Weights = Bool[Array, "*B"] | Float[Array, "*B"]
 
 
-def cross_entropy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"]) -> Float[jax.Array, "*B"]:
+def cross_entropy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"], smoothing: float = 0.0) -> jax.Array:
     """-log softmax(logits)[target], in nats.  logits `[..., V]`, targets whole numbers `[...]`: `[...]`.
+
+    With smoothing e in [0, 1] (Szegedy et al. 2016) the label is spread over all V classes, those of -inf left out:
+
+        (1 - e) (-log p[target]) + e / V sum_v (-log p[v])
+
+    In `make_loss`, write `functools.partial(cross_entropy, smoothing=0.1)`.
 
     A logit may be -inf, as where a grammar forbids a class: that class has probability 0, and loss and gradient are
     those of the others. If the target itself is such a class the loss is inf, which no step along a gradient makes
@@ -43,8 +49,11 @@ def cross_entropy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"]) -> Fl
         [-0.269, 0.269, 0.0]
 
     Raises:
-        ArgumentError, ArgumentTypeError: shape, dtype, or a known target that is no class.
+        ArgumentError, ArgumentTypeError: shape, dtype, a known target that is no class, or smoothing outside [0, 1].
     """
+    share = real_number("cross_entropy: smoothing", smoothing)
+    if not 0 <= share <= 1:
+        raise ArgumentError(f"cross_entropy: smoothing must be in [0, 1], found {smoothing}")
     logits, targets = _logits_and_classes("cross_entropy", logits, targets)
     # Negative indices would count from the end.
     index = jnp.where(targets >= 0, targets, logits.shape[-1])
@@ -53,7 +62,16 @@ def cross_entropy(logits: Float[Array, "*B V"], targets: Int[Array, "*B"]) -> Fl
     usable = proper & jnp.isfinite(of_target)
     clean = jnp.where(usable[..., None], logits, 0)
     otherwise = jnp.where(proper & (of_target == -jnp.inf), jnp.inf, jnp.nan)
-    return jnp.where(usable, jax.nn.logsumexp(clean, axis=-1) - _at(clean, index), otherwise)
+    likely = _at(clean, index)
+    if share:
+        likely = (1 - share) * likely + share * _mean_logit(clean)
+    return jnp.where(usable, jax.nn.logsumexp(clean, axis=-1) - likely, otherwise)
+
+
+def _mean_logit(logits: Float[jax.Array, "*B V"]) -> Float[jax.Array, "*B"]:
+    """Over the classes that can be; divided before it is summed, so that large logits do not overflow."""
+    can_be = logits > -jnp.inf
+    return jnp.sum(jnp.where(can_be, logits, 0) / jnp.sum(can_be, axis=-1, keepdims=True), axis=-1)
 
 
 def sigmoid_binary_cross_entropy(

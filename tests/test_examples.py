@@ -9,7 +9,7 @@ import pytest
 
 ROOMS = (
     "seqjax", "seqjax.attention", "seqjax.batching", "seqjax.checkpoint", "seqjax.datasets", "seqjax.decode", "seqjax.diagnostics", "seqjax.initializers",
-    "seqjax.interop", "seqjax.losses", "seqjax.nn", "seqjax.plot", "seqjax.seq2seq", "seqjax.tasks", "seqjax.testing", "seqjax.text", "seqjax.train",
+    "seqjax.interop", "seqjax.losses", "seqjax.metrics", "seqjax.nn", "seqjax.plot", "seqjax.seq2seq", "seqjax.tasks", "seqjax.testing", "seqjax.text", "seqjax.train",
 )  # fmt: skip
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

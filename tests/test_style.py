@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
 ROOMS = [
     "errors", "_internal", "initializers", "core", "layers", "cells", "combinators", "attention", "nn", "interop", "seq2seq", "decode",
-    "registry", "losses", "batching", "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
+    "registry", "losses", "metrics", "batching", "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
 ]  # fmt: skip
 """From the ground up: a room imports from those before it alone."""
 
@@ -126,7 +126,7 @@ def test_import_is_light():
 def public_things():
     modules = [seqjax, seqjax.attention, seqjax.initializers, seqjax.testing, seqjax.diagnostics, seqjax.datasets, seqjax.plot,
                seqjax.tasks, seqjax.losses, seqjax.decode, seqjax.text, seqjax.batching, seqjax.train, seqjax.interop,
-               seqjax.nn, seqjax.seq2seq]  # fmt: skip
+               seqjax.nn, seqjax.seq2seq, seqjax.metrics]  # fmt: skip
     for module in modules:
         for name in getattr(module, "__all__", vars(module)):
             value = getattr(module, name)
