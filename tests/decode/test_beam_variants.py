@@ -7,7 +7,7 @@ import pytest
 
 import seqjax as sj
 from seqjax import Cell
-from seqjax.decode import beam, constrained, diverse, generate
+from seqjax.decode import alignments, beam, constrained, diverse, generate
 from seqjax.decode.automaton import make_automaton, overlap
 from tests.decode.markov import markov
 from tests.decode.models import V, prompts, start
@@ -141,3 +141,17 @@ def test_dead_beams_do_not_spoil_a_row(x64):
     cell, params = markov(table)
     result = generate(cell, params, jnp.zeros(2, int), steps=4, strategy=beam(3, n_best=1))
     assert result.tokens[:, 0].tolist() == [[1] * 4] * 2 and V > 3
+
+
+def test_alignments_of_all_beams():
+    """The weights of each hypothesis are those of a trace over it: of the best one, and of the others."""
+    cell, params, carry = start("attending", 2)
+    prompt, options = prompts(2, 3), {"steps": 6, "carry": carry}
+    result = generate(cell, params, prompt, strategy=beam(3, early_stop=True), stop=STOP, **options)
+    weights = alignments(cell, params, prompt, result, carry=carry)
+    for row, k in np.ndindex(2, 3):
+        size = int(result.lengths[row, k])
+        text = np.concatenate([prompt[row], result.tokens[row, k]])[: 3 + size - 1]
+        seen = sj.trace(cell, params, jnp.asarray(text), jax.tree.map(lambda a: a[row], carry))[2]["1/weights"]
+        np.testing.assert_allclose(weights[row, k, :size], seen[2:], rtol=1e-5)
+        assert not np.any(weights[row, k, size:])
