@@ -15,7 +15,7 @@ def gather_tree(
     parents: Int[Array, "*B L K"],
     lengths: Int[Array, "*B N"],
     last: Int[Array, "*B N"] | None = None,
-    fill: Shaped[Array, ""] | float = 0,
+    fill: Shaped[Array, ""] | float | int = 0,
 ) -> Shaped[jax.Array, "*B N L"]:
     """The values along N paths through a tree of L steps with K places each: row n is path n, from start to end.
 
