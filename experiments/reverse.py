@@ -157,7 +157,7 @@ def study(config: Config, seed: int, folder: Path) -> Rows:
 
 
 def per_pair(model: EncoderDecoder, params: PyTree, batch: Batch, key: Key[Array, ""] | None) -> train.Mean:
-    """Cross-entropy in nats, summed over the tokens of a pair: their gradient is longer than the clip from the start."""
+    """Cross-entropy in nats, summed over the tokens of a pair, whose gradient is nearly always longer than the clip."""
     return train.Mean(pairs.nats(model, params, batch, key).total, jnp.sum(batch.lengths > 0))
 
 
