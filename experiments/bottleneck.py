@@ -123,7 +123,10 @@ def scores(config: Config, model: EncoderDecoder, params: PyTree) -> Row:
     whole = {size: exact for size, (exact, _) in found.items()}
     trained = [value for size, value in whole.items() if size <= config.longest]
     longer = [value for size, value in whole.items() if size > config.longest]
-    row: Row = {"exact_match": float(np.mean(trained)), "longer_exact_match": float(np.mean(longer)) if longer else None}
+    row: Row = {
+        "exact_match": float(np.mean(trained)),
+        "longer_exact_match": float(np.mean(longer)) if longer else None,
+    }
     row |= {"valid_exact_match": row["exact_match"], "token_accuracy": float(np.mean([t for _, t in found.values()]))}
     return row | {f"exact_match_{size}": value for size, value in whole.items()}
 

@@ -42,10 +42,10 @@ class Strings(NamedTuple):
 
     def sample(self, sizes: Int[Array, " B"], key: Key[Array, ""]) -> Batch:
         """Strings of these sizes, with `longest + 1` steps."""
-        at, sizes = jnp.arange(self.longest + 1), jnp.asarray(sizes)[:, None]
-        drawn = jax.random.randint(key, (len(sizes), len(at)), 0, self.symbols)
+        at, sizes = jnp.arange(self.longest + 1)[None], jnp.asarray(sizes)[:, None]
+        drawn = jax.random.randint(key, (len(sizes), self.longest + 1), 0, self.symbols)
         source = jnp.where(at < sizes, drawn, self.end)
-        places = jnp.where(at < sizes, sizes - 1 - at, at) if self.order == "reverse" else at[None]
+        places = jnp.where(at < sizes, sizes - 1 - at, at) if self.order == "reverse" else at
         target = jnp.take_along_axis(source, jnp.broadcast_to(places, source.shape), axis=1)
         return Batch(source, target, at <= sizes, sizes[:, 0] + 1)
 

@@ -24,11 +24,18 @@ TINY = {
         "cell": ("RNN(4)", "as_cell(TransformerBlock, 4, 2, capacity=16)"), "embedding": 4, "length": 8, "lengths": (4,),
         "batch_size": 2, "steps": 2, "members": 2, "turns": 1,
     },
+    "reverse": {
+        "steps": 2, "members": 1, "pairs": 8, "held_out": 3, "batch_size": 4, "every": 1, "lengths": (2,), "evaluation": 2,
+    },
+    "bottleneck": {
+        "decoders": ("fixed",), "symbols": 3, "longest": 3, "test_longest": 4, "parameters": 1000, "steps": 2,
+        "batch_size": 4, "members": 2, "evaluation": 2,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
 
-SLOW = ("transformer_vs_rnn",)  # it compiles each model five times
+SLOW = ("transformer_vs_rnn", "bottleneck")  # they compile each model several times
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TINY])
@@ -86,6 +93,9 @@ def test_every_experiment_is_tried_and_listed():
         ("chomsky", {"cell": ("stack(Dropout(0.5), RNN(2))",)}, "need neither random numbers nor a memory"),
         ("hybrid", {"tasks": ("reverse",)}, "tasks must be of recall, copy, parity, found 'reverse'"),
         ("transformer_vs_rnn", {"cell": ("bidirectional(GRU(2))",)}, "must read vectors step by step"),
+        ("bottleneck", {"decoders": ("location",)}, "decoders must be of fixed, additive, .* found 'location'"),
+        ("bottleneck", {"order": "sorted"}, "order must be of reverse, copy, found 'sorted'"),
+        ("reverse", {"lengths": ()}, "lengths: give at least one"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
         ("polyphonic_music", {"final_rate": 1.5}, "final_rate must be at most 1"),
