@@ -98,8 +98,8 @@ def model_of(dropout: float) -> EncoderDecoder:
     size, table = NUMBERS.vocabulary, normal(0.1)
     encoder = sj.stack(sj.Embed(size, 16, kernel_init=table), sj.Dropout(dropout), sj.bidirectional(sj.LSTM(64)))
     inner = sj.stack(sj.Dropout(dropout), sj.LSTM(64), sj.Dropout(dropout))
-    decoder = attend(inner, score="general", feed="after", start="zeros", memory_features=128)
-    decoder = sj.stack(sj.Embed(size, 16, kernel_init=table), decoder, sj.Dense(size))
+    attending = attend(inner, score="general", feed="after", start="zeros")
+    decoder = sj.stack(sj.Embed(size, 16, kernel_init=table), attending, sj.Dense(size))
     return EncoderDecoder(encoder, decoder, begin=NUMBERS.begin)
 
 
@@ -117,8 +117,8 @@ def make_data(config: Config, seed: int) -> tuple[batching.Shuffled, batching.Sh
         return batching.Shuffled(sources, targets, size, seed, pairs=True, shuffle=shuffle, length=longest + 1,
                                  target_length=longest + 1)  # fmt: skip
 
-    held_out = (part(config.held_out, HELD_OUT, 250) for _ in range(2))
-    return part(config.pairs, NUMBERS.longest, config.batch_size), *held_out
+    training = part(config.pairs, NUMBERS.longest, config.batch_size)
+    return training, part(config.held_out, HELD_OUT, 250), part(config.held_out, HELD_OUT, 250)
 
 
 def study(config: Config, seed: int, folder: Path) -> Rows:
@@ -184,10 +184,8 @@ def in_words(tokens: Int[np.ndarray, " L"]) -> str:
 
 def figure(rows: Rows) -> "Figure":
     """BLEU on the development set over training, beside the published one."""
-    lines = {
-        f"here, {len(rows)} seeds": points(rows, "dev_bleu_"),
-        "JoeyNMT's log": [(*p, math.nan) for p in PUBLISHED.items()],
-    }
+    published = [(float(at), value, math.nan) for at, value in PUBLISHED.items()]
+    lines = {f"here, {len(rows)} seeds": points(rows, "dev_bleu_"), "JoeyNMT's log": published}
     return plot.trend(lines, "updates", "BLEU of greedy answers", "Numbers written backwards", bounds=(0, 100))
 
 

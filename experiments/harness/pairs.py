@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import seqjax as sj
 from seqjax import Batch, decode, losses, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 from seqjax.seq2seq import EncoderDecoder
@@ -57,21 +56,16 @@ class Strings(NamedTuple):
 
 def nats(model: EncoderDecoder, params: PyTree, batch: Batch, key: Key[Array, ""] | None) -> train.Mean:
     """Cross-entropy in nats a token that counts, the tokens before it given."""
-    rows = len(batch.inputs)
-    drawn = {"key": key} if "key" in model.asks else {}
-    carry = model.initial_carry(params, (rows,), source=(batch.inputs, batch.lengths), **drawn)
-    inputs = jnp.concatenate([jnp.full((rows, 1), model.begin), batch.targets[:, :-1]], axis=1)
-    _, logits = sj.scan(model, params, inputs, carry, mask=batch.weights)
-    return train.Mean.of(losses.cross_entropy(logits, batch.targets), batch.weights)
+    loss, _ = train.make_loss(model, losses.cross_entropy)(params, batch, key)
+    return loss
 
 
 def answers(model: EncoderDecoder, params: PyTree, batch: Batch, steps: int, end: int) -> Int[jax.Array, "B L"]:
     """What the model writes, the likeliest token each time; after the end token there are more of them."""
-    model = model.evaluation()
-    rows = len(batch.inputs)
-    carry = model.initial_carry(params, (rows,), source=(batch.inputs, batch.lengths))
-    found = decode.generate(model, params, jnp.full(rows, model.begin), steps=steps, stop=end, carry=carry)
-    return found.tokens
+    rows, still = len(batch.inputs), model.evaluation()
+    carry = still.initial_carry(params, (rows,), source=(batch.inputs, batch.lengths))
+    found = decode.generate(still, params, jnp.full(rows, model.begin), steps=steps, stop=end, carry=carry)
+    return jnp.asarray(found.tokens)
 
 
 def right(tokens: Int[Array, "B L"], batch: Batch) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:

@@ -32,7 +32,9 @@ def test_training_strings_have_all_lengths():
 
 def test_an_answer_is_right_to_its_end():
     end, targets = 9, np.array([[1, 2, 9], [1, 2, 9], [1, 9, 0], [1, 2, 9]])
-    batch = Batch(targets, targets, np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 1, 1]], bool), np.array([3, 3, 2, 3]))
+    batch = Batch(
+        targets, targets, np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 1, 1]], bool), np.array([3, 3, 2, 3])
+    )
     tokens = np.array([[1, 2, end, end], [1, 2, 3, end], [1, end, end, end], [1, end, end, end]])
     whole, each = right(tokens, batch)
     assert whole.tolist() == [True, False, True, False]
