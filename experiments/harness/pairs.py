@@ -63,6 +63,7 @@ def nats(model: EncoderDecoder, params: PyTree, batch: Batch, key: Key[Array, ""
 def answers(model: EncoderDecoder, params: PyTree, batch: Batch, steps: int, end: int) -> Int[jax.Array, "B L"]:
     """What the model writes, the likeliest token each time; after the end token there are more of them."""
     rows, still = len(batch.inputs), model.evaluation()
+    assert isinstance(still, EncoderDecoder)  # as switching dropout off leaves it
     carry = still.initial_carry(params, (rows,), source=(batch.inputs, batch.lengths))
     found = decode.generate(still, params, jnp.full(rows, model.begin), steps=steps, stop=end, carry=carry)
     return jnp.asarray(found.tokens)
