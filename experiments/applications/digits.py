@@ -44,6 +44,8 @@ class Config(Training):
     """Hidden units of the perceptron; twice the features of the transformer"""
     batch_size: int = 64
     """Pictures in a batch"""
+    epochs: int = 3
+    """Passes through the training pictures"""
 
 
 def main(config: Config) -> dict[str, Any]:

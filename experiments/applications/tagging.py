@@ -21,12 +21,11 @@ import numpy as np
 
 import seqjax as sj
 from experiments.applications.apply import application, check_given
-from experiments.applications.training import POSITIVE, Sources, Training, fit_and_save
+from experiments.applications.training import POSITIVE, Sources, Training, fit_and_save, most_frequent
 from experiments.harness.command import check_options
 from experiments.harness.compare import conclude
 from experiments.harness.run import Rows, Run
 from seqjax import Ragged, batching, datasets, train
-from seqjax._internal.types import Array, Int
 from seqjax.checkpoint import Model
 from seqjax.text import Vocabulary
 
@@ -35,13 +34,15 @@ from seqjax.text import Vocabulary
 class Config(Training):
     """Options of the experiment."""
 
-    cell: tuple[str, ...] = ("bidirectional(LSTM(64))", "LSTM(128)")
+    cell: tuple[str, ...] = ("bidirectional(LSTM(64))",)
     """Cells to compare, between an embedding and a linear readout"""
     embedding: int = 64
     """Features of a word"""
     dropout: float = 0.3
     """Share of the features of a word, and of the outputs, that a training step does not see"""
-    epochs: int = 4
+    batch_size: int = 64
+    """Sentences in a batch"""
+    epochs: int = 3
     """Passes through the training sentences"""
 
 
@@ -91,14 +92,6 @@ def study(
     unknown_found = {"unknown_accuracy": (answers == new_tags.values)[unknown], "unknown_share": unknown}
     means = {name: float(np.mean(right)) for name, right in (floors | unknown_found).items()}
     return [{"cell": repr(cell)} | means | found]
-
-
-def most_frequent(words: Int[Array, " n"], tags: Int[Array, " n"], size: int) -> Int[np.ndarray, " V"]:
-    """The most frequent tag of each word; of all, where a word does not occur."""
-    counts = np.zeros((size, int(tags.max()) + 1), np.int64)
-    np.add.at(counts, (words, tags), 1)
-    counts[counts.sum(1) == 0] = counts.sum(0)
-    return counts.argmax(1)
 
 
 def cut(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 import seqjax as sj
@@ -13,7 +14,7 @@ from experiments.applications.apply import MODEL
 from experiments.harness.run import Row
 from experiments.harness.training import fit_unit, init_params
 from seqjax import losses, train
-from seqjax._internal.types import PyTree
+from seqjax._internal.types import Array, Int, PyTree
 from seqjax.batching.source import Batches
 
 
@@ -101,3 +102,12 @@ def fit_and_save(
     meta = {"application": application}
     train.save_model(folder / MODEL, model, result.params, in_features=in_features, assets=assets, meta=meta)
     return result.params, {"accuracy": train.evaluate(score, result.params, sources.test)["accuracy"]} | columns
+
+
+def most_frequent(inputs: Int[Array, " n"], targets: Int[Array, " n"], size: int) -> Int[np.ndarray, " V"]:
+    """The most frequent target of each input 0 ... size - 1; of all, where an input does not occur."""
+    first = np.full(size, np.bincount(targets).argmax())
+    found, counts = np.unique(np.stack([inputs, targets]), axis=1, return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    first[found[0, order]] = found[1, order]  # the last one stays
+    return first

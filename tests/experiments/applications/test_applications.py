@@ -8,6 +8,7 @@ import pytest
 import seqjax as sj
 from experiments.__main__ import main as commands
 from experiments.applications import apply, pictures
+from experiments.applications.training import most_frequent
 from experiments.harness.modules import list_experiments
 from seqjax import Ragged, datasets
 from seqjax.datasets import Split
@@ -90,8 +91,8 @@ def test_trained_saved_and_applied(made, name, capsys):
 
 def test_tags_of_unknown_words():
     tagging = importlib.import_module("experiments.applications.tagging")
-    found = tagging.most_frequent(np.array([1, 1, 1, 2]), np.array([0, 2, 2, 0]), 4)
-    assert found.tolist() == [0, 2, 0, 0]  # of all words tags 0 and 2 come twice, and 0 is the first
+    found = most_frequent(np.array([1, 1, 1, 2, 2]), np.array([0, 2, 2, 0, 0]), 4)
+    assert found.tolist() == [0, 2, 0, 0]  # 0 is the most frequent of all
     text = 'Mr. Fox said—well, he didn’t: "In the U.S. flumps cost 3.5 (old-fashioned) pounds."'.replace("’", "'")
     cut = "Mr. Fox said -- well , he didn't : `` In the U.S. flumps cost 3.5 ( old-fashioned ) pounds . ''"
     assert tagging.cut(text) == cut.split(" ")
