@@ -42,7 +42,7 @@ class Config(Training):
     """perceptron (the picture as one vector) or transformer (as 16 patches)"""
     width: int = 128
     """Hidden units of the perceptron; twice the features of the transformer"""
-    batch_size: int = 64
+    batch_size: int = 128
     """Pictures in a batch"""
     epochs: int = 3
     """Passes through the training pictures"""

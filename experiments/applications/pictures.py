@@ -47,3 +47,13 @@ def centred(picture: Num[np.ndarray, "H W"], side: int) -> Num[np.ndarray, "S S"
     whole = np.zeros((side, side), np.uint8)
     whole[top : top + height, left : left + width] = found
     return whole
+
+
+def square(picture: Num[np.ndarray, "H W C"], side: int) -> Num[np.ndarray, "S S C"]:
+    """A picture in colours in a square of this side, with clear edges where it is not one itself."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    whole = Image.new(image.mode, (max(image.size),) * 2)
+    whole.paste(image, ((whole.width - image.width) // 2, (whole.height - image.height) // 2))
+    return np.asarray(whole.resize((side, side), Image.Resampling.BOX))

@@ -44,13 +44,13 @@ class Config(Training):
     """Cells to compare, between an embedding and a linear readout"""
     words: int = 10_000
     """Of the vocabulary, the most frequent ones"""
-    longest: int = 200
+    longest: int = 100
     """Words that are read of a review, the last ones"""
     embedding: int = 32
     """Features of a word"""
     dropout: float = 0.5
     """Share of the features of a word, and of the outputs, that a training step does not see"""
-    batch_size: int = 64
+    batch_size: int = 128
     """Reviews in a batch"""
     epochs: int = 4
     """Passes through the training reviews"""

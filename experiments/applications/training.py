@@ -13,7 +13,7 @@ import seqjax as sj
 from experiments.applications.apply import MODEL
 from experiments.harness.run import Row
 from experiments.harness.training import fit_unit, init_params
-from seqjax import losses, train
+from seqjax import Ragged, losses, train
 from seqjax._internal.types import Array, Int, PyTree
 from seqjax.batching.source import Batches
 
@@ -111,3 +111,13 @@ def most_frequent(inputs: Int[Array, " n"], targets: Int[Array, " n"], size: int
     order = np.argsort(counts, kind="stable")
     first[found[0, order]] = found[1, order]  # the last one stays
     return first
+
+
+def follower_share(seen: Ragged, new: Ragged, size: int) -> float:
+    """The share of steps of new sequences that are what followed most often, in those seen, on the step before."""
+    pairs = []
+    for part in (seen, new):
+        follows = np.ones(len(part.values) + 1, bool)
+        follows[part.offsets] = False  # the first of each, and one past the end
+        pairs.append((part.values[follows[1:]], part.values[follows[:-1]]))
+    return float((most_frequent(*pairs[0], size)[pairs[1][0]] == pairs[1][1]).mean())
