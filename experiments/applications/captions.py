@@ -36,8 +36,8 @@ from seqjax.nn.vision import cut_patches
 from seqjax.seq2seq import EncoderDecoder, attend
 from seqjax.text import Vocabulary
 
-Part = tuple[Float[Array, "n S D"], Ragged]
-"""Patches of pictures, and their names with the end token."""
+Part = tuple[Num[np.ndarray, "n H W C"], Ragged]
+"""Pictures, and their names with the end token."""
 ROWS = 4
 """Patches in a column and in a row of a picture."""
 
@@ -68,7 +68,7 @@ def main(config: Config) -> dict[str, Any]:
     names = [split.targets.texts() for split in splits]
     specials = ("<pad>", "<unk>", "<bos>", "<eos>")
     words = Vocabulary.words(names[0], lower=True, punctuation="remove", min_count=2, specials=specials)
-    parts = [(patches(split.inputs), words.encode_all(texts, end=True)) for split, texts in zip(splits, names)]
+    parts = [(split.inputs, words.encode_all(texts, end=True)) for split, texts in zip(splits, names)]
     run = Run("captions", config, by=("score",))
     jobs = {score: functools.partial(study, config, score, words, parts) for score in config.score}
     return conclude(run, run.work(jobs), "accuracy")
@@ -76,15 +76,18 @@ def main(config: Config) -> dict[str, Any]:
 
 def study(config: Config, score: str, words: Vocabulary, parts: Sequence[Part], folder: Path) -> Rows:
     """One training."""
-    model = build(config, score, words, parts[0][0].shape[-1])
-    sources = Sources(*(batching.Shuffled(*part, config.batch_size, config.seed, pairs=True) for part in parts))
-    longest = int(parts[0][1].lengths.max())
-    assets = {"words": words, "longest": longest}
+    read = [patches(pictures) for pictures, _ in parts]
+    names = [names for _, names in parts]
+    model = build(config, score, words, read[0].shape[-1])
+    sources = Sources(
+        *(batching.Shuffled(*part, config.batch_size, config.seed, pairs=True) for part in zip(read, names))
+    )
+    longest = int(names[0].lengths.max())
+    assets = {"words": words, "longest": longest, "side": parts[0][0].shape[1]}
     params, found = fit_and_save(folder, model, sources, config, application="captions", assets=assets)
-    pictures, names = parts[2]
-    written = [set(row) for row in name_pictures(model, params, pictures, words, longest).tolist()]
-    known = [set(name.tolist()) - {words.id("<unk>"), words.id("<eos>")} for name in names]
-    seen, new = (Ragged.of([np.append(words.id("<bos>"), name) for name in part[1]]) for part in (parts[0], parts[2]))
+    written = [set(row) for row in name_pictures(model, params, read[2], words, longest).tolist()]
+    known = [set(name.tolist()) - {words.id("<unk>"), words.id("<eos>")} for name in names[2]]
+    seen, new = (Ragged.of([np.append(words.id("<bos>"), name) for name in part]) for part in (names[0], names[2]))
     shares = {
         "baseline_accuracy": follower_share(seen, new, len(words)),
         "word_share": sum(len(a & b) for a, b in zip(written, known)) / sum(map(len, known)),
@@ -126,7 +129,7 @@ def name_pictures(
 def apply(model: Model, path: str) -> str:
     """The name of the picture in a file."""
     words = model.assets["words"]
-    picture = square(read_picture(path, "RGBA"), 32)
+    picture = square(read_picture(path, "RGBA"), model.assets["side"])
     ids = name_pictures(model.cell, model.params, patches(picture[None]), words, model.assets["longest"])
     return f"{path}: {words.decode(ids[0]).replace(chr(0xFFFD), '…')}"
 

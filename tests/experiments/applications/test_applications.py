@@ -20,6 +20,8 @@ TRIED = {
     "digits": {"network": ("perceptron",), "width": 8},
     "sentiment": {"cell": ("GRU(2)",), "words": 6, "embedding": 2},
     "tagging": {"cell": ("bidirectional(LSTM(2))",), "embedding": 2},
+    "shakespeare": {"cell": ("GRU(2)",), "words": 14, "common": 4, "embedding": 2},
+    "captions": {"features": 4},
 }
 REVIEWS = ["What a film!", "A dull film.", "so <br /> moving", "dull, so dull"]
 
@@ -41,7 +43,18 @@ def brown():
     return {"train": Split(words, tags), "valid": unseen, "test": unseen}, ("nn", "at")
 
 
-MADE = {"mnist": mnist, "imdb": imdb, "brown": brown}
+def shakespeare():
+    text = "HAMLET.\nThey can fish, my lord.\nThey can not fish it.\n[Exit.]\nMy lord, they fish.\nCan they fish? They can.\n"
+    return dict.fromkeys(("train", "valid", "test"), Split(Ragged.of([text * 3]))), ()
+
+
+def emoji():
+    names = ["red flag", "red face", "face with flag", "flag, red"] * 2
+    split = Split(RNG.integers(0, 256, (8, 8, 8, 4), np.uint8), Ragged.of(names))
+    return dict.fromkeys(("train", "valid", "test"), split), ()
+
+
+MADE = {"mnist": mnist, "imdb": imdb, "brown": brown, "shakespeare": shakespeare, "emoji": emoji}
 
 
 @pytest.fixture
@@ -58,8 +71,9 @@ def made(here, monkeypatch):
 
 def given(name, here):
     """Something new to apply the model to, and how the answer begins."""
-    if name != "digits":
-        return "They zzz it, can", {"sentiment": "They zzz it, can: ", "tagging": "They"}[name]
+    if name not in ("digits", "captions"):
+        text = "zzz" if name == "shakespeare" else "They zzz it, can"
+        return text, {"sentiment": "They zzz it, can: ", "tagging": "They", "shakespeare": "zzz (not known): "}[name]
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (extra: plot)")
     picture = np.full((40, 30), 250, np.uint8)
     picture[5:35, 12:16] = 20
