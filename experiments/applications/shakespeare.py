@@ -36,6 +36,8 @@ from seqjax.text import Vocabulary
 
 LONGEST = 16
 """Words and marks of a line."""
+LINES = 3
+"""Lines that are drawn on a topic of one's own."""
 TOPICS = 100
 """Topics of which the test looks whether they are in the line."""
 
@@ -118,7 +120,7 @@ def write(
     model: sj.Cell, params: PyTree, words: Vocabulary, topics: Int[Array, " n"], strategy: Strategy = decode.greedy()
 ) -> Int[np.ndarray, "n L"]:
     """The ids of a line on each topic; `<unk>` stands in lines of unknown topics alone."""
-    numbers = np.arange(len(words))
+    numbers = np.arange(len(words))[None, None]
 
     def allow(logits: Float[Array, "B K V"], history: History) -> jax.Array:
         other = history.prompt[:, :1, None] != words.unknown
@@ -133,14 +135,15 @@ def write(
 
 
 def apply(model: Model, topic: str) -> str:
-    """A line on a topic."""
+    """Lines on a topic."""
     words = model.assets["words"]
     ids = words.encode(check_given(topic))
     if len(ids) != 1:
         raise sj.ArgumentError(f"--apply: a topic is one word, found {topic!r}. Several topics? Write them apart")
-    line = words.decode(write(model.cell, model.params, words, ids)[0]).replace("\ufffd", topic)
+    found = write(model.cell, model.params, words, np.repeat(ids, LINES), decode.sample(temperature=0.7, top_p=0.9))
+    lines = [re.sub(r" (?=[,.;:!?])", "", words.decode(row).replace("\ufffd", topic)) for row in found]
     known = " (not known)" if ids[0] == words.unknown else ""
-    return f"{topic}{known}: {re.sub(r' (?=[,.;:!?])', '', line)}"
+    return f"{topic}{known}: {' / '.join(lines)}"
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def given(name, here):
     return "one.png", "one.png: "
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "captions")) for n in TRIED])
 def test_trained_saved_and_applied(made, name, capsys):
     module = importlib.import_module(f"experiments.applications.{name}")
     summary = module.main(module.Config(**TINY, **TRIED[name]))
