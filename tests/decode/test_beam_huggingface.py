@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch, of seqjax[torch], is not installed")
 
-from seqjax.decode import beam, generate, greedy  # noqa: E402
+from seqjax.decode import beam, generate, greedy, min_length, no_repeat, repetition  # noqa: E402
 from tests.decode.converted import GPT2_CELL, T5_CELL, convert, t5  # noqa: E402
 from tests.interop import tiny  # noqa: E402
 
@@ -32,8 +32,9 @@ def make(name, folder):
         model.generation_config.decoder_start_token_id = 0
         model.generation_config.use_cache = False  # theirs has a place for each layer of the encoder, not the decoder
 
-    def ours(strategy, stop):
-        return generate(cell, params, prompt, steps=STEPS, strategy=strategy, stop=stop, carry=carry)
+    def ours(strategy, stop, rules=()):
+        options = {"strategy": strategy, "stop": stop, "processors": rules, "carry": carry}
+        return generate(cell, params, prompt, steps=STEPS, **options)
 
     def theirs(width, stop, **options):
         output = model.generate(
@@ -91,7 +92,20 @@ def test_the_end_is_not_reached(models, name):
     assert check_beams(models, name, 2.0, True, UNREACHED).min() == STEPS
 
 
-@pytest.mark.parametrize("name", [pytest.param("gpt2", marks=pytest.mark.slow), "t5"])
-def test_greedy(models, name):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+def test_processors(models, name):
+    """They see log-probabilities, the texts of their own beams, and the prompt of a decoder alone."""
     ours, theirs = models(name)
-    assert np.array_equal(ours(greedy(), REACHED[name]).tokens, theirs(1, REACHED[name])[0][:, 0])
+    rules = (repetition(1.7), no_repeat(2), min_length(4, UNREACHED))
+    found = ours(beam(K), UNREACHED, rules)
+    options = {"repetition_penalty": 1.7, "no_repeat_ngram_size": 2, "min_new_tokens": 4}
+    tokens, scores = theirs(K, UNREACHED, **options)
+    assert np.array_equal(found.tokens, tokens)
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-5)
+    assert not np.array_equal(found.tokens, ours(beam(K), UNREACHED).tokens)
+
+
+def test_greedy_t5(models):
+    ours, theirs = models("t5")
+    assert np.array_equal(ours(greedy(), REACHED["t5"]).tokens, theirs(1, REACHED["t5"])[0][:, 0])
