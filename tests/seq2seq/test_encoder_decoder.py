@@ -32,6 +32,10 @@ PAIRS = {
 }
 
 
+FEW = ("fixed context", "copying")
+ALL = [pytest.param(name, marks=[] if name in FEW else pytest.mark.slow) for name in PAIRS]
+
+
 def given(model):
     return {"key": jax.random.key(7)} if "key" in model.asks else {}
 
@@ -41,7 +45,7 @@ def run(model, params, source, target=TARGET):
     return scan(model, params, target, carry)[1]
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", ALL)
 def test_padding_of_the_source_changes_nothing_and_gradients_reach_all(name):
     """Whatever ids stand there, by lengths or by a mask; a longer source is another one."""
     model = PAIRS[name]
@@ -63,7 +67,7 @@ def test_padding_of_the_source_changes_nothing_and_gradients_reach_all(name):
             assert np.any(leaf), path
 
 
-@pytest.mark.parametrize("name", ["hybrid", "copying", "transformer"])
+@pytest.mark.parametrize("name", ALL)
 def test_spelled_saved_and_read_back(name, tmp_path):
     pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installed (extra train)")
     from seqjax.checkpoint import load, save_model
@@ -91,6 +95,7 @@ def test_as_one_cell_it_is_the_encoder_then_the_decoder():
     assert model.size(0) == 9 and model.feature_axes == 0 and model.asks == {"source"}
 
 
+@pytest.mark.slow
 def test_a_transformer_with_an_encoder_of_its_own_answers_as_the_module():
     from flax import nnx
 

@@ -48,7 +48,12 @@ def test_padding_of_the_source_changes_nothing(poison):
     assert not np.any(np.asarray(wanted[1][1])[~MASK]) and np.all(np.any(np.asarray(wanted[1][1])[MASK], axis=-1))
 
 
-@pytest.mark.parametrize("score", SCORES)
+def but(few, names):
+    """All names, those that are not among the few for `make test-all` alone."""
+    return [pytest.param(name, marks=[] if name in few else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("score", but(("location", "monotonic"), SCORES))
 def test_padding_on_the_left_and_on_the_right_are_alike(score):
     cell = attend(RNN(F), score)
     values, xs = values_like(3), np.ones((B, T, 2), "f4")
@@ -62,20 +67,20 @@ def test_padding_on_the_left_and_on_the_right_are_alike(score):
 
 
 @pytest.mark.parametrize("feed", ["before", "after"])
-def test_an_empty_source_gives_no_context_and_no_gradient(feed):
-    for score in ("additive", "dot", "location", "monotonic", "mean"):
-        cell = attend(LSTM(F), score, feed)
-        params, xs = params_of(cell, 2), np.ones((B, T, 2), "f4")
-        empty, full = np.zeros((B, S), bool), np.ones((B, S), bool)
-        half = np.array([empty[0], full[1]])
-        ys, (of_params, of_values) = with_gradients(cell, params, np.full((B, S, E), np.nan, "f4"), empty, xs)
-        for leaf in jax.tree.leaves((ys, of_params)):
-            assert np.all(np.isfinite(leaf))
-        assert not np.any(of_values) and not np.any(of_params["score"].get("keys", 0))
-        np.testing.assert_array_equal(with_gradients(cell, params, values_like(0), None, xs)[0], ys)  # S = 0
-        mixed, wanted = (with_gradients(cell, params, values_like(), mask, xs)[0] for mask in (half, full))
-        np.testing.assert_allclose(mixed[0], ys[0], atol=1e-6)
-        np.testing.assert_allclose(mixed[1], wanted[1], atol=1e-6)
+@pytest.mark.parametrize("score", but(("additive", "monotonic"), SCORES))
+def test_an_empty_source_gives_no_context_and_no_gradient(score, feed):
+    cell = attend(LSTM(F), score, feed)
+    params, xs = params_of(cell, 2), np.ones((B, T, 2), "f4")
+    empty, full = np.zeros((B, S), bool), np.ones((B, S), bool)
+    half = np.array([empty[0], full[1]])
+    ys, (of_params, of_values) = with_gradients(cell, params, np.full((B, S, E), np.nan, "f4"), empty, xs)
+    for leaf in jax.tree.leaves((ys, of_params)):
+        assert np.all(np.isfinite(leaf))
+    assert not np.any(of_values) and not np.any(of_params["score"].get("keys", 0))
+    np.testing.assert_array_equal(with_gradients(cell, params, values_like(0), None, xs)[0], ys)  # S = 0
+    mixed, wanted = (with_gradients(cell, params, values_like(), mask, xs)[0] for mask in (half, full))
+    np.testing.assert_allclose(mixed[0], ys[0], atol=1e-6)
+    np.testing.assert_allclose(mixed[1], wanted[1], atol=1e-6)
 
 
 def test_one_step_of_source_and_target():
@@ -99,6 +104,7 @@ def test_a_reset_begins_anew_with_the_same_source():
     assert not np.allclose(scan(STACK, params_of(STACK), twice, carry)[1][:, T:], ys[:, :T], atol=1e-3)
 
 
+@pytest.mark.slow  # `vmap_over_params` of the law, which begins with a carry, is not
 def test_one_source_for_many_parameters():
     cell = attend(RNN(F), "general")
     many = jax.vmap(lambda key: cell.init(key, 2))(jax.random.split(jax.random.key(0), 3))
@@ -107,7 +113,7 @@ def test_one_source_for_many_parameters():
     np.testing.assert_allclose(jax.vmap(run)(many)[1], run(jax.tree.map(lambda p: p[1], many)), atol=1e-6)
 
 
-@pytest.mark.parametrize("score", ["additive", "dot", "monotonic"])
+@pytest.mark.parametrize("score", but(("additive",), SCORES))
 def test_narrow_numbers_are_near_wide_ones(score):
     cell, cast = attend(LSTM(F), score), lambda tree, dtype: jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
     xs = np.random.default_rng(1).standard_normal((B, T, 2))
