@@ -25,7 +25,7 @@ def gradient_of(cell, params, **options):
     return jax.jit(jax.value_and_grad(score, argnums=(0, 1)))(params, LONG)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [False, pytest.param(True, marks=pytest.mark.slow)])  # the law has it, too
 def test_options_of_speed_and_memory_change_nothing(x64, reverse):
     """The cube of gradient x checkpoint x unroll against plain autodiff."""
     cell = LSTM(3)

@@ -72,7 +72,13 @@ def probed(cell, params, xs, carry, loss):
     return jax.jit(jax.grad(f))(zeros)
 
 
-@pytest.mark.parametrize("cell", [RNN(3), LSTM(3), GRU(3), stack(LSTM(2), GRU(3, reset_after=False))], ids=repr)
+MODELS = [RNN(3), LSTM(3), GRU(3), stack(LSTM(2), GRU(3, reset_after=False))]
+SLOW = (GRU(3), MODELS[-1])  # test_flow_layers.py has GRUs and stacks
+
+
+@pytest.mark.parametrize(
+    "cell", [pytest.param(cell, marks=pytest.mark.slow if cell in SLOW else []) for cell in MODELS], ids=repr
+)
 def test_flow_is_the_gradient(x64, cell):
     """Each part and the whole, and the parameters' gradient, against autodiff in float64."""
     params = cell.init(jax.random.key(0), 2, "float64")

@@ -48,7 +48,14 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("cell, make_xs", MODELS, ids=[repr(cell) for cell, _ in MODELS])
+SLOW = (2,)  # repeat has a test of its own, and other models are bidirectional
+
+
+@pytest.mark.parametrize(
+    "cell, make_xs",
+    [pytest.param(*model, marks=pytest.mark.slow if i in SLOW else []) for i, model in enumerate(MODELS)],
+    ids=[repr(cell) for cell, _ in MODELS],
+)
 def test_every_layer_equals_plain_probes(x64, cell, make_xs):
     """Whole derivatives in all that a trace sees, those of inputs, and the parameters' gradient, with gaps in the mask."""
     params = (
