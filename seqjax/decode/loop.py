@@ -21,7 +21,7 @@ from seqjax.decode.checks import check_logits
 from seqjax.decode.generation import Generation
 from seqjax.decode.history import History
 from seqjax.decode.request import Request
-from seqjax.decode.strategy import Choice, Sizes, View, Written
+from seqjax.decode.strategy import Sizes, View, Written
 
 
 class Progress(NamedTuple):
@@ -114,9 +114,9 @@ def advance(fixed: Fixed, progress: Progress) -> Progress:
     view = _look(fixed, progress, logits, seen)
     search, choice = request.strategy.select(progress.search, view)
     alive = (progress.failure == 0) & ~request.strategy.done(progress.search)
-    broken = alive & jnp.any(jnp.isnan(view.log_probs), axis=(1, 2))
+    broken = alive & jnp.any(jnp.isnan(view.log_sum), axis=1)
     empty = alive & choice.empty & ~broken
-    gained = _pick(view.log_probs, choice)
+    gained = view.gain(choice.tokens, choice.ancestors)
     gained = jnp.where(choice.real & alive[:, None], gained, 0)
     gained = jnp.where((broken | empty)[:, None], jnp.nan, gained)
     last = jnp.where((alive & ~broken & ~empty)[:, None], choice.tokens, view.fill)
@@ -157,7 +157,11 @@ def _look(fixed: Fixed, progress: Progress, logits: Array, seen: Mapping[str, Ar
 
     keys: Any = None if fixed.keys is None else jax.vmap(jax.random.fold_in, (0, None))(fixed.keys, step)
     steps = jnp.asarray(request.steps, jnp.int32)
-    return View(logits, jax.nn.log_softmax(logits), process, history, steps, keys, seen, request.stop)
+    peak = jnp.max(logits, axis=-1)
+    shifted = logits - peak[..., None]
+    log_sum = jnp.log(jnp.sum(jnp.exp(shifted), axis=-1))
+    log_probs = shifted - log_sum[..., None]  # nothing, where a strategy does not look at it
+    return View(logits, log_probs, process, history, steps, keys, seen, request.stop, peak, log_sum)
 
 
 def _row_keys(request: Request, batch: int) -> Any:
@@ -165,14 +169,6 @@ def _row_keys(request: Request, batch: int) -> Any:
     if request.key is None or not request.strategy.draws:
         return None
     return jax.random.split(request.key, batch) if request.key.ndim == 0 else request.key
-
-
-def _pick(log_probs: Float[Array, "B K V"], choice: Choice) -> Float[jax.Array, "B K"]:
-    """What the model gives each chosen token, after the ancestor of its beam."""
-    if choice.ancestors is None:
-        return jnp.take_along_axis(log_probs, choice.tokens[..., None], axis=-1)[..., 0]
-    flat = log_probs.reshape(log_probs.shape[0], -1)
-    return jnp.take_along_axis(flat, choice.ancestors * log_probs.shape[-1] + choice.tokens, axis=-1)
 
 
 def _move(tree: Any, ancestors: Int[Array, "B K"] | None) -> Any:

@@ -12,6 +12,8 @@ from seqjax._internal.validation import real_number, whole_number
 from seqjax.decode.strategy import Single, View
 from seqjax.errors import ArgumentError
 
+_FEW = 128
+
 
 class Sample(Single):
     """A token drawn from the distribution, or from its head; made by `sample`."""
@@ -51,18 +53,39 @@ class Sample(Single):
         """
         logits = jnp.asarray(logits) / self.temperature
         ids = None
-        top_p = None if self.top_p == 1 else self.top_p
-        if self.top_k is not None or top_p is not None:
-            size = logits.shape[-1]
-            logits, ids = lax.top_k(logits, size if self.top_k is None else min(self.top_k, size))
-        if top_p is not None:
-            mass = jax.nn.softmax(logits)
-            before = jnp.cumsum(mass, axis=-1) - mass  # of those that are more likely
-            logits = jnp.where(before < top_p, logits, -jnp.inf)
+        if self.top_k is not None:
+            logits, ids = lax.top_k(logits, min(self.top_k, logits.shape[-1]))
+        if self.top_p is not None and self.top_p < 1:
+            logits = jnp.where(logits >= least_of_mass(logits, self.top_p)[..., None], logits, -jnp.inf)
         if self.min_p is not None:
             least = jnp.max(logits, axis=-1, keepdims=True) + math.log(self.min_p)
             logits = jnp.where(logits >= least, logits, -jnp.inf)
         return logits, ids
+
+
+def least_of_mass(logits: Float[Array, "*B V"], p: float) -> Float[jax.Array, "*B"]:
+    """The smallest logit among the fewest largest whose softmax has the mass p together.
+
+    Nearly always these are few: all are sorted only where some row needs more than the `_FEW` largest. A row's answer
+    does not depend on that.
+    """
+    logits = jnp.asarray(logits)
+    peak = jnp.max(logits, axis=-1, keepdims=True)
+    total = jnp.sum(jnp.exp(logits - peak), axis=-1, keepdims=True)
+
+    def cut(largest: Float[Array, "*B C"]) -> tuple[jax.Array, jax.Array]:
+        mass = jnp.exp(largest - peak) / total
+        before = jnp.cumsum(mass, axis=-1) - mass  # of those that are larger
+        return jnp.min(jnp.where(before < p, largest, jnp.inf), axis=-1), before[..., -1] + mass[..., -1] >= p
+
+    if logits.shape[-1] <= _FEW:
+        return cut(jnp.flip(jnp.sort(logits, axis=-1), axis=-1))[0]
+    few, enough = cut(lax.top_k(logits, _FEW)[0])
+
+    def sort_all() -> jax.Array:
+        return jnp.where(enough, few, cut(jnp.flip(jnp.sort(logits, axis=-1), axis=-1))[0])
+
+    return lax.cond(jnp.all(enough), lambda: few, sort_all)
 
 
 def sample(
@@ -73,8 +96,8 @@ def sample(
     Args:
         temperature: above 0; below 1 the likely tokens become likelier still, and towards 0 it is `greedy`.
         top_k: only from the k most likely (Fan et al. 2018); of equal ones, those with the lowest ids.
-        top_p: only from the fewest most likely tokens that have the probability p together (Holtzman et al. 2020); the
-            most likely one always stays.
+        top_p: only from the fewest most likely tokens that have the probability p together (Holtzman et al. 2020), and
+            those that are as likely as the last of them.
         min_p: only from those with at least min_p times the probability of the most likely (Nguyen et al. 2024).
 
     They are applied in this order, each to what the one before has left, as Hugging Face does. Rows draw with keys of

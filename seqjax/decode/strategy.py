@@ -38,11 +38,11 @@ class View(NamedTuple):
     history: the tokens so far. steps: int32, how many there shall be at most; `history.step + 1 == steps` is the last.
     keys: one for each row `[B]`, new in each step; meant for strategies with `draws`, None for others.
     seen: the values of the taps that `watch` names, by path, `[B, K, ...]`.
-    stop: the stop tokens, possibly none.
+    stop: the stop tokens, possibly none. peak, log_sum: `[B, K]`, of which log_probs = logits - peak - log_sum is made.
 
         >>> import jax.numpy as jnp
         >>> from seqjax.decode import View
-        >>> view = View(None, None, None, None, None, None, {}, stop=(3, 4))
+        >>> view = View(None, None, None, None, None, None, {}, (3, 4), None, None)
         >>> view.is_stop(jnp.array([2, 3, 4])).tolist(), view.fill
         ([False, True, True], 3)
     """
@@ -55,6 +55,22 @@ class View(NamedTuple):
     keys: Key[Array, " B"]
     seen: Mapping[str, Array]
     stop: tuple[int, ...]
+    peak: Float[Array, "B K"]
+    log_sum: Float[Array, "B K"]
+
+    def gain(self, tokens: Int[Array, "B K"], ancestors: Int[Array, "B K"] | None = None) -> Float[jax.Array, "B K"]:
+        """The log-probabilities of these tokens after their ancestors (None: each beam itself), as in `log_probs`.
+
+        Whoever needs no others spares the exponentials of the whole vocabulary.
+        """
+        size = self.logits.shape[-1]
+        peak, log_sum = jnp.asarray(self.peak), self.log_sum
+        if ancestors is None:
+            chosen = jnp.take_along_axis(self.logits, tokens[..., None], axis=-1)[..., 0]
+            return chosen - peak - log_sum
+        flat = jnp.asarray(self.logits).reshape(tokens.shape[0], -1)
+        take = lambda values, index: jnp.take_along_axis(values, index, axis=-1)
+        return take(flat, ancestors * size + tokens) - take(peak, ancestors) - take(log_sum, ancestors)
 
     @property
     def fill(self) -> int:
@@ -207,7 +223,7 @@ class Single(Strategy):
         logits = view.process(view.logits)[:, 0]
         empty = jnp.all(logits == -jnp.inf, axis=-1)
         tokens = jnp.where(search.ended, view.fill, self.choose(logits, view).astype(jnp.int32))
-        gained = jnp.take_along_axis(view.log_probs[:, 0], tokens[:, None], axis=-1)[:, 0]
+        gained = view.gain(tokens[:, None])[:, 0]
         real = ~search.ended
         text = Text(
             search.ended | view.is_stop(tokens),
