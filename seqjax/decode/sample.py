@@ -66,26 +66,41 @@ class Sample(Single):
 def least_of_mass(logits: Float[Array, "*B V"], p: float) -> Float[jax.Array, "*B"]:
     """The smallest logit among the fewest largest whose softmax has the mass p together.
 
-    Nearly always these are few: all are sorted only where some row needs more than the `_FEW` largest. A row's answer
-    does not depend on that.
+    Nearly always these are few, and the `_FEW` largest show it; only where some row needs more is the limit found by
+    bisection, which takes 32 looks at all logits (a tenth of a sort on CPUs). A row's answer does not depend on others.
     """
     logits = jnp.asarray(logits)
     peak = jnp.max(logits, axis=-1, keepdims=True)
     total = jnp.sum(jnp.exp(logits - peak), axis=-1, keepdims=True)
 
-    def cut(largest: Float[Array, "*B C"]) -> tuple[jax.Array, jax.Array]:
-        mass = jnp.exp(largest - peak) / total
-        before = jnp.cumsum(mass, axis=-1) - mass  # of those that are larger
-        return jnp.min(jnp.where(before < p, largest, jnp.inf), axis=-1), before[..., -1] + mass[..., -1] >= p
-
+    largest = lax.top_k(logits, min(_FEW, logits.shape[-1]))[0]
+    mass = jnp.exp(largest - peak) / total
+    before = jnp.cumsum(mass, axis=-1) - mass  # of those that are larger
+    few = jnp.min(jnp.where(before < p, largest, jnp.inf), axis=-1)
     if logits.shape[-1] <= _FEW:
-        return cut(jnp.flip(jnp.sort(logits, axis=-1), axis=-1))[0]
-    few, enough = cut(lax.top_k(logits, _FEW)[0])
+        return few
+    enough = before[..., -1] + mass[..., -1] >= p
+    bisect = lambda: jnp.where(enough, few, _bisect(logits, jnp.exp(logits - peak) / total, p))
+    return lax.cond(jnp.all(enough), lambda: few, bisect)
 
-    def sort_all() -> jax.Array:
-        return jnp.where(enough, few, cut(jnp.flip(jnp.sort(logits, axis=-1), axis=-1))[0])
 
-    return lax.cond(jnp.all(enough), lambda: few, sort_all)
+def _bisect(logits: Float[jax.Array, "*B V"], mass: Float[jax.Array, "*B V"], p: float) -> Float[jax.Array, "*B"]:
+    """The smallest number above which there is less mass than p, by the order that floats have as whole numbers."""
+    bits = jnp.finfo(logits.dtype).bits
+    whole = jnp.dtype(f"int{bits}")
+    order = lambda a: jnp.where(a < 0, a ^ jnp.iinfo(whole).max, a)  # its own inverse
+
+    def halve(_: int, limits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = limits
+        middle = (low >> 1) + (high >> 1) + (low & high & 1)
+        above = logits > lax.bitcast_convert_type(order(middle), logits.dtype)[..., None]
+        less = jnp.sum(jnp.where(above, mass, 0), axis=-1) < p
+        return jnp.where(less, low, middle), jnp.where(less, middle, high)
+
+    ends = (jnp.min(logits, axis=-1, where=logits > -jnp.inf, initial=jnp.inf), jnp.max(logits, axis=-1))
+    low, high = (order(lax.bitcast_convert_type(end, whole)) for end in ends)
+    low, high = lax.fori_loop(0, bits, halve, (low - 1, high))
+    return lax.bitcast_convert_type(order(high), logits.dtype)
 
 
 def sample(
