@@ -1,13 +1,16 @@
 """Sequences that grow longer as training goes on, in arrays of few shapes."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqjax._internal.validation import whole_number
-from seqjax.batching import shard
+from seqjax.batching import Ragged, Shuffled, shard
 from seqjax.batching.batch import Batch
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
@@ -76,11 +79,55 @@ class Curriculum:
         raise ArgumentError(f"shapes must hold one of at least {length} steps, found {list(self.shapes)}. Add it")
 
 
+def shorter(
+    inputs: Ragged | ArrayLike, targets: Ragged | ArrayLike, batch_size: int, seed: int = 0, *, pairs: bool = False
+) -> Callable[[int, int, int], Batch]:
+    """For a `Curriculum`: batches of those examples alone that have at most `length` steps.
+
+    The beginning of a pair is no pair, and a label is not that of a beginning, so whole examples are chosen instead of
+    cut: those whose input, and with pairs=True whose target too, has at most `length` steps. Epochs are those of the
+    chosen; where they are fewer than `batch_size`, rows of length 0 fill the batch.
+
+    Args:
+        inputs, targets, batch_size, seed, pairs: as in `batching.Shuffled`.
+
+    Returns:
+        A function of (step, length, padded).
+
+    Raises:
+        ArgumentError, ArgumentTypeError: as `Shuffled`; in the function, a length that no example keeps to.
+
+    Examples:
+        >>> from seqjax import train
+        >>> sources, targets = [[1], [2, 2], [3, 3, 3], [4, 4]], [[5], [6], [7, 7], [8, 8, 8, 8]]
+        >>> chosen = train.shorter(sources, targets, 2, pairs=True)
+        >>> data = train.Curriculum(chosen, lambda step: 1 + step, shapes=(2, 4))
+        >>> [sorted(data.batch(step).inputs[:, 0].tolist()) for step in (0, 1)]  # an empty row, and two of two
+        [[0, 1], [1, 2]]
+        >>> data.batch(3).inputs.shape, data.batch(3).targets.shape
+        ((2, 4), (2, 4))
+    """
+    whole = Shuffled(inputs, targets, batch_size, seed, pairs=pairs)
+    longest = np.maximum(whole.lengths, whole.target_lengths) if pairs else whole.lengths
+
+    @functools.lru_cache(maxsize=2)
+    def chosen(length: int, padded: int) -> Shuffled:
+        keep = longest <= length
+        if not keep.any():
+            raise ArgumentError(f"length is {length}, but the shortest example has {longest.min()} steps")
+        rows: Any = (whole.inputs, whole.targets)
+        limits: Any = {"length": padded, "target_length": padded} if pairs else {"length": padded}
+        return Shuffled(rows[0][keep], rows[1][keep], batch_size, seed, pairs=pairs, **limits)
+
+    return lambda step, length, padded: chosen(min(length, int(longest.max())), padded).batch(step)
+
+
 def cut(batch: Batch, length: int, padded: int) -> Batch:
     """The first `length` steps of each sequence, in arrays of at most `padded` steps.
 
     Args:
-        batch: with a target for each step, weights `[B, T]`.
+        batch: with a target for each step, weights `[B, T]`. Not of pairs, of which a beginning is no pair (they are
+            told apart by their shapes alone); take `shorter`.
         length, padded: steps.
 
     Raises:
@@ -98,7 +145,8 @@ def cut(batch: Batch, length: int, padded: int) -> Batch:
     if np.ndim(batch.weights) != 2 or batch.weights.shape != batch.inputs.shape[:2]:
         raise ArgumentError(
             f"cut needs a target for each step: weights have shape {np.shape(batch.weights)}, expected "
-            f"{np.shape(batch.inputs)[:2]}. A label of a whole sequence is not that of its beginning"
+            f"{np.shape(batch.inputs)[:2]}. A label of a whole sequence is not that of its beginning, and the "
+            "beginning of a pair is no pair. Take train.shorter"
         )
     xp = jnp if hasattr(batch.weights, "devices") else np
     weights = batch.weights[:, :padded] * (np.arange(min(padded, batch.weights.shape[1])) < length)[None]

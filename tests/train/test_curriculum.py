@@ -11,7 +11,7 @@ pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 
 from seqjax.batching import Shuffled
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train import Curriculum, Mean, cut
+from seqjax.train import Curriculum, Mean, cut, shorter
 from tests.train.problems import ADAM, PARAMS, ROWS, compiled_programs, source, train
 
 
@@ -42,6 +42,31 @@ def test_what_a_curriculum_cuts():
     assert [powers.batch(n) for n in (1, 2, 3, 8, 9)] == [(1, 1, 1), (2, 2, 2), (3, 3, 4), (8, 8, 8), (9, 9, 16)]
     half = Curriculum(lambda *_: batch, lambda step: 3).batch(0, 1, 2)
     np.testing.assert_array_equal(half.inputs, batch.inputs[2:])
+
+
+def test_a_curriculum_of_pairs_chooses_whole_ones():
+    """Every pair of at most `length` steps once an epoch, none longer, in a shape of the list, as a function of the step."""
+    numbers = np.random.default_rng(0).integers(1, 9, (30, 2))
+    sources, targets = ([np.full(n, i) for i, n in enumerate(column)] for column in numbers.T)
+    data = Curriculum(shorter(sources, targets, 4, pairs=True), lambda step: 3 + step // 20, shapes=(4, 8))
+    for first, length in ((0, 3), (20, 4), (100, 8)):
+        fits = set(np.flatnonzero(numbers.max(1) <= length))
+        batches = [data.batch(first + step) for step in range(20)]
+        assert {batch.inputs.shape + batch.targets.shape for batch in batches} == {(4, 4 if length < 5 else 8) * 2}
+        seen = {int(row[0]) for batch in batches for row in batch.inputs[batch.lengths > 0]}
+        assert seen == fits
+        for batch in batches:
+            for row, n, target, real in zip(batch.inputs, batch.lengths, batch.targets, batch.weights):
+                assert (n == 0 and not real.any()) or (n, real.sum()) == tuple(numbers[row[0]])
+                assert n == 0 or (target[real] == row[0]).all()
+    chex.assert_trees_all_equal(data.batch(25), data.batch(25))
+    labels = shorter(sources, np.arange(30), 4)(0, 2, 4)
+    assert labels.inputs.shape == (4, 4) and labels.lengths.max() <= 2
+    assert (labels.targets == labels.inputs[:, 0])[labels.weights].all()
+    with pytest.raises(ArgumentError, match="shortest example has 2 steps"):
+        shorter([[1, 1]], [[1]], 1, pairs=True)(0, 1, 1)
+    with pytest.raises(ArgumentError, match="pairs=True"):
+        shorter(sources, targets, 4)
 
 
 def test_bad_curricula():
