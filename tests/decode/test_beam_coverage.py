@@ -89,6 +89,7 @@ def test_one_of_several_is_named():
     assert find(["0/weights", "1/weights", "10/weights"], "0/weights") == "0/weights"
 
 
+@pytest.mark.slow
 def test_two_attending_cells():
     """Which weights are meant must be said, and is heeded."""
     cell = sj.stack(sj.Embed(V, 4), AttendingLSTM(4), AttendingLSTM(4), sj.Dense(V))

@@ -8,7 +8,7 @@ import pytest
 import seqjax as sj
 from seqjax.decode import beam, constrained, diverse, generate, gnmt
 from tests.decode.exhaustive import all_texts, log_probabilities, ranked
-from tests.decode.models import MODELS, V, prompts, start
+from tests.decode.models import V, prompts, start
 
 STEPS, STOP = 3, 2
 TEXTS = list(all_texts(V, STEPS, STOP))
@@ -35,7 +35,7 @@ def check(name, strategy, scores_of, texts=None, top=3, seed=0):
         np.testing.assert_allclose(result.log_probs[r, :count].sum(-1), sums[places], rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["rnn", "hybrid", "attending", pytest.param("transformer", marks=pytest.mark.slow)])
 def test_full_width(name, x64):
     check(name, beam(V**STEPS), lambda sums: sums / LENGTHS)
 
@@ -67,8 +67,8 @@ def holds(text, words):
 @pytest.mark.parametrize(
     "words",
     [
-        ((4, 4),),
         ((4, 5), (5,)),
+        pytest.param(((4, 4),), marks=pytest.mark.slow),
         pytest.param(((4,),), marks=pytest.mark.slow),
         pytest.param(((4,), (5,)), marks=pytest.mark.slow),
         pytest.param(((6,), (4, 6)), marks=pytest.mark.slow),
@@ -94,6 +94,7 @@ def test_narrow_beams_are_not_far(x64):
         assert np.all(np.diff(result.scores[r]) <= 0)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_a_teacher_forced_scan(x64):
     cell, params, carry = start("attending", 2, dtype=jnp.float64)
     prompt = prompts(2, 3)

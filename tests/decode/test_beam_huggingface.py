@@ -71,7 +71,7 @@ def check_beams(models, name, alpha, early_stop, stop):
     return np.asarray(found.lengths)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "t5"])
+@pytest.mark.parametrize("name", ["gpt2", pytest.param("t5", marks=pytest.mark.slow)])
 def test_beams(models, name):
     """One case of each model, in which some texts end and some do not."""
     lengths = check_beams(models, name, 1.0, False, REACHED[name])
@@ -106,6 +106,7 @@ def test_processors(models, name):
     assert not np.array_equal(found.tokens, ours(beam(K), UNREACHED).tokens)
 
 
+@pytest.mark.slow
 def test_greedy_t5(models):
     ours, theirs = models("t5")
     assert np.array_equal(ours(greedy(), REACHED["t5"]).tokens, theirs(1, REACHED["t5"])[0][:, 0])

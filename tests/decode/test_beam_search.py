@@ -142,12 +142,15 @@ def test_go_on():
     assert go_on(candidates, ends, 6).totals.tolist() == [4, 2] + 4 * [-np.inf]
 
 
-def test_within_jit_and_over_rows():
+BEAM, *OTHERS = beam(3, early_stop=True), diverse(4, 2, 1.0), constrained(2, (3, 4))
+
+
+@pytest.mark.parametrize("strategy", [BEAM, *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)])
+def test_within_jit_and_over_rows(strategy):
     """The same inside a user's jit; rows do not know of each other."""
     cell, params, _ = start("rnn", 4)
     prompt, order = jnp.asarray(prompts(4, 3)), jnp.array([2, 0, 3, 1])
-    for strategy in (beam(3, early_stop=True), diverse(4, 2, 1.0), constrained(2, (3, 4))):
-        run = lambda prompt: generate(cell, params, prompt, steps=6, stop=2, strategy=strategy)
-        outside, moved = run(prompt), jax.jit(run)(prompt[order])
-        for found, wanted in zip(moved, outside):
-            np.testing.assert_allclose(found, wanted[order], rtol=1e-5)
+    run = lambda prompt: generate(cell, params, prompt, steps=6, stop=2, strategy=strategy)
+    outside, moved = run(prompt), jax.jit(run)(prompt[order])
+    for found, wanted in zip(moved, outside):
+        np.testing.assert_allclose(found, wanted[order], rtol=1e-5)

@@ -20,6 +20,7 @@ def run(strategy, name="rnn", steps=6, batch=3, stop=STOP, **options):
     return generate(cell, params, prompts(batch, 3), steps=steps, strategy=strategy, stop=stop, carry=carry, **options)
 
 
+@pytest.mark.slow
 def test_one_group_is_a_beam():
     for found, wanted in zip(run(diverse(4, 1, 5.0)), run(beam(4))):
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
@@ -80,7 +81,7 @@ def test_automaton():
     """Progress of each phrase against a search in the text, whatever the tokens."""
     phrases, rng = ((1, 1, 2), (1, 2), (3,)), np.random.default_rng(0)
     automaton = make_automaton(phrases, 5)
-    for _ in range(20):
+    for _ in range(6):
         text, progress = rng.integers(0, 4, 12).tolist(), jnp.zeros((1, 1, 3), jnp.int32)
         for t, token in enumerate(text):
             banks = automaton.banks(progress)[0, 0, token]
@@ -143,6 +144,7 @@ def test_dead_beams_do_not_spoil_a_row(x64):
     assert result.tokens[:, 0].tolist() == [[1] * 4] * 2 and V > 3
 
 
+@pytest.mark.slow
 def test_alignments_of_all_beams():
     """The weights of each hypothesis are those of a trace over it: of the best one, and of the others."""
     cell, params, carry = start("attending", 2)

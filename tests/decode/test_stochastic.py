@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from seqjax.decode import generate, stochastic
 from seqjax.decode.stochastic import perturb
@@ -35,6 +36,7 @@ def test_first_and_second():
     assert np.all(result.scores[:, 0] >= result.scores[:, 1]) and not np.any(result.scores[:, 0])
 
 
+@pytest.mark.slow
 def test_all_texts_once():
     """More beams than texts: each comes once, then empty places; log-probabilities are the model's own."""
     texts, result = draw(9, 3)
