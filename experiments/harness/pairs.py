@@ -1,4 +1,7 @@
-"""Strings of tokens to be read whole and then written again, reversed or copied: data, answers, and what was right.
+"""Strings of tokens to be read whole and then written again: data, answers, and what was right.
+
+The order is "reverse", "copy", or "sum": the sums of all symbols up to each, modulo their number, so that an answer
+depends on the one before.
 
 Tokens are 0 ... symbols - 1, then the token that ends a string, then the one with which an answer begins. Source and
 target both end with the end token, so a string of n symbols has n + 1 steps.
@@ -14,7 +17,7 @@ from seqjax import Batch, decode, losses, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 from seqjax.seq2seq import EncoderDecoder
 
-ORDERS = ("reverse", "copy")
+ORDERS = ("reverse", "copy", "sum")
 
 
 class Strings(NamedTuple):
@@ -44,6 +47,9 @@ class Strings(NamedTuple):
         at, sizes = jnp.arange(self.longest + 1)[None], jnp.asarray(sizes)[:, None]
         drawn = jax.random.randint(key, (len(sizes), self.longest + 1), 0, self.symbols)
         source = jnp.where(at < sizes, drawn, self.end)
+        if self.order == "sum":
+            sums = jnp.cumsum(drawn, axis=1) % self.symbols
+            return Batch(source, jnp.where(at < sizes, sums, self.end), at <= sizes, sizes[:, 0] + 1)
         places = jnp.where(at < sizes, sizes - 1 - at, at) if self.order == "reverse" else at
         target = jnp.take_along_axis(source, jnp.broadcast_to(places, source.shape), axis=1)
         return Batch(source, target, at <= sizes, sizes[:, 0] + 1)

@@ -9,7 +9,7 @@ from experiments.harness.pairs import Strings, right
 from seqjax import Batch
 
 
-@pytest.mark.parametrize("order", ["reverse", "copy"])
+@pytest.mark.parametrize("order", ["reverse", "copy", "sum"])
 def test_targets_are_the_strings_in_their_order(order):
     strings = Strings(order, symbols=5, longest=4)
     sizes = [1, 4, 2, 3]
@@ -18,7 +18,8 @@ def test_targets_are_the_strings_in_their_order(order):
     for size, source, target, weights, length in zip(sizes, *map(np.asarray, batch)):
         symbols = source[:size].tolist()
         assert max(symbols) < 5
-        assert target[: size + 1].tolist() == [*(symbols[::-1] if order == "reverse" else symbols), strings.end]
+        wanted = {"reverse": symbols[::-1], "copy": symbols, "sum": [sum(symbols[: i + 1]) % 5 for i in range(size)]}
+        assert target[: size + 1].tolist() == [*wanted[order], strings.end]
         assert source[size] == strings.end
         assert weights.tolist() == [t <= size for t in range(5)]
         assert length == size + 1

@@ -31,11 +31,15 @@ TINY = {
         "decoders": ("fixed",), "symbols": 3, "longest": 3, "test_longest": 4, "parameters": 1000, "steps": 2,
         "batch_size": 4, "members": 2, "evaluation": 2,
     },
+    "exposure_bias": {
+        "policies": ("linear", "curriculum"), "symbols": 3, "longest": 3, "width": 4, "steps": 2, "batch_size": 4,
+        "members": 2, "evaluation": 2,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
 
-SLOW = ("transformer_vs_rnn", "bottleneck")  # they compile each model several times
+SLOW = ("transformer_vs_rnn", "bottleneck", "exposure_bias")  # they compile each model several times
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TINY])
@@ -94,7 +98,8 @@ def test_every_experiment_is_tried_and_listed():
         ("hybrid", {"tasks": ("reverse",)}, "tasks must be of recall, copy, parity, found 'reverse'"),
         ("transformer_vs_rnn", {"cell": ("bidirectional(GRU(2))",)}, "must read vectors step by step"),
         ("bottleneck", {"decoders": ("location",)}, "decoders must be of fixed, additive, .* found 'location'"),
-        ("bottleneck", {"order": "sorted"}, "order must be of reverse, copy, found 'sorted'"),
+        ("bottleneck", {"order": "sorted"}, "order must be of reverse, copy, sum, found 'sorted'"),
+        ("exposure_bias", {"policies": ("professor",)}, "policies must be of teacher, linear, .* found 'professor'"),
         ("reverse", {"lengths": ()}, "lengths: give at least one"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
