@@ -60,7 +60,7 @@ class Config(members.Members):
     """Training strings have 1 ... so many symbols, those of the test so many"""
     width: int = 32
     """Of the decoder's GRU, and of the encoder's two together"""
-    steps: int = 3000
+    steps: int = 1500
     """Updates"""
     evaluation: int = 1000
     """Fresh strings of the test"""
