@@ -25,6 +25,7 @@ from seqjax.seq2seq.bridge import cross_bridge, init_bridge
 from seqjax.seq2seq.carry import AttendCarry, Source
 from seqjax.seq2seq.checks import check_memory, check_options, check_parts, check_width
 from seqjax.seq2seq.context import find_ends
+from seqjax.seq2seq.rows import spread_like
 from seqjax.seq2seq.score import find_weights, first_past, init_score, next_past, project_keys
 
 
@@ -123,6 +124,7 @@ class Attend(Wrapper):
         ends = find_ends(memory.values, memory.mask) if self.start == "bridge" else None
         source = Source(memory.values, keys, memory.mask, memory.tokens, ends)
         state = start_carry(self.cell, params["cell"], batch_shape, **given)
+        state = spread_like(state, memory.values, len(batch_shape))
         return self._begin(params, state, source, batch_shape)
 
     def restart(self, params: Params, carry: AttendCarry, batch_shape: Shape) -> AttendCarry:
@@ -133,6 +135,7 @@ class Attend(Wrapper):
     def _begin(self, params: Params, state: Carry, source: Source, batch_shape: Shape) -> AttendCarry:
         dtype = jnp.promote_types(out_dtype(params, ()), jnp.float32)
         fed = jnp.zeros((*batch_shape, params["combine"]["kernel"].shape[1]), dtype)
+        fed = spread_like(fed, source.values, len(batch_shape))
         if source.ends is not None:
             state = cross_bridge(params["bridge"]["state"], state, source.ends)
             if self._asks_before:

@@ -13,6 +13,7 @@ from seqjax.core.cell import Cell, check_cell_type
 from seqjax.core.scan import scan, scan_fresh
 from seqjax.core.start import start_carry
 from seqjax.errors import ArgumentError, ArgumentTypeError
+from seqjax.seq2seq.rows import spread_like
 
 
 def encode(
@@ -59,6 +60,7 @@ def encode(
         ys = None
     elif cell.asks - {"in_features"}:
         carry = start_carry(cell, params, batch, key=key, in_features=xs.shape[-1])
+        carry = spread_like(carry, xs, len(batch))
         _, ys = scan_fresh(cell, params, xs, carry, mask=mask, lengths=lengths)
     else:
         _, ys = scan(cell, params, xs, mask=mask, lengths=lengths)

@@ -17,6 +17,7 @@ from seqjax._internal.validation import check_given, check_key, whole_number
 from seqjax.attention.memory import Memory
 from seqjax.core import taps
 from seqjax.core.cell import Cell, Limit, check_cell_type, replace
+from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.core.plan import Plan
 from seqjax.core.start import init_params, start_carry
 from seqjax.errors import ArgumentError, ArgumentTypeError
@@ -24,6 +25,7 @@ from seqjax.seq2seq.attend import Attend
 from seqjax.seq2seq.checks import check_parts
 from seqjax.seq2seq.context import check_place, fixed_context
 from seqjax.seq2seq.encode import encode
+from seqjax.seq2seq.rows import spread_like
 
 
 class EncoderDecoder(Cell):
@@ -153,7 +155,8 @@ class EncoderDecoder(Cell):
         key = given.pop("key", None)
         keys = (None, None) if key is None else jax.random.split(key)
         memory = self.encode(params, given.pop("source", None), batch_shape, keys[0])
-        return start_carry(self.decoder, params["decoder"], batch_shape, memory=memory, key=keys[1], **given)
+        carry = start_carry(self.decoder, params["decoder"], batch_shape, memory=memory, key=keys[1], **given)
+        return with_held(spread_like(without_held(carry), memory.values, len(batch_shape)), held_parts(carry))
 
     def encode(
         self, params: Params, source: Any, batch_shape: Shape | None = None, key: Key[jax.Array, ""] | None = None

@@ -8,7 +8,7 @@ from seqjax.seq2seq.score import SCORES
 from seqjax.testing import check_cell
 from tests.seq2seq.makers import masked_memory_for
 
-FEW = [("coverage", "after")]
+FEW = [("additive", "before")]
 
 
 @pytest.mark.parametrize(
