@@ -13,9 +13,8 @@ from seqjax.decode.strategy import Sizes
 from seqjax.errors import ArgumentError
 from tests.attending_cells import AttendingLSTM
 from tests.decode.exhaustive import all_texts
-from tests.decode.models import V, prompts, start
 
-STEPS, STOP = 3, 2
+V, STEPS, STOP = 3, 5, 2
 
 
 def wu(log_p, weights, alpha, beta):
@@ -25,11 +24,12 @@ def wu(log_p, weights, alpha, beta):
     return log_p / lp + cp
 
 
-@pytest.mark.parametrize("beta", [0.7])
-def test_scores(beta, x64):
+def test_scores(x64):
     """All results of a full-width beam: order and scores of all texts, whose weights are seen by a trace of each."""
-    cell, params, carry = start("attending", 1, dtype=jnp.float64)
-    prompt, texts = prompts(1, 2), list(all_texts(V, STEPS, STOP))
+    cell = sj.stack(sj.Embed(V, 6), AttendingLSTM(8), sj.Dense(V))
+    params = jax.tree.map(lambda a: 3 * a, cell.init(jax.random.key(0), 0, jnp.float64))
+    carry = cell.initial_carry(params, (1,), memory=jax.random.normal(jax.random.key(1), (1, 5, 8), jnp.float64))
+    beta, prompt, texts = 0.7, np.array([[1, 0]]), list(all_texts(V, STEPS, STOP))
     strategy = beam(V**STEPS, length_penalty=gnmt(0.6), coverage=beta)
     result = generate(cell, params, prompt, steps=STEPS, strategy=strategy, stop=STOP, carry=carry)
     padded = np.array([(*text, *(0,) * (STEPS - len(text))) for text in texts])

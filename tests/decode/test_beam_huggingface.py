@@ -37,14 +37,15 @@ def make(name, folder):
         return generate(cell, params, prompt, steps=STEPS, **options)
 
     def theirs(width, stop, **options):
+        fill = stop[0] if isinstance(stop, list) else stop
         output = model.generate(
             **{key: torch.from_numpy(value) for key, value in given.items()}, max_new_tokens=STEPS, num_beams=width,
-            num_return_sequences=width, eos_token_id=stop, pad_token_id=stop, do_sample=False,
+            num_return_sequences=width, eos_token_id=stop, pad_token_id=fill, do_sample=False,
             return_dict_in_generate=True, output_scores=True, **options,
         )  # fmt: skip
         skip = 4 if name == "gpt2" else 1
         tokens = output.sequences.numpy().reshape(B, width, -1)[..., skip:]
-        tokens = np.pad(tokens, [(0, 0), (0, 0), (0, STEPS - tokens.shape[-1])], constant_values=stop)
+        tokens = np.pad(tokens, [(0, 0), (0, 0), (0, STEPS - tokens.shape[-1])], constant_values=fill)
         return tokens, None if width == 1 else output.sequences_scores.numpy().reshape(B, width)
 
     return ours, theirs
@@ -90,6 +91,13 @@ def test_all_options(models, name, alpha, early_stop):
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
 def test_the_end_is_not_reached(models, name):
     assert check_beams(models, name, 2.0, True, UNREACHED).min() == STEPS
+
+
+@pytest.mark.slow
+def test_several_stop_tokens(models):
+    """More candidates are looked at, as more of them may end; two ends of a text are two texts."""
+    lengths = check_beams(models, "gpt2", 1.0, False, [3, 6, 21])
+    assert lengths.min() < STEPS
 
 
 @pytest.mark.slow
