@@ -36,7 +36,7 @@ from experiments.harness.run import Row, Rows, Run
 from experiments.harness.spread import interval, spread
 from experiments.harness.tables import table
 from experiments.harness.training import fit_unit, init_params
-from seqjax import Batch, Ragged, batching, plot, train
+from seqjax import Batch, Ragged, batching, metrics, plot, train
 from seqjax._internal.types import Array, Int, Key, PyTree
 from seqjax.initializers import normal
 from seqjax.seq2seq import EncoderDecoder, attend
@@ -164,8 +164,6 @@ def per_pair(model: EncoderDecoder, params: PyTree, batch: Batch, key: Key[Array
 
 def bleu(model: EncoderDecoder, params: PyTree, source: batching.Shuffled) -> float:
     """Of greedy answers as they are printed, numbers with spaces between."""
-    import sacrebleu
-
     written, wanted = [], []
     for step in range(source.steps_per_epoch):
         batch = source.batch(step)
@@ -173,7 +171,7 @@ def bleu(model: EncoderDecoder, params: PyTree, source: batching.Shuffled) -> fl
         real = batch.lengths > 0
         written += [in_words(row) for row in tokens[real]]
         wanted += [in_words(row) for row in batch.targets[real]]
-    return float(sacrebleu.corpus_bleu(written, [wanted]).score)
+    return metrics.bleu(written, wanted).value
 
 
 def in_words(tokens: Int[np.ndarray, " L"]) -> str:

@@ -44,6 +44,8 @@ SLOW = ("transformer_vs_rnn", "bottleneck", "exposure_bias")  # they compile eac
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TINY])
 def test_tiny_run(small_data, name, capsys, monkeypatch):
+    if name == "reverse":
+        pytest.importorskip("sacrebleu", reason="sacrebleu is not installed (extra: metrics)")
     module = importlib.import_module(f"experiments.{name}")
     summary = module.main(module.Config(**TINY[name]))
     said = capsys.readouterr().out
