@@ -10,8 +10,8 @@ before the attention vector, zeros as the decoder's first state, AdamW with 1e-3
 divided by the pairs, its gradient clipped at norm 1.
 
 Then lists longer than those of training, whose places the attention has never been asked for: exact match by length.
-What differs: dropout before the attention vector is that of the decoder's output alone, not of the context; forget gates
-begin with a bias of 1, there with 0; the readout has a bias; every seed has its own lists.
+What differs: dropout before the attention vector is that of the decoder's output alone, not of the context; forget
+gates begin with a bias of 1, there with 0; the readout has a bias; every seed has its own lists.
 
     python -m experiments.reverse
     python -m experiments.reverse --members 1 --steps 4000
