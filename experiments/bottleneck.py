@@ -163,7 +163,10 @@ def figure(rows: Rows) -> "Figure":
         sizes = [int(key.removeprefix("exact_match_")) for key in own[0] if key.startswith("exact_match_")]
         lines[name] = [(at, *interval([float(row[f"exact_match_{at}"]) for row in own])) for at in sizes]
     title = f"A string is read, then written: {rows[0]['order']}"
-    return plot.trend(lines, "symbols of the string", "share of right answers", title, bounds=(0, 1))
+    drawn = plot.trend(lines, "symbols of the string", "share of right answers", title, bounds=(0, 1))
+    drawn.axes[0].set_xscale("linear")  # as Bahdanau's; there is no room for the label of each length
+    drawn.axes[0].set_xlim(0, None)
+    return drawn
 
 
 if __name__ == "__main__":
