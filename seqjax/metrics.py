@@ -78,7 +78,7 @@ def exact_match(
     return (right & (jnp.sum(written, axis=-1) == jnp.sum(wanted, axis=-1))).astype(jnp.float32)
 
 
-def perplexity(nats: float) -> float:
+def perplexity(nats: float | np.generic | Array) -> float:
     """exp(nats), of a mean cross entropy for each token; infinite where that is beyond floats.
 
         >>> import math
@@ -93,7 +93,7 @@ def perplexity(nats: float) -> float:
     return math.exp(number) if number < 709 or number != number else math.inf
 
 
-def bits(nats: float) -> float:
+def bits(nats: float | np.generic | Array) -> float:
     """nats / ln 2: of a mean cross entropy for each character, the bits per character.
 
         >>> import math

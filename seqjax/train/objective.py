@@ -16,7 +16,7 @@ from seqjax.errors import ArgumentError, ArgumentTypeError, closest
 from seqjax.losses import last
 from seqjax.seq2seq import Feed, choose_inputs, teacher
 from seqjax.train.mean import Mean
-from seqjax.train.scheduled import check_maker, feed_of, shift_targets
+from seqjax.train.scheduled import ScheduledBatch, check_maker, feed_of, shift_targets
 
 Elementwise = Callable[[Float[Array, "..."], Any], Float[Array, "..."]]
 AT = ("each", "last")
@@ -86,14 +86,16 @@ def make_loss(
         if not callable(function):
             raise ArgumentTypeError(f"{name} must be a function, as losses.cross_entropy, found {function!r}")
 
-    def loss(params: PyTree, batch: Batch, key: Key[Array, ""] | None, carry: Carry = None) -> tuple[Any, ...]:
-        batch, now = feed_of(feed, batch)
+    def loss(
+        params: PyTree, batch: Batch | ScheduledBatch, key: Key[Array, ""] | None, carry: Carry = None
+    ) -> tuple[Any, ...]:
+        inner, now = feed_of(feed, batch)
         run = _outputs_of_pairs if "source" in cell.asks else _outputs
-        after, outputs = run(at, cell, params, batch, key, carry, now)
-        if at == "last" and jnp.ndim(batch.targets) > 1:
-            outputs = _reshape(outputs, jnp.shape(batch.targets))
-        means = {name: Mean.of(f(outputs, batch.targets), batch.weights) for name, f in metrics.items()}
-        mean = Mean.of(compare(outputs, batch.targets), batch.weights)
+        after, outputs = run(at, cell, params, inner, key, carry, now)
+        if at == "last" and jnp.ndim(inner.targets) > 1:
+            outputs = _reshape(outputs, jnp.shape(inner.targets))
+        means = {name: Mean.of(f(outputs, inner.targets), inner.weights) for name, f in metrics.items()}
+        mean = Mean.of(compare(outputs, inner.targets), inner.weights)
         return (mean, means) if carry is None else (mean, after, means)
 
     return loss
