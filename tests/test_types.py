@@ -18,8 +18,9 @@ with install_import_hook("seqjax", "beartype.beartype"):
     import jax, jax.numpy as jnp, numpy as np
     import seqjax as sj
     from flax import nnx
-    from seqjax import diagnostics, losses, nn, tasks, testing, train
+    from seqjax import decode, diagnostics, losses, nn, tasks, testing, train
 
+from tests.decode.models import prompts, start
 from tests.table import TABLE
 
 B, T = 3, 4
@@ -77,6 +78,18 @@ def look(params):
 
 block = sj.cell_from_text("repeat(as_cell(TransformerBlock, 4, 2, capacity=8), 2)")
 jax.eval_shape(look, jax.eval_shape(lambda: block.init(jax.random.key(0), 4)))
+
+
+def write(key):
+    cell, params, carry = start("attending", B)
+    words = (decode.repetition(1.5), decode.no_repeat(2), decode.allowed(np.arange(6)), decode.min_length(3, 2))
+    options = {"steps": 2, "stop": (2, 3), "carry": carry, "processors": (*words, decode.prefix([1, 2]))}
+    for strategy in (decode.sample(0.7, top_p=0.9, min_p=0.1), decode.beam(2)):
+        found = decode.generate(cell, params, prompts(B, 3), strategy=strategy, lengths=[2, 3, 1], key=key, **options)
+        decode.alignments(cell, params, prompts(B, 3), found, lengths=np.array([2, 3, 1]), carry=carry)
+
+
+jax.eval_shape(write, jax.random.key(0))
 print("ran")
 
 for wrong in (

@@ -31,7 +31,7 @@ from seqjax.interop import as_cell, to_huggingface
 from seqjax.nn import TransformerDecoder
 from seqjax.seq2seq import Memory, attend
 
-V, STEPS, BATCHES, SLOTS = 8000, 64, (1, 32), 32
+V, STEPS, BATCHES, SLOTS = 8000, 32, (1, 32), 32
 SIZES: dict[str, Any] = {"capacity": 128}
 Times = dict[str, Any]
 
@@ -137,8 +137,9 @@ def main(turns: int = 3) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, cell in models().items():
         for batch in BATCHES:
-            rows += measure(name, cell, batch, turns)
-    print(table(text_rows(rows)))
+            new = measure(name, cell, batch, turns)
+            print(table(text_rows(new)), flush=True)
+            rows += new
     write("benchmark_decoding", [row | where() for row in rows])
     return rows
 

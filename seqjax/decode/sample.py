@@ -90,7 +90,7 @@ def _bisect(logits: Float[jax.Array, "*B V"], mass: Float[jax.Array, "*B V"], p:
     whole = jnp.dtype(f"int{bits}")
     order = lambda a: jnp.where(a < 0, a ^ jnp.iinfo(whole).max, a)  # its own inverse
 
-    def halve(_: int, limits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def halve(_: object, limits: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = limits
         middle = (low >> 1) + (high >> 1) + (low & high & 1)
         above = logits > lax.bitcast_convert_type(order(middle), logits.dtype)[..., None]
