@@ -2,9 +2,9 @@
 
 A small transformer reads a picture as 16 patches; a GRU that attends to them writes the name, word by word ("show,
 attend and tell", Xu et al. 2015, in small).
-Expectation: with 1,519 pictures to learn from, and three words in four of their names seen once, the name of a new
-picture is seldom right as a whole, but its kind is (flag, face, clock, family): of the words that the vocabulary has,
-many more than the most frequent follower of each word gives without a look at the picture (the baseline).
+Expectation: with 1,519 pictures to learn from, and three in four of the words of their names seen once, the name of a
+new picture is seldom right as a whole, but its kind is more often (flag, face, family). What the picture adds shows
+against the most frequent follower of each word, without a look at it (the baseline).
 Words that occur once are `<unk>`, which is written as "…".
 
     python -m experiments.applications.captions --seeds 0 1 2

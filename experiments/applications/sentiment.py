@@ -1,8 +1,8 @@
 """Many to one: does a review of a film praise it or not?
 
-Expectation: about 86 % of IMDb's test reviews are right (Dai and Le 2015: 86.5 % for an LSTM without pretraining),
-which takes more than counting words: a naive Bayes classifier of the same words is the baseline (Maas et al. 2011
-give 83.9 to 88.9 % for bags of words in several forms).
+Expectation: about 86 % of IMDb's test reviews are right after a long training (Dai and Le 2015: 86.5 % for an LSTM
+without pretraining), which takes more than counting words: a naive Bayes classifier of the same words is the baseline
+(Maas et al. 2011 give 83.9 to 88.9 % for bags of words in several forms). The defaults are a short training.
 Only the last words of a review are read, where most reviewers come to their verdict; the answer is the output at the
 last one. Words that are not in the vocabulary are `<unk>`.
 
