@@ -35,7 +35,7 @@ from experiments.harness.cells import count_parameters
 from experiments.harness.command import check_options, command
 from experiments.harness.figures import print_figures
 from experiments.harness.run import Row, Rows, Run
-from experiments.harness.spread import interval, spread
+from experiments.harness.spread import spread
 from experiments.harness.tables import table
 from seqjax import Batch, losses, plot, seq2seq, train
 from seqjax._internal.types import Float, PyTree
@@ -182,10 +182,13 @@ def figure(rows: Rows) -> "Figure":
         for kind in ("free", "forced") if name == "teacher" else ("free",):
             places = sorted(int(k.rpartition("_")[2]) for k in own[0] if k.startswith(f"{kind}_error_"))
             label = name if kind == "free" else f"{name}, right tokens read"
-            lines[label] = [(t, *interval([float(row[f"{kind}_error_{t}"]) for row in own])) for t in places]
-    return plot.trend(
-        lines, "position", "share of wrong answers", "Running sums, written token by token", bounds=(0, 1)
-    )
+            means = {t: float(np.mean([float(row[f"{kind}_error_{t}"]) for row in own])) for t in places}
+            lines[label] = [(t, mean, math.nan) for t, mean in means.items()]
+    title = "Running sums, written token by token: means over seeds"
+    drawn = plot.trend(lines, "position", "share of wrong answers", title, bounds=(0, 1))
+    drawn.axes[0].set_xscale("linear")
+    drawn.axes[0].set_xlim(0, None)
+    return drawn
 
 
 if __name__ == "__main__":
