@@ -31,7 +31,7 @@ from seqjax.interop import as_cell, to_huggingface
 from seqjax.nn import TransformerDecoder
 from seqjax.seq2seq import Memory, attend
 
-V, STEPS, BATCHES, SLOTS = 8000, 32, (1, 32), 32
+V, STEPS, BATCHES, SLOTS = 8000, 64, (1, 32), 32
 SIZES: dict[str, Any] = {"capacity": 128}
 Times = dict[str, Any]
 
