@@ -21,7 +21,7 @@ from seqjax.core.held import Held
 from seqjax.core.start import init_params, start_carry
 from seqjax.core.wrapper import Wrapper
 from seqjax.initializers import glorot
-from seqjax.seq2seq.bridge import cross_bridge, init_bridge
+from seqjax.seq2seq.bridge import apply_bridge, init_bridge
 from seqjax.seq2seq.carry import AttendCarry, Source
 from seqjax.seq2seq.checks import check_memory, check_options, check_parts, check_width
 from seqjax.seq2seq.context import find_ends
@@ -137,9 +137,9 @@ class Attend(Wrapper):
         fed = jnp.zeros((*batch_shape, params["combine"]["kernel"].shape[1]), dtype)
         fed = spread_like(fed, source.values, len(batch_shape))
         if source.ends is not None:
-            state = cross_bridge(params["bridge"]["state"], state, source.ends)
+            state = apply_bridge(params["bridge"]["state"], state, source.ends)
             if self._asks_before:
-                fed = cross_bridge(params["bridge"], {"fed": fed}, source.ends)["fed"]
+                fed = apply_bridge(params["bridge"], {"fed": fed}, source.ends)["fed"]
         return AttendCarry(state, fed, first_past(self.score, params["score"], source), Held(source))
 
     def limits(self, carry: AttendCarry | None) -> Iterator[Limit]:
@@ -147,10 +147,10 @@ class Attend(Wrapper):
 
     def step(self, params: Params, carry: AttendCarry, x: Float[Array, "*B D"]) -> Pair:
         """One step: h~ = tanh(W_c [c; y])."""
-        carry, (y, _) = self.look(params, carry, x)
+        carry, (y, _) = self.step_and_weights(params, carry, x)
         return carry, y
 
-    def look(self, params: Params, carry: AttendCarry, x: Float[Array, "*B D"]) -> Pair:
+    def step_and_weights(self, params: Params, carry: AttendCarry, x: Float[Array, "*B D"]) -> Pair:
         """`step`, whose output is the pair of h~ `[*B, F]` and the weights `[*B, S]`."""
         dtype, source = out_dtype(params, x), carry.memory.value
         if self.feed == "before":

@@ -27,7 +27,7 @@ def init_bridge(key: Key[jax.Array, ""], state: Carry, ends: int, dtype: DTypeLi
     }
 
 
-def cross_bridge(params: Params, state: Carry, ends: Float[Array, "*B E2"]) -> Carry:
+def apply_bridge(params: Params, state: Carry, ends: Float[Array, "*B E2"]) -> Carry:
     """The state in which each vector is tanh(W_i ends + b_i); clocks, keys, caches and memories stay what they are."""
 
     def one(name: str, leaf: jax.Array) -> jax.Array:

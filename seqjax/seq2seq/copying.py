@@ -158,7 +158,7 @@ class _Shown(Wrapper):
 
     def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         assert isinstance(self.cell, Attend)
-        return self.cell.look(params, carry, x)
+        return self.cell.step_and_weights(params, carry, x)
 
 
 def _show(cell: Cell) -> Cell:

@@ -12,7 +12,7 @@ except ImportError as error:
     raise DataError("the package optax is not installed: pip install 'seqjax[train]'") from error
 
 from seqjax.checkpoint import Checkpoints, load, save_model
-from seqjax.train.curriculum import Curriculum, cut, shorter
+from seqjax.train.curriculum import Curriculum, cut, shorter_examples
 from seqjax.train.evaluation import Evaluation, evaluate
 from seqjax.train.fit import Result, fit
 from seqjax.train.log import Log, read_rows
@@ -46,6 +46,6 @@ __all__ = [
     "predict",
     "read_rows",
     "save_model",
-    "shorter",
+    "shorter_examples",
     "sweep",
 ]

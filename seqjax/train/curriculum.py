@@ -79,7 +79,7 @@ class Curriculum:
         raise ArgumentError(f"shapes must hold one of at least {length} steps, found {list(self.shapes)}. Add it")
 
 
-def shorter(
+def shorter_examples(
     inputs: Ragged | ArrayLike, targets: Ragged | ArrayLike, batch_size: int, seed: int = 0, *, pairs: bool = False
 ) -> Callable[[int, int, int], Batch]:
     """For a `Curriculum`: batches of those examples alone that have at most `length` steps.
@@ -100,7 +100,7 @@ def shorter(
     Examples:
         >>> from seqjax import train
         >>> sources, targets = [[1], [2, 2], [3, 3, 3], [4, 4]], [[5], [6], [7, 7], [8, 8, 8, 8]]
-        >>> chosen = train.shorter(sources, targets, 2, pairs=True)
+        >>> chosen = train.shorter_examples(sources, targets, 2, pairs=True)
         >>> data = train.Curriculum(chosen, lambda step: 1 + step, shapes=(2, 4))
         >>> [sorted(data.batch(step).inputs[:, 0].tolist()) for step in (0, 1)]  # an empty row, and two of two
         [[0, 1], [1, 2]]
@@ -127,7 +127,7 @@ def cut(batch: Batch, length: int, padded: int) -> Batch:
 
     Args:
         batch: with a target for each step, weights `[B, T]`. Not of pairs, of which a beginning is no pair (they are
-            told apart by their shapes alone); take `shorter`.
+            told apart by their shapes alone); take `shorter_examples`.
         length, padded: steps.
 
     Raises:
@@ -146,7 +146,7 @@ def cut(batch: Batch, length: int, padded: int) -> Batch:
         raise ArgumentError(
             f"cut needs a target for each step: weights have shape {np.shape(batch.weights)}, expected "
             f"{np.shape(batch.inputs)[:2]}. A label of a whole sequence is not that of its beginning, and the "
-            "beginning of a pair is no pair. Take train.shorter"
+            "beginning of a pair is no pair. Take train.shorter_examples"
         )
     xp = jnp if hasattr(batch.weights, "devices") else np
     weights = batch.weights[:, :padded] * (np.arange(min(padded, batch.weights.shape[1])) < length)[None]

@@ -109,9 +109,6 @@ class Walk(Cell):
         zeros = jnp.zeros(batch_shape, jnp.int32)
         return jax.random.split(key, batch_shape), zeros, jnp.zeros((*batch_shape, self.steps), jnp.int32)
 
-    def restart(self, params, carry, batch_shape):
-        raise NotImplementedError
-
     def step(self, params, carry, x):
         keys, clock, read = carry
         noise = jax.vmap(lambda key, t: jax.random.normal(jax.random.fold_in(key, t), 5))(keys, clock)

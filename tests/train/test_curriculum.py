@@ -11,7 +11,7 @@ pytest.importorskip("optax", reason="optax is not installed (extra: train)")
 
 from seqjax.batching import Shuffled
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.train import Curriculum, Mean, cut, shorter
+from seqjax.train import Curriculum, Mean, cut, shorter_examples
 from tests.train.problems import ADAM, PARAMS, ROWS, compiled_programs, source, train
 
 
@@ -48,7 +48,7 @@ def test_a_curriculum_of_pairs_chooses_whole_ones():
     """Every pair of at most `length` steps once an epoch, none longer, in a shape of the list, as a function of the step."""
     numbers = np.random.default_rng(0).integers(1, 9, (30, 2))
     sources, targets = ([np.full(n, i) for i, n in enumerate(column)] for column in numbers.T)
-    data = Curriculum(shorter(sources, targets, 4, pairs=True), lambda step: 3 + step // 20, shapes=(4, 8))
+    data = Curriculum(shorter_examples(sources, targets, 4, pairs=True), lambda step: 3 + step // 20, shapes=(4, 8))
     for first, length in ((0, 3), (20, 4), (100, 8)):
         fits = set(np.flatnonzero(numbers.max(1) <= length))
         batches = [data.batch(first + step) for step in range(20)]
@@ -60,13 +60,13 @@ def test_a_curriculum_of_pairs_chooses_whole_ones():
                 assert (n == 0 and not real.any()) or (n, real.sum()) == tuple(numbers[row[0]])
                 assert n == 0 or (target[real] == row[0]).all()
     chex.assert_trees_all_equal(data.batch(25), data.batch(25))
-    labels = shorter(sources, np.arange(30), 4)(0, 2, 4)
+    labels = shorter_examples(sources, np.arange(30), 4)(0, 2, 4)
     assert labels.inputs.shape == (4, 4) and labels.lengths.max() <= 2
     assert (labels.targets == labels.inputs[:, 0])[labels.weights].all()
     with pytest.raises(ArgumentError, match="shortest example has 2 steps"):
-        shorter([[1, 1]], [[1]], 1, pairs=True)(0, 1, 1)
+        shorter_examples([[1, 1]], [[1]], 1, pairs=True)(0, 1, 1)
     with pytest.raises(ArgumentError, match="pairs=True"):
-        shorter(sources, targets, 4)
+        shorter_examples(sources, targets, 4)
 
 
 def test_bad_curricula():
