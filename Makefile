@@ -6,10 +6,15 @@ PY := $(shell $(PYTHON) -c 'import sys; print("py311" if sys.version_info[:2] ==
 CONSTRAINTS := constraints-$(PY).txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-law test-all lint format clean
+.PHONY: demo notebooks test test-law test-notebooks test-all lint format clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m experiments.gradient_norms
+
+# JupyterLab with the notebooks; nothing else needs it, so it is pinned here alone.
+notebooks: $(VENV)/ready
+	$(BIN)/python -c 'import jupyterlab' 2> /dev/null || $(PIP) jupyterlab==4.6.6
+	$(BIN)/jupyter lab notebooks
 
 test: $(VENV)/ready-torch lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -17,6 +22,10 @@ test: $(VENV)/ready-torch lint
 # What another version of Python or jax could break: the law over all cells, the documents, the experiments.
 test-law: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 -m "not slow" tests/core/test_contract.py tests/test_documents.py tests/test_examples.py tests/experiments
+
+# Every notebook, in a kernel of its own.
+test-notebooks: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 tests/test_notebooks.py
 
 test-all: $(VENV)/ready-torch lint
 	SEQJAX_TEST_OPTIMISED=1 $(BIN)/python -m pytest -n 2

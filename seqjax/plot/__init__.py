@@ -6,6 +6,7 @@ it. No window is opened, and nothing needs to be closed.
 
 from seqjax.plot._style import COLOURS
 from seqjax.plot.attention import attention
+from seqjax.plot.curves import learning_curves
 from seqjax.plot.datasets import dataset
 from seqjax.plot.layers import layer_norms
 from seqjax.plot.maps import heat_map
@@ -20,6 +21,7 @@ __all__ = [
     "dataset",
     "heat_map",
     "layer_norms",
+    "learning_curves",
     "norm_by_distance",
     "norm_by_length",
     "task",

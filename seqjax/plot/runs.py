@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Curve = tuple[Sequence[float], Sequence[float]]
 Bounds = tuple[float, float]
 ANY = (-math.inf, math.inf)
+MOST_TICKS = 12  # where there are more points than that, ticks stand where they are not in each other's way
 
 
 def comparison(
@@ -98,7 +99,8 @@ def trend(
         axis.xaxis.set_major_formatter("{x:g}")
     if _spans_powers(means):
         log_scale(axis, "y")
-    axis.set_xticks(np.unique(places))
+    if len(np.unique(places)) <= MOST_TICKS:
+        axis.set_xticks(np.unique(places))
     tidy(axis)
     if len(lines) > 1:
         figure.legend(loc="outside right center", fontsize=7)
