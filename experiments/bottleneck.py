@@ -16,15 +16,12 @@ starts from a projection of the ends. Seeds are one program.
     python -m experiments.bottleneck --decoders fixed additive --order reverse
 """
 
-import bisect
 import functools
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 import seqjax as sj
@@ -35,10 +32,10 @@ from experiments.harness.figures import print_figures
 from experiments.harness.run import Row, Rows, Run
 from experiments.harness.spread import interval, spread
 from experiments.harness.tables import table
-from seqjax import nn, plot
+from seqjax import batching, nn, plot
 from seqjax._internal.types import PyTree
 from seqjax.interop import as_cell
-from seqjax.seq2seq import EncoderDecoder, attend
+from seqjax.seq2seq import EncoderDecoder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,13 +102,13 @@ def main(config: Config) -> dict[str, Any]:
 
 def study(config: Config, name: str, folder: Path) -> Rows:
     """Train all members; a row for each."""
-    begun, model = time.time(), match(config, name)
-    draw = functools.partial(config.strings.draw, config.batch_size)
-    found = members.fit_members(model, functools.partial(pairs.nats, model), draw, config, rows=20)
+    begun, model = time.time(), pairs.match(functools.partial(model_of, config, name), config.parameters)
+    source = batching.Synthetic(functools.partial(config.strings.draw, config.batch_size), seed=config.seed)
+    found = members.fit_members(model, functools.partial(pairs.nats, model), source, config, rows=20)
     rows = []
     for i, seed in enumerate(config.seeds):
-        params = jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.state.params)
-        row = {"order": config.order, "decoder": name, "seed": seed, **scores(config, model, params)}
+        found_here = scores(config, model, members.params_of(found, i))
+        row = {"order": config.order, "decoder": name, "seed": seed} | found_here
         rows.append(row | {"last_loss_nats": float(np.asarray(found.history[-1]["loss"])[i, 0])})
     same = {"parameters": count_parameters(model, 0), "updates": config.steps, "seconds": round(time.time() - begun, 1)}
     return [row | same for row in rows]
@@ -137,22 +134,7 @@ def model_of(config: Config, name: str, width: int) -> EncoderDecoder:
     if name == "transformer":
         capacity = 2 * max(config.longest, config.test_longest)
         return EncoderDecoder(None, as_cell(nn.EncoderDecoder, size, width, 4, 2, capacity=capacity), begin=begin)
-    encoder = sj.stack(sj.Embed(size, width), sj.bidirectional(sj.GRU(width // 2)))
-    score, context = ("mean", "ends") if name == "fixed" else (name, None)
-    decoder = sj.stack(sj.Embed(size, width), attend(sj.GRU(width), score), sj.Dense(size))
-    return EncoderDecoder(encoder, decoder, begin=begin, context=context)
-
-
-def match(config: Config, name: str) -> EncoderDecoder:
-    """The model of this name whose size comes nearest to the one that is asked for."""
-
-    def size(width: int) -> int:
-        return count_parameters(model_of(config, name, width), 0)
-
-    widths = range(4, 4 * (1 + math.isqrt(config.parameters) // 4), 4)  # a map of a width to itself is not larger
-    at = bisect.bisect_left(widths, config.parameters, key=size)
-    near = widths[max(0, at - 1) : at + 1]
-    return model_of(config, name, min(near, key=lambda width: abs(size(width) - config.parameters)))
+    return pairs.recurrent(size, begin, width, name)
 
 
 def figure(rows: Rows) -> "Figure":

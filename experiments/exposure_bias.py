@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import seqjax as sj
 from experiments.harness import members, pairs
@@ -117,8 +116,7 @@ def source_of(config: Config, name: str) -> train.Scheduled:
         return strings.sample(jax.random.randint(of_sizes, (config.batch_size,), 1, longest + 1), of_tokens)
 
     def longest(step: int) -> int:
-        rising = 1 + 2 * step * config.longest // config.steps
-        return min(config.longest, rising) if name == "curriculum" else config.longest
+        return pairs.grown(config.longest, step, config.steps) if name == "curriculum" else config.longest
 
     batches = train.Curriculum(lambda step, length, padded: draw(step, length), longest, (config.longest,))
     return train.Scheduled(batches, chance_of(name, config.steps))
@@ -128,20 +126,11 @@ def study(config: Config, name: str, folder: Path) -> Rows:
     """Train all members; a row for each."""
     begun, model = time.time(), model_of(config)
     loss = train.make_loss(model, losses.cross_entropy, feed=seq2seq.scheduled)
-    found = train.sweep(
-        lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),
-        lambda key: model.init(jnp.asarray(key), 0),
-        source_of(config, name),
-        seeds=config.seeds,
-        learning_rates=(config.learning_rate,),
-        steps=config.steps,
-        every=max(1, config.steps // 20),
-    )
+    found = members.fit_members(model, loss, source_of(config, name), config, rows=20)
     same = {"parameters": count_parameters(model, 0), "updates": config.steps, "seconds": round(time.time() - begun, 1)}
     rows = []
     for i, seed in enumerate(config.seeds):
-        params = jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.state.params)
-        rows.append({"policy": name, "seed": seed} | scores(config, model, params) | same)
+        rows.append({"policy": name, "seed": seed} | scores(config, model, members.params_of(found, i)) | same)
     return rows
 
 

@@ -37,7 +37,7 @@ from experiments.harness.folder import write_json
 from experiments.harness.run import Row, Rows, Run
 from experiments.harness.spread import interval, spread
 from experiments.harness.tables import table
-from seqjax import Batch, losses, plot, train
+from seqjax import Batch, batching, losses, plot, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 from seqjax.combinators import Stack
 from seqjax.diagnostics import gradient_flow, half_life, log_mean
@@ -166,15 +166,15 @@ def measure_costs(config: Config, models: dict[str, Stack], text: Text, path: Pa
 def study(config: Config, name: str, model: Stack, text: Text, path: Path, folder: Path) -> Rows:
     """Train all members; a row for each."""
     begun, costs = time.time(), json.loads(path.read_text())
-    draw_seen = functools.partial(draw, text.seen, config.batch_size, config.length)
-    found = members.fit_members(model, functools.partial(nats, model), draw_seen, config, rows=40)
+    seen = batching.Synthetic(functools.partial(draw, text.seen, config.batch_size, config.length), seed=config.seed)
+    found = members.fit_members(model, functools.partial(nats, model), seen, config, rows=40)
     own = {key.removeprefix(f"{name} "): value for key, value in costs.items() if key.startswith(f"{name} ")}
     fastest = min(value for key, value in costs.items() if key.endswith(f" step_ms_{config.length}"))
     updates = max(1, int(config.steps * fastest / own[f"step_ms_{config.length}"]))
     then = min(found.history, key=lambda row: abs(row["step"] - updates))
     rows = []
     for i, seed in enumerate(config.seeds):
-        params = jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.state.params)
+        params = members.params_of(found, i)
         row = {"cell": name, "seed": seed, **held_out(model, params, text, config)}
         row |= {f"valid_{MEASURE}": bits_of(found.history[-1], i)}
         row |= {"train_bits": [round(bits_of(each, i), 4) for each in found.history]}

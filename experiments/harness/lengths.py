@@ -17,7 +17,7 @@ from experiments.harness import members
 from experiments.harness.cells import count_parameters
 from experiments.harness.command import check_options
 from experiments.harness.run import Row, Rows
-from seqjax import Batch, losses, tasks, train
+from seqjax import Batch, batching, losses, tasks, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
 
 POSITIVE = ("longest", "test_longest", "tests", "embedding", "evaluation", *members.POSITIVE)
@@ -76,8 +76,8 @@ def study(name: str, task: tasks.Task, text: str, config: Budget, folder: Path, 
     """Train all members on one task; a row for each, with a label for the cell or its text."""
     cell, begun = sj.cell_from_text(text), time.time()
     model = sj.stack(sj.Embed(task.vocabulary, config.embedding), cell, sj.Dense(task.out_features))
-    draw = functools.partial(short, task, config)
-    found = members.fit_members(model, functools.partial(error, model), draw, config, rows=20)
+    source = batching.Synthetic(functools.partial(short, task, config), seed=config.seed)
+    found = members.fit_members(model, functools.partial(error, model), source, config, rows=20)
     params = jax.tree.map(lambda leaf: leaf[:, 0], found.state.params)
     key = jax.random.key(config.seed + 2_000_000)
     longer = accuracies(task, model, config.lengths, config.evaluation, params, key)

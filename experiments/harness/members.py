@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import optax
 
 import seqjax as sj
-from seqjax import Batch, batching, train
+from seqjax import train
 from seqjax._internal.types import Array, Key, PyTree
+from seqjax.batching.source import Batches
 
 POSITIVE = ("steps", "batch_size", "learning_rate", "clip", "members")
 
@@ -37,11 +39,7 @@ class Members:
 
 
 def fit_members(
-    model: sj.Cell,
-    loss: Callable[..., train.Mean],
-    draw: Callable[[Key[Array, ""]], Batch],
-    config: Members,
-    rows: int,
+    model: sj.Cell, loss: Callable[..., object], source: Batches, config: Members, rows: int
 ) -> train.Sweep:
     """Train all members of a model that reads tokens; the history has so many rows.
 
@@ -54,9 +52,14 @@ def fit_members(
     return train.sweep(
         lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),
         init,
-        batching.Synthetic(draw, seed=config.seed),
+        source,
         seeds=config.seeds,
         learning_rates=(config.learning_rate,),
         steps=config.steps,
         every=max(1, config.steps // rows),
     )
+
+
+def params_of(found: train.Sweep, member: int) -> PyTree:
+    """The parameters of one member."""
+    return jax.tree.map(lambda leaf: leaf[member, 0], found.state.params)

@@ -7,17 +7,36 @@ Tokens are 0 ... symbols - 1, then the token that ends a string, then the one wi
 target both end with the end token, so a string of n symbols has n + 1 steps.
 """
 
-from typing import NamedTuple
+import bisect
+import math
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import seqjax as sj
+from experiments.harness.cells import count_parameters
 from seqjax import Batch, decode, losses, train
 from seqjax._internal.types import Array, Float, Int, Key, PyTree
-from seqjax.seq2seq import EncoderDecoder
+from seqjax.seq2seq import EncoderDecoder, attend
 
 ORDERS = ("reverse", "copy", "sum")
+
+
+class Asked(Protocol):
+    """What is asked, in strings of any size up to the longest."""
+
+    @property
+    def end(self) -> int:
+        """The token that ends an answer."""
+
+    def up_to(self, longest: int) -> "Asked":
+        """The same with another longest size."""
+
+    def sample(self, sizes: Int[Array, " B"], key: Key[Array, ""]) -> Batch:
+        """Questions of these sizes, and their answers."""
 
 
 class Strings(NamedTuple):
@@ -42,6 +61,10 @@ class Strings(NamedTuple):
         """Number of tokens."""
         return self.symbols + 2
 
+    def up_to(self, longest: int) -> "Strings":
+        """The same with another longest size."""
+        return self._replace(longest=longest)
+
     def sample(self, sizes: Int[Array, " B"], key: Key[Array, ""]) -> Batch:
         """Strings of these sizes, with `longest + 1` steps."""
         at, sizes = jnp.arange(self.longest + 1)[None], jnp.asarray(sizes)[:, None]
@@ -58,6 +81,34 @@ class Strings(NamedTuple):
         """A batch of training: each string as long as a draw from 1 ... longest says."""
         of_sizes, of_tokens = jax.random.split(key)
         return self.sample(jax.random.randint(of_sizes, (batch_size,), 1, self.longest + 1), of_tokens)
+
+
+def recurrent(size: int, begin: int, width: int, name: str) -> EncoderDecoder:
+    """A GRU over so many tokens with attention of this score, or, where it is "fixed", with the encoder's ends alone.
+
+    The encoder is a bidirectional GRU of half the width in each direction, so that a dot product is possible.
+    """
+    encoder = sj.stack(sj.Embed(size, width), sj.bidirectional(sj.GRU(width // 2)))
+    score, context = ("mean", "ends") if name == "fixed" else (name, None)
+    decoder = sj.stack(sj.Embed(size, width), attend(sj.GRU(width), score), sj.Dense(size))
+    return EncoderDecoder(encoder, decoder, begin=begin, context=context)
+
+
+def match(model_of: Callable[[int], EncoderDecoder], parameters: int) -> EncoderDecoder:
+    """The model of the width, a multiple of 4, whose number of parameters comes nearest."""
+
+    def size(width: int) -> int:
+        return count_parameters(model_of(width), 0)
+
+    widths = range(4, 4 * (1 + math.isqrt(parameters) // 4), 4)  # a map of a width to itself is not larger
+    at = bisect.bisect_left(widths, parameters, key=size)
+    near = widths[max(0, at - 1) : at + 1]
+    return model_of(min(near, key=lambda width: abs(size(width) - parameters)))
+
+
+def grown(longest: int, step: int, steps: int) -> int:
+    """The size of a curriculum at an update: from 1 to the longest over half of all updates."""
+    return min(longest, 1 + 2 * step * longest // steps)
 
 
 def nats(model: EncoderDecoder, params: PyTree, batch: Batch, key: Key[Array, ""] | None) -> train.Mean:
@@ -85,16 +136,17 @@ def right(tokens: Int[Array, "B L"], batch: Batch) -> tuple[Float[np.ndarray, " 
 
 
 def by_length(
-    model: EncoderDecoder, params: PyTree, strings: Strings, sizes: tuple[int, ...], count: int, seed: int
+    model: EncoderDecoder, params: PyTree, strings: Asked, sizes: tuple[int, ...], count: int, seed: int
 ) -> dict[int, tuple[float, float]]:
     """Of `count` fresh strings of each size, what share is answered without a mistake, and of tokens.
 
     All are padded to one length, so that one program answers them.
     """
-    longest = strings._replace(longest=max(sizes))
+    longest = strings.up_to(max(sizes))
     found = {}
     for size in sizes:
         batch = longest.sample(jnp.full(count, size), jax.random.fold_in(jax.random.key(seed), size))
-        whole, each = right(answers(model, params, batch, max(sizes) + 1, strings.end), batch)
+        steps = np.shape(batch.targets)[1]
+        whole, each = right(answers(model, params, batch, steps, strings.end), batch)
         found[size] = float(whole.mean()), float(each.mean())
     return found

@@ -35,11 +35,25 @@ TINY = {
         "policies": ("linear", "curriculum"), "symbols": 3, "longest": 3, "width": 4, "steps": 2, "batch_size": 4,
         "members": 2, "evaluation": 2,
     },
+    "date_normalisation": {
+        "decoders": ("fixed", "additive"), "parameters": 2000, "pairs": 40, "held_out": 20, "evaluation": 4, "steps": 2,
+        "batch_size": 4, "members": 2,
+    },
+    "arithmetic": {
+        "policies": ("naive", "combined"), "digits": 2, "width": 4, "steps": 2, "batch_size": 4, "members": 2,
+        "evaluation": 3,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
 
-SLOW = ("transformer_vs_rnn", "bottleneck", "exposure_bias")  # they compile each model several times
+SLOW = (
+    "transformer_vs_rnn",
+    "bottleneck",
+    "exposure_bias",
+    "date_normalisation",
+    "arithmetic",
+)  # they compile each model several times
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TINY])
@@ -102,6 +116,11 @@ def test_every_experiment_is_tried_and_listed():
         ("bottleneck", {"decoders": ("location",)}, "decoders must be of fixed, additive, .* found 'location'"),
         ("bottleneck", {"order": "sorted"}, "order must be of reverse, copy, sum, found 'sorted'"),
         ("exposure_bias", {"policies": ("professor",)}, "policies must be of teacher, linear, .* found 'professor'"),
+        ("date_normalisation", {"decoders": ("adding",)}, "decoders must be of fixed, additive, .* found 'adding'"),
+        ("date_normalisation", {"held_out": 36_525}, "held_out must be in .2, 36524., found 36525"),
+        ("arithmetic", {"policies": ("mix",)}, "policies must be of baseline, naive, mixed, combined, found 'mix'"),
+        ("arithmetic", {"source": "twice"}, "source must be of plain, reversed, doubled, found 'twice'"),
+        ("arithmetic", {"digits": 9}, "digits must be at most 8, found 9"),
         ("reverse", {"lengths": ()}, "lengths: give at least one"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),
