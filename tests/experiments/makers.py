@@ -84,4 +84,16 @@ def letters(name):
     return {key: Split(Ragged.of([text])) for key in ("train", "valid", "test")}
 
 
-MADE = {"jsb_chorales": rolls, "nottingham": rolls, "digits": pictures, "shakespeare": letters}
+def sentences(name):
+    pairs = [("A man stands.", "Ein Mann steht."), ("A dog runs fast.", "Ein Hund rennt schnell.")]
+    part = lambda n: Split(*(Ragged.of(list(side) * n) for side in zip(*pairs)))
+    return {"train": part(4), "valid": part(1), "test": part(2)}
+
+
+MADE = {
+    "jsb_chorales": rolls,
+    "nottingham": rolls,
+    "digits": pictures,
+    "shakespeare": letters,
+    "multi30k_en_de": sentences,
+}

@@ -43,6 +43,10 @@ TINY = {
         "policies": ("naive", "combined"), "digits": 2, "width": 4, "steps": 2, "batch_size": 4, "members": 2,
         "evaluation": 3,
     },
+    "translation": {
+        "models": ("gru", "transformer"), "vocabulary": 270, "width": 4, "embedding": 4, "layers": 1, "epochs": 1,
+        "batch_size": 4, "beams": 2,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
@@ -53,12 +57,13 @@ SLOW = (
     "exposure_bias",
     "date_normalisation",
     "arithmetic",
+    "translation",
 )  # they compile each model several times
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TINY])
 def test_tiny_run(small_data, name, capsys, monkeypatch):
-    if name == "reverse":
+    if name in ("reverse", "translation"):
         pytest.importorskip("sacrebleu", reason="sacrebleu is not installed (extra: metrics)")
     module = importlib.import_module(f"experiments.{name}")
     summary = module.main(module.Config(**TINY[name]))
@@ -121,6 +126,8 @@ def test_every_experiment_is_tried_and_listed():
         ("arithmetic", {"policies": ("mix",)}, "policies must be of baseline, naive, mixed, combined, found 'mix'"),
         ("arithmetic", {"source": "twice"}, "source must be of plain, reversed, doubled, found 'twice'"),
         ("arithmetic", {"digits": 9}, "digits must be at most 8, found 9"),
+        ("translation", {"models": ("rnn",)}, "models must be of gru, lstm, transformer, found 'rnn'"),
+        ("translation", {"beams": 0}, "beams must be above 0"),
         ("reverse", {"lengths": ()}, "lengths: give at least one"),
         ("char_lm", {"cell": ()}, "cell: give at least one"),
         ("polyphonic_music", {"noise": -0.1}, "noise must be at least 0"),

@@ -30,7 +30,9 @@ def test_powers_of_ten_have_a_logarithmic_scale(values, scale):
     assert plot.learning_curves({"GRU": [history(values)]}).axes[0].get_yscale() == scale
 
 
-@pytest.mark.parametrize("runs", [[], [history([1])], [history([1], measure="accuracy"), []], [history([1], 10), history([1], 7)]])
+@pytest.mark.parametrize(
+    "runs", [[], [history([1])], [history([1], measure="accuracy"), []], [history([1], 10), history([1], 7)]]
+)
 def test_nothing_in_common_is_said(runs):
     with pytest.raises(ArgumentError, match=r"runs of 'GRU' have no step with 'accuracy' in common.*result\.history"):
         plot.learning_curves({"GRU": runs}, "accuracy")
