@@ -256,6 +256,7 @@ def test(config: Config, model: EncoderDecoder, params: PyTree, coders: Coders, 
         "bleu_greedy": bleu(greedy, texts[1]),
         "chrf": metrics.chrf(best, texts[1]).value,
         "signature": score.signature,
+        "baseline_bleu": bleu(*texts),  # of the source, left as it is
         "samples": [list(three) for three in zip(*texts, best)][:8],
     }
 

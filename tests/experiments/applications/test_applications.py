@@ -10,9 +10,9 @@ from experiments.__main__ import main as commands
 from experiments.applications import apply, pictures
 from experiments.applications.training import most_frequent
 from experiments.harness.modules import list_experiments
-from seqjax import Ragged, datasets
+from seqjax import Ragged, datasets, text
 from seqjax.datasets import Split
-from tests.experiments.makers import RNG, runs_in
+from tests.experiments.makers import RNG, runs_in, sentences
 from tests.test_style import ROOT
 
 TINY = {"batch_size": 4, "epochs": 1}
@@ -22,6 +22,13 @@ TRIED = {
     "tagging": {"cell": ("bidirectional(LSTM(2))",), "embedding": 2},
     "shakespeare": {"cell": ("GRU(2)",), "words": 14, "common": 4, "embedding": 2},
     "captions": {"features": 4},
+    "translate": {"vocabulary": 270, "width": 4, "embedding": 4},
+}
+BEGINS = {
+    "sentiment": "They zzz it, can: ",
+    "tagging": "They",
+    "shakespeare": "zzz (not known): ",
+    "translate": "They zzz it, can -> ",
 }
 REVIEWS = ["What a film!", "A dull film.", "so <br /> moving", "dull, so dull"]
 
@@ -54,7 +61,18 @@ def emoji():
     return dict.fromkeys(("train", "valid", "test"), split), ()
 
 
-MADE = {"mnist": mnist, "imdb": imdb, "brown": brown, "shakespeare": shakespeare, "emoji": emoji}
+def multi30k():
+    return sentences("multi30k_en_de"), ()
+
+
+MADE = {
+    "mnist": mnist,
+    "imdb": imdb,
+    "brown": brown,
+    "shakespeare": shakespeare,
+    "emoji": emoji,
+    "multi30k_en_de": multi30k,
+}
 
 
 @pytest.fixture
@@ -73,7 +91,7 @@ def given(name, here):
     """Something new to apply the model to, and how the answer begins."""
     if name not in ("digits", "captions"):
         text = "zzz" if name == "shakespeare" else "They zzz it, can"
-        return text, {"sentiment": "They zzz it, can: ", "tagging": "They", "shakespeare": "zzz (not known): "}[name]
+        return text, BEGINS[name]
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (extra: plot)")
     picture = np.full((40, 30), 250, np.uint8)
     picture[5:35, 12:16] = 20
@@ -81,15 +99,20 @@ def given(name, here):
     return "one.png", "one.png: "
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "captions")) for n in TRIED])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("captions", "translate"))) for n in TRIED]
+)
 def test_trained_saved_and_applied(made, name, capsys):
+    if name == "translate":
+        pytest.importorskip("sacrebleu", reason="sacrebleu is not installed (extra: metrics)")
     module = importlib.import_module(f"experiments.applications.{name}")
     summary = module.main(module.Config(**TINY, **TRIED[name]))
     (record,) = runs_in(made)
     assert record.status == "done"
     assert record.rows == summary["rows"]
     (row,) = record.rows
-    assert 0 <= row["accuracy"] <= 1 and 0 <= row["baseline_accuracy"] <= 1 and row["updates"] >= 2
+    measure, most = ("bleu", 100) if name == "translate" else ("accuracy", 1)
+    assert 0 <= row[measure] <= most and 0 <= row[f"baseline_{measure}"] <= most and row["updates"] >= 2
     capsys.readouterr()
     thing, begin = given(name, made)
     words = ["--model", record.name, "--apply", thing, thing]
@@ -110,6 +133,17 @@ def test_tags_of_unknown_words():
     text = 'Mr. Fox said—well, he didn’t: "In the U.S. flumps cost 3.5 (old-fashioned) pounds."'.replace("’", "'")
     cut = "Mr. Fox said -- well , he didn't : `` In the U.S. flumps cost 3.5 ( old-fashioned ) pounds . ''"
     assert tagging.cut(text) == cut.split(" ")
+
+
+def test_words_that_were_looked_at():
+    translate = importlib.import_module("experiments.applications.translate")
+    coder = text.train_bpe("a", 259)  # bytes
+    rows, columns = (translate.words_of(coder, coder.encode(part)) for part in ("ja so.", "so y"))
+    assert rows == [("ja", [0, 1]), ("so.", [2, 3, 4, 5])] and columns == [("so", [0, 1]), ("y", [2, 3])]
+    weights = np.zeros((6, 4))
+    weights[0, 3], weights[1, :2] = 0.9, 0.5  # ja: 0.9 on y, 1.0 on so
+    weights[2:, 3] = 0.1
+    assert translate.most_looked_at(weights, rows, columns) == [("ja", "so"), ("so.", "y")]
 
 
 def test_naive_bayes_by_hand():
@@ -160,6 +194,7 @@ def test_messages(here, capsys):
         ("sentiment", {"words": 0}, "words must be above 0"),
         ("tagging", {"cell": ("LTSM(3)",)}, "Perhaps you meant 'LSTM'"),
         ("tagging", {"epochs": 0}, "epochs must be above 0"),
+        ("translate", {"models": ("cnn",)}, "models must be of gru, lstm, transformer, found 'cnn'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
