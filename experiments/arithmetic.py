@@ -7,7 +7,7 @@ and each sum in one of the two ways (combined). It finds that combined is best o
 does better than the baseline in some cases and worse in others. Expectation: the same order, and that naive forgets
 short sums, as it has not seen them since they grew.
 
-What differs: 1 to 3 digits (there up to 9), one layer of 128 and thousands of sums (there two of 400, and millions),
+What differs: 1 to 3 digits (there up to 9), one layer of 96 and thousands of sums (there two of 400, and millions),
 two networks (there one, which reads and then writes), Adam, and numbers that grow with the number of the update, over
 the first half of all (there whenever learning stands still). The paper's other ways to write the source are options:
 from its end to its beginning, or twice. Seeds are one program.
@@ -78,7 +78,7 @@ class Sums(NamedTuple):
 
 def digit(number: Int[Array, "B 1"], place: Int[Array, "B T"]) -> Int[jax.Array, "B T"]:
     """The digit of 10^place, of numbers below 10^9."""
-    return number // 10 ** jnp.clip(place, 0, 9) % 10
+    return jnp.asarray(number) // 10 ** jnp.clip(place, 0, 9) % 10
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Config(members.Members):
     """plain, reversed or doubled"""
     digits: int = 3
     """Of each number, at most 8"""
-    width: int = 128
+    width: int = 96
     """Of each LSTM, and of a token"""
     steps: int = 2000
     """Updates"""

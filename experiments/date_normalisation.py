@@ -17,7 +17,7 @@ Seeds are one program. Training dates are seen about once, so their share of rig
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,12 +178,14 @@ def alignment(model: EncoderDecoder, params: PyTree, characters: Vocabulary, tex
     return np.asarray(weights)[0].round(3).tolist()
 
 
-def figures(rows: Rows) -> dict[str, "Figure"]:
+def figures(rows: Rows) -> Mapping[str, "Figure"]:
     """The share of right answers over training, and where each score of attention of the first seed looks."""
-    curves, ends, maps = {}, {}, {}
+    curves: dict[str, list[tuple[list[float], list[float]]]] = {}
+    ends: dict[str, tuple[float, float]] = {}
+    maps: dict[str, Figure] = {}
     for name in dict.fromkeys(row["decoder"] for row in rows):
         own = [row for row in rows if row["decoder"] == name]
-        curves[name] = [tuple(zip(*row["curve"])) for row in own]
+        curves[name] = [([at for at, _ in row["curve"]], [share for _, share in row["curve"]]) for row in own]
         ends[name] = interval([float(row["exact_match"]) for row in own])
         if name != "fixed":
             text, iso = own[0]["samples"][0].split(" -> ")

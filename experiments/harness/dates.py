@@ -5,11 +5,12 @@ order of three numbers means is a convention: here the day comes first, 9/10/09 
 of four digits does. A word may be in capitals or in small letters throughout.
 """
 
-from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+
+from seqjax._internal.types import Int
 
 FIRST, LAST = date(1969, 1, 1), date(2068, 12, 31)
 MONTHS = {
@@ -73,7 +74,7 @@ def write(day: date, kind: str, form: str) -> str:
     )
 
 
-def sample(days: Sequence[int], count: int, rng: np.random.Generator) -> list[Written]:
+def sample(days: Int[np.ndarray, " n"], count: int, rng: np.random.Generator) -> list[Written]:
     """So many dates, of the days with these ordinals; kinds and the forms of a kind are equally likely."""
     kinds, written = list(FORMATS), []
     for ordinal in rng.choice(days, count):
@@ -84,7 +85,7 @@ def sample(days: Sequence[int], count: int, rng: np.random.Generator) -> list[Wr
     return written
 
 
-def split_days(held_out: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def split_days(held_out: int, rng: np.random.Generator) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
     """The ordinals of all days but `held_out` of them, and of these."""
     days = rng.permutation(np.arange(FIRST.toordinal(), LAST.toordinal() + 1))
     return days[held_out:], days[:held_out]

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -136,8 +137,8 @@ def test_multi30k_is_aligned():
 
 
 def test_debian_is_held_out():
-    debian = reach("debian_en_fr")
-    for side in ("inputs", "targets"):
+    for name, side in itertools.product(("debian_en_fr", "debian_summaries"), ("inputs", "targets")):
+        debian = reach(name)
         train, test = (set(getattr(split, side).texts()) for split in (debian.train, debian.test))
         assert not train & test
 

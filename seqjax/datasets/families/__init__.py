@@ -2,6 +2,7 @@
 
 from seqjax.datasets.families import (
     audio,
+    debian,
     emoji,
     forecasting,
     images,
@@ -14,4 +15,4 @@ from seqjax.datasets.families import (
     video,
 )
 
-FAMILIES = (images, video, texts, tagged, translation, music, series, forecasting, audio, tracks, emoji)
+FAMILIES = (images, video, texts, tagged, translation, debian, music, series, forecasting, audio, tracks, emoji)

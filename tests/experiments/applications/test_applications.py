@@ -23,13 +23,16 @@ TRIED = {
     "shakespeare": {"cell": ("GRU(2)",), "words": 14, "common": 4, "embedding": 2},
     "captions": {"features": 4},
     "translate": {"vocabulary": 270, "width": 4, "embedding": 4},
+    "summarise": {"words": 20, "extra": 3, "longest": 8, "width": 4, "written": 3},
 }
 BEGINS = {
     "sentiment": "They zzz it, can: ",
     "tagging": "They",
     "shakespeare": "zzz (not known): ",
     "translate": "They zzz it, can -> ",
+    "summarise": "They zzz it, can: ",
 }
+SLOW = ("captions", "translate", "summarise")
 REVIEWS = ["What a film!", "A dull film.", "so <br /> moving", "dull, so dull"]
 
 
@@ -65,6 +68,13 @@ def multi30k():
     return sentences("multi30k_en_de"), ()
 
 
+def debian_summaries():
+    kinds = ["sort pictures", "draw maps", "count words", "play music"] * 3
+    texts = [f"tool{i} is a small tool. It can {kind} fast." for i, kind in enumerate(kinds)]
+    split = Split(Ragged.of(texts), Ragged.of([f"{kind} with tool{i}" for i, kind in enumerate(kinds)]))
+    return dict.fromkeys(("train", "valid", "test"), split), ()
+
+
 MADE = {
     "mnist": mnist,
     "imdb": imdb,
@@ -72,6 +82,7 @@ MADE = {
     "shakespeare": shakespeare,
     "emoji": emoji,
     "multi30k_en_de": multi30k,
+    "debian_summaries": debian_summaries,
 }
 
 
@@ -100,10 +111,10 @@ def given(name, here):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ("captions", "translate"))) for n in TRIED]
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRIED]
 )
 def test_trained_saved_and_applied(made, name, capsys):
-    if name == "translate":
+    if name in ("translate", "summarise"):
         pytest.importorskip("sacrebleu", reason="sacrebleu is not installed (extra: metrics)")
     module = importlib.import_module(f"experiments.applications.{name}")
     summary = module.main(module.Config(**TINY, **TRIED[name]))
@@ -193,6 +204,7 @@ def test_messages(here, capsys):
         ("sentiment", {"cell": ("bidirectional(GRU(2))",)}, "reads both directions"),
         ("sentiment", {"words": 0}, "words must be above 0"),
         ("tagging", {"cell": ("LTSM(3)",)}, "Perhaps you meant 'LSTM'"),
+        ("summarise", {"written": 0}, "written must be above 0"),
         ("tagging", {"epochs": 0}, "epochs must be above 0"),
         ("translate", {"models": ("cnn",)}, "models must be of gru, lstm, transformer, found 'cnn'"),
     ],
