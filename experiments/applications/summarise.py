@@ -154,7 +154,8 @@ def study(
     first = [coder.split(text)[:count] for text in descriptions]
     row = {"score": score, "baseline_accuracy": follower_share(seen, new, coder.size)}
     row |= likeness(written, wanted) | {f"baseline_{k}": v for k, v in likeness(first, wanted).items()}
-    row["copied_share"] = float(np.mean([word not in coder.words.tokens for line in written for word in line] or [0]))
+    known = set(coder.words.tokens)
+    row["copied_share"] = sum(word not in known for line in written for word in line) / max(1, sum(map(len, written)))
     return [row | found]
 
 
