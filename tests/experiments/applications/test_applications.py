@@ -110,9 +110,7 @@ def given(name, here):
     return "one.png", "one.png: "
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRIED]
-)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRIED])
 def test_trained_saved_and_applied(made, name, capsys):
     if name in ("translate", "summarise"):
         pytest.importorskip("sacrebleu", reason="sacrebleu is not installed (extra: metrics)")
