@@ -6,15 +6,28 @@ from seqjax.diagnostics.attention import (
     attention_rollout,
     attention_weights,
 )
-from seqjax.diagnostics.flow import GradientFlow, gradient_flow, half_life, log_mean
+from seqjax.diagnostics.flow import GradientFlow, gradient_flow
+from seqjax.diagnostics.horizon import MemoryHorizon, half_life, memory_horizon, time_constants
+from seqjax.diagnostics.noise import SignalToNoise, signal_to_noise
+from seqjax.diagnostics.positions import PositionFlow, gradient_by_position
+from seqjax.diagnostics.summary import Summary, log_mean, summarize
 
 __all__ = [
     "GradientFlow",
+    "MemoryHorizon",
+    "PositionFlow",
+    "SignalToNoise",
+    "Summary",
     "attention_distance",
     "attention_entropy",
     "attention_rollout",
     "attention_weights",
+    "gradient_by_position",
     "gradient_flow",
     "half_life",
     "log_mean",
+    "memory_horizon",
+    "signal_to_noise",
+    "summarize",
+    "time_constants",
 ]

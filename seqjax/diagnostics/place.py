@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from seqjax._internal.trees import is_inexact
 from seqjax._internal.types import Bool, Float, Int, PyTree
 from seqjax.core.plan import Plan
-from seqjax.diagnostics.scaled import LOWEST, Scaled, log_norm, times
+from seqjax.diagnostics.scaled import LOWEST, Logs, Scaled, log_norm, log_norms, times
 from seqjax.errors import ArgumentError
 
 Pullback = Callable[[Scaled], Scaled]
@@ -23,12 +23,19 @@ class Findings:
 
     states: by part of the carry, log norms `[T, B]` of the cotangent of the carry that enters a step (time of xs).
     totals: by tap, log norms `[T, B]` of the whole derivative.
+    agreements: by tap, how far rows agree `[T]` (see `Logs`), where it is asked for.
     parameters: log norms of the gradients of disjoint sets of parameters.
     """
 
     states: dict[str, jax.Array] = field(default_factory=dict)
     totals: dict[str, jax.Array] = field(default_factory=dict)
+    agreements: dict[str, jax.Array] = field(default_factory=dict)
     parameters: list[jax.Array] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Nothing yet, for another pass."""
+        for found in (self.states, self.totals, self.agreements, self.parameters):
+            found.clear()
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,15 @@ class Place:
     """A part of the whole cell: which steps are real, in which direction it is read, and under which names.
 
     real: `[T, B]`. fresh: whether carries are the initial ones. findings: one for all places. reverse: whether it is
-    read backwards. taps, carry: what stands before the names of its taps and of the parts of its carry.
+    read backwards. agreement: whether it is found too, how far rows agree. taps, carry: what stands before the names of
+    its taps and of the parts of its carry.
     """
 
     real: Bool[jax.Array, " T B"]
     fresh: bool
     findings: Findings
     reverse: bool = False
+    agreement: bool = False
     taps: str = ""
     carry: str = ""
 
@@ -58,9 +67,13 @@ class Place:
     def record_taps(self, cotangents: dict[str, PyTree], exponent: Int[jax.Array, " T B"]) -> None:
         """Record the cotangents `[T, B, ...]` of taps."""
         for name, cotangent in cotangents.items():
-            self.record_total(name, log_norm(cotangent, exponent))
+            self.record_total(name, self.measure(cotangent, exponent))
 
-    def record_total(self, name: str, logs: Float[jax.Array, " T B"]) -> None:
+    def measure(self, cotangent: PyTree, exponent: Int[jax.Array, " T B"]) -> Logs:
+        """What is recorded of a cotangent."""
+        return log_norms(cotangent, exponent, self.real if self.agreement else None)
+
+    def record_total(self, name: str, logs: Logs) -> None:
         """Record log norms `[T, B]`.
 
         Raises:
@@ -71,7 +84,9 @@ class Place:
             raise ArgumentError(
                 f"two parts of a cell both have the path {path!r}; run each in a `seqjax.core.taps.scope`"
             )
-        self.findings.totals[path] = self.hide_unreal(logs)
+        self.findings.totals[path] = self.hide_unreal(logs.rows)
+        if logs.agreement is not None:
+            self.findings.agreements[path] = logs.agreement
 
     def record_parameters(self, gradient: Scaled) -> None:
         """Record the gradient of a set of parameters, with one exponent."""

@@ -33,7 +33,7 @@ from seqjax.core.padding import fill_padding
 from seqjax.core.start import start_carry
 from seqjax.core.wrapper import Wrapper
 from seqjax.diagnostics.place import Place, Pullback, to_one_scale, zero_probes
-from seqjax.diagnostics.scaled import LOWEST, Scaled, add, log_norm, normalize, times
+from seqjax.diagnostics.scaled import LOWEST, Scaled, add, normalize, times
 from seqjax.diagnostics.steps import steps_vjp
 
 Rule = Callable[..., tuple[PyTree, Pullback]]
@@ -51,7 +51,7 @@ def scaled_vjp(cell: Cell, params: Params, carry: Carry, xs: PyTree, place: Plac
 
     def pull_and_record(cotangent: Scaled) -> Scaled:
         if type(cell) not in (Stack, Repeat):
-            place.record_total("sum" if type(cell) is Residual else "y", log_norm(*cotangent))
+            place.record_total("sum" if type(cell) is Residual else "y", place.measure(*cotangent))
         return pull(cotangent)
 
     return ys, pull_and_record

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax._internal.types import Float, Inexact, Int, PyTree
+from seqjax._internal.types import Bool, Float, Inexact, Int, PyTree, Shape
 
 LOWEST = -(2**29)  # the exponent of zero; far below all others, and two of them add up without overflow
 
@@ -52,6 +52,44 @@ def log_norm(tree: PyTree, exponent: Int[jax.Array, "*B"]) -> Float[jax.Array, "
     safe = jnp.where(most > 0, most, 1)
     squares = [jnp.sum(jnp.abs(row / safe[..., None]) ** 2, axis=-1) for row in _rows(tree, exponent)]
     return jnp.log(most) + 0.5 * jnp.log(sum(squares, jnp.zeros_like(safe))) + exponent * math.log(2)
+
+
+class Logs(NamedTuple):
+    """Log norms of rows, `[*T, B]`, and how far they agree, `[*T]`, or None.
+
+    agreement: r = |sum_b g_b|^2 / (n sum_b |g_b|^2) over the n real rows: 1 where all are equal, 1 / n for orthogonal
+        ones, NaN where all are zero.
+    """
+
+    rows: Float[jax.Array, "*T B"]
+    agreement: Float[jax.Array, "*T"] | None
+
+
+def log_norms(tree: PyTree, exponent: Int[jax.Array, "*T B"], real: Bool[jax.Array, "*T B"] | None = None) -> Logs:
+    """Of each row, and with real how far the real ones agree."""
+    logs = log_norm(tree, exponent)
+    if real is None:
+        return Logs(logs, None)
+    exponents = jnp.where(real, exponent, LOWEST)
+    top = jnp.max(exponents, axis=-1)
+    power = jnp.where(real, exponents - top[..., None], LOWEST)
+    scaled = normalize(jax.tree.map(lambda leaf: times(leaf, power), tree), top).tree
+    zero = jnp.zeros(top.shape, logs.dtype)
+    rows = _rows(scaled, exponent)
+    total = sum((jnp.sum(jnp.abs(jnp.sum(row, axis=-2)) ** 2, axis=-1) for row in rows), zero)
+    squares = sum((jnp.sum(jnp.abs(row) ** 2, axis=(-2, -1)) for row in rows), zero)
+    count = jnp.sum(real, axis=-1) * squares
+    return Logs(logs, jnp.where(count > 0, total / jnp.where(count > 0, count, 1), jnp.nan))
+
+
+def join_norms(logs: list[jax.Array], shape: Shape) -> Float[jax.Array, "..."]:
+    """The log norm of vectors side by side, of the given shape; NaN entries stay NaN."""
+    if not logs:
+        return jnp.full(shape, -jnp.inf)
+    both = jnp.stack(logs)
+    top = jnp.max(both, axis=0)
+    safe = jnp.where(jnp.isfinite(top), top, 0)
+    return safe + 0.5 * jnp.log(jnp.sum(jnp.exp(2 * (both - safe[None])), axis=0))
 
 
 def largest(tree: PyTree, exponent: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:

@@ -13,7 +13,7 @@ from seqjax.core.cell import Cell
 from seqjax.core.held import Held, held_parts, with_held, without_held
 from seqjax.core.start import start_carry
 from seqjax.diagnostics.place import Place, Pullback, to_one_scale, zero_probes
-from seqjax.diagnostics.scaled import LOWEST, Scaled, add, align, log_norm, normalize
+from seqjax.diagnostics.scaled import LOWEST, Logs, Scaled, add, align, log_norm, log_norms, normalize
 from seqjax.diagnostics.segments import Segments, skip_unreal
 
 
@@ -22,7 +22,7 @@ class _Found(NamedTuple):
 
     x: Scaled
     states: list[jax.Array]
-    totals: dict[str, jax.Array]
+    totals: dict[str, Logs]
     cotangent: Any  # of [the carry after the step, y]
 
 
@@ -32,6 +32,7 @@ class _Steps(NamedTuple):
     cell: Cell
     params: Params
     held: list[Held]
+    agreement: bool = False
 
     def advance(self, carry: Carry, x: PyTree) -> Pair:
         """The next carry, without what is held, and y."""
@@ -82,7 +83,7 @@ class _Totals(NamedTuple):
 
 def steps_vjp(cell: Cell, params: Params, carry: Carry, xs: PyTree, place: Place) -> tuple[PyTree, Pullback]:
     """The rule of `scaled_vjp` for a causal cell with states."""
-    steps = _Steps(cell, params, held_parts(carry))
+    steps = _Steps(cell, params, held_parts(carry), place.agreement)
     segments = Segments.of(place.real.shape[0], place.reverse)
     inputs, start = (segments.cut(xs), segments.cut_mask(place.real)), without_held(carry)
     _, (starts, ys) = lax.scan(lambda carry, i: _run_segment(steps, carry, start, i), start, inputs)
@@ -193,7 +194,7 @@ def _pull_step(steps: _Steps, probes: dict[str, jax.Array], ct: Scaled, inputs: 
     found = _Found(
         select(real, below, nothing),
         [log_norm(part, new.exponent) for part in new.tree],
-        {name: log_norm(value, both.exponent) for name, value in tapped.items()},
+        {name: log_norms(value, both.exponent, real if steps.agreement else None) for name, value in tapped.items()},
         both,
     )
     return select(real, new, ct), found
