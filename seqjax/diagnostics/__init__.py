@@ -10,12 +10,15 @@ from seqjax.diagnostics.flow import GradientFlow, gradient_flow
 from seqjax.diagnostics.horizon import MemoryHorizon, half_life, memory_horizon, time_constants
 from seqjax.diagnostics.noise import SignalToNoise, signal_to_noise
 from seqjax.diagnostics.positions import PositionFlow, gradient_by_position
+from seqjax.diagnostics.saliency import saliency
+from seqjax.diagnostics.saturation import Saturation, saturation
 from seqjax.diagnostics.summary import Summary, log_mean, summarize
 
 __all__ = [
     "GradientFlow",
     "MemoryHorizon",
     "PositionFlow",
+    "Saturation",
     "SignalToNoise",
     "Summary",
     "attention_distance",
@@ -27,6 +30,8 @@ __all__ = [
     "half_life",
     "log_mean",
     "memory_horizon",
+    "saliency",
+    "saturation",
     "signal_to_noise",
     "summarize",
     "time_constants",

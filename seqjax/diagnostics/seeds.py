@@ -67,19 +67,27 @@ def seed_of(name: str, loss: Loss, outputs: str, call: Call) -> tuple[Float[jax.
     Raises:
         ArgumentError: the loss has another shape.
     """
-    layout, real = call.layout, real_steps(call)
+    real = real_steps(call)
+    ys = call.layout.time_first(driver.execute(call)[1])
+    losses, pull = jax.vjp(lambda ys: loss_of(name, loss, outputs, real, ys), ys)
+    return losses, normalize(pull(jnp.ones_like(losses))[0], jnp.zeros(real.shape, jnp.int32))
 
-    def of(ys: PyTree) -> jax.Array:
-        if outputs == "last":
-            return loss(jax.tree.map(lambda y: jnp.sum(y, axis=0), zero_padding(ys, is_last(real))))
-        return loss(jax.tree.map(lambda y: jnp.moveaxis(y, 0, 1), zero_padding(ys, real)))
 
-    losses, pull = jax.vjp(of, layout.time_first(driver.execute(call)[1]))
+def loss_of(name: str, loss: Loss, outputs: str, real: Bool[jax.Array, " T B"], ys: PyTree) -> Float[jax.Array, "..."]:
+    """What the loss makes of ys `[T, B, F]`, as `seed_of` has it.
+
+    Raises:
+        ArgumentError: the loss has another shape.
+    """
+    if outputs == "last":
+        losses = loss(jax.tree.map(lambda y: jnp.sum(y, axis=0), zero_padding(ys, is_last(real))))
+    else:
+        losses = loss(jax.tree.map(lambda y: jnp.moveaxis(y, 0, 1), zero_padding(ys, real)))
     found, wanted = getattr(losses, "shape", losses), real.T.shape[: 2 if outputs == "each" else 1]
     if found != wanted:
         what = "one number a step" if outputs == "each" else "one number a row"
         raise ArgumentError(f"{name}: loss gave shape {found}, expected {what}, {wanted}")
-    return losses, normalize(pull(jnp.ones_like(losses))[0], jnp.zeros(real.shape, jnp.int32))
+    return losses
 
 
 def pull_of(call: Call, findings: Findings, agreement: bool = False) -> Pullback:
