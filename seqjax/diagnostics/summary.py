@@ -13,13 +13,13 @@ from seqjax.errors import ArgumentError
 class Summary(NamedTuple):
     """Natural logarithms of what `summarize` finds of norms; `...` are the axes but that of the examples.
 
-    mean: of the norms. median: half of the examples are below it. quantiles: `[Q, ...]`. count: of the examples.
+    mean: of the norms. median: half of the examples are below it. quantiles: `[Q, ...]`. examples: how many are not NaN.
     """
 
     mean: Float[np.ndarray, "..."]
     median: Float[np.ndarray, "..."]
     quantiles: Float[np.ndarray, "Q ..."]
-    count: Int[np.ndarray, "..."]
+    examples: Int[np.ndarray, "..."]
 
 
 def summarize(logs: Float[Array, "..."], quantiles: Sequence[float] = (0.1, 0.9), axis: int = 0) -> Summary:

@@ -1,4 +1,4 @@
-"""Figures with matplotlib: gradient norms, attention, runs, tasks, data sets.
+"""Figures with matplotlib: gradient norms, gates, saliency, attention, runs, tasks, data sets.
 
 Each function returns a figure, which Jupyter shows where it is the last line of a cell; `figure.savefig(path)` saves
 it. No window is opened, and nothing needs to be closed.
@@ -11,19 +11,26 @@ from seqjax.plot.datasets import dataset
 from seqjax.plot.layers import layer_norms
 from seqjax.plot.maps import heat_map
 from seqjax.plot.norms import norm_by_distance, norm_by_length, training
+from seqjax.plot.positions import position_matrix
 from seqjax.plot.runs import comparison, trend
 from seqjax.plot.tasks import task
+from seqjax.plot.words import ColouredText, coloured_text, gates, saliency
 
 __all__ = [
     "COLOURS",
+    "ColouredText",
     "attention",
+    "coloured_text",
     "comparison",
     "dataset",
+    "gates",
     "heat_map",
     "layer_norms",
     "learning_curves",
     "norm_by_distance",
     "norm_by_length",
+    "position_matrix",
+    "saliency",
     "task",
     "training",
     "trend",

@@ -10,15 +10,10 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.image import AxesImage
 
     from seqjax.plot._figure import Figure
 
-POINTS = 72  # in an inch
-LETTER = 0.62  # width of a letter, of its height
-LARGEST, SMALLEST = 8.0, 4.5  # points of a label
-LONGEST = 14  # letters of a label
 WIDEST, HIGHEST = 9.0, 6.0  # inches of all maps beside each other, and of one
 
 
@@ -54,6 +49,7 @@ def attention(
         ['the', 'cat', 'sat']
     """
     from seqjax.plot._figure import new_figure
+    from seqjax.plot._words import label_words
 
     weights = _check(weights, queries, keys, heads)
     steps, count, size = weights.shape
@@ -70,8 +66,8 @@ def attention(
     for n, axis in enumerate(axes[:count]):
         image = _map(axis, weights[:, n], top)
         axis.set_title(heads[n] if heads else f"head {n}" if count > 1 else "", fontsize=8)
-        _label(axis.yaxis, queries if n % columns == 0 else [""] * steps, steps, height)
-        _label(axis.xaxis, keys, size, width)
+        label_words(axis.yaxis, queries if n % columns == 0 else [""] * steps, steps, height)
+        label_words(axis.xaxis, keys, size, width)
     figure.supxlabel("key", fontsize=8)
     figure.supylabel("query", fontsize=8)
     bar = figure.colorbar(image, ax=list(axes[:count]), pad=0.02, aspect=25)
@@ -113,24 +109,3 @@ def _map(axis: "Axes", weights: np.ndarray, top: float) -> "AxesImage":
     shown = np.where(weights.sum(axis=-1, keepdims=True) > 0, weights, np.nan)
     colours = colormaps["Blues"].with_extremes(bad=(1, 1, 1, 0))
     return axis.imshow(shown, cmap=colours, vmin=0, vmax=top, aspect="auto", interpolation="nearest")
-
-
-def _label(axis: "Axis", words: Sequence[str] | None, count: int, inches: float) -> None:
-    """Words at every place where there is room for lines of them; else the numbers of some steps."""
-    from matplotlib.ticker import MaxNLocator
-
-    room = POINTS * inches / count
-    if words is None or room < SMALLEST:
-        axis.set_major_locator(MaxNLocator(6, integer=True))
-        axis.set_tick_params(labelsize=7, length=2)
-        return
-    shown = [word if len(word) <= LONGEST else word[: LONGEST - 1] + "…" for word in words]
-    turned = axis is axis.axes.xaxis and max(map(len, shown)) > 2
-    size = min(LARGEST, 0.9 * room)
-    axis.set_ticks(range(count), [_visible(word) for word in shown], fontsize=size, rotation=90 if turned else 0)
-    axis.set_tick_params(length=0)
-
-
-def _visible(word: str) -> str:
-    """A label that can be seen, and that matplotlib does not take for a formula."""
-    return {" ": "␣", "\n": "↵", "\t": "⇥"}.get(word, word).replace("$", r"\$")

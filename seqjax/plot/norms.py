@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from seqjax.diagnostics import Summary
 from seqjax.errors import ArgumentTypeError
 from seqjax.plot._style import line_style
 
@@ -20,12 +21,13 @@ Values = Sequence[float | None] | np.ndarray
 
 
 def norm_by_distance(
-    panels: Mapping[str, Mapping[str, Mapping[str, Values]]], title: str = "", *, of: str = "carry"
+    panels: Mapping[str, Mapping[str, Mapping[str, Values] | Summary]], title: str = "", *, of: str = "carry"
 ) -> "Figure":
     """Gradient norm by distance from the end of the sequence; a straight line is an exponential.
 
     Args:
-        panels: group -> name -> {"mean": log10 norms `[T + 1]`, and if there, "p10" and "p90"}; None is zero.
+        panels: group -> name -> {"mean": log10 norms `[T + 1]`, and if there, "p10" and "p90"}; None is zero. Or what
+            `diagnostics.summarize` gives: its mean, a thin line for the median, and a band between its outer quantiles.
         title: above the figure.
         of: what the gradient is taken in, as the axis has it.
 
@@ -41,14 +43,24 @@ def norm_by_distance(
     figure, axes = _panels(list(panels), title, "steps back from the loss", f"‖∂L_T / ∂{of}‖")
     for axis, curves in zip(axes, panels.values()):
         for i, (name, curve) in enumerate(curves.items()):
+            curve = _in_powers(curve) if isinstance(curve, Summary) else curve
             mean = np.asarray(curve["mean"], float)
             axis.plot(np.arange(len(mean)), mean, **line_style(i), label=name)
             if "p10" in curve:
                 low, high = (np.asarray(curve[q], float) for q in ("p10", "p90"))
                 axis.fill_between(np.arange(len(mean)), low, high, color=line_style(i)["color"], alpha=0.15, lw=0)
+            if "median" in curve:
+                axis.plot(np.asarray(curve["median"], float), **line_style(i) | {"lw": 0.6}, label="_median")
         label_exponents(axis)
     _legends(figure, axes, "lower left")
     return figure
+
+
+def _in_powers(summary: Summary) -> dict[str, Values]:
+    """log10 of what is natural logarithms there; NaN for zero."""
+    low, high = (summary.quantiles[i] if len(summary.quantiles) else summary.median for i in (0, -1))
+    found = {"mean": summary.mean, "median": summary.median, "p10": low, "p90": high}
+    return {name: np.where(np.isfinite(logs), logs, np.nan) / np.log(10) for name, logs in found.items()}
 
 
 def norm_by_length(panels: Mapping[str, Mapping[str, Values]], lengths: Sequence[int], title: str = "") -> "Figure":

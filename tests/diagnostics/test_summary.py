@@ -18,7 +18,7 @@ def test_equals_numpy_on_the_norms():
     np.testing.assert_allclose(np.exp(found.mean[:4]), np.nanmean(some, axis=0))
     np.testing.assert_allclose(np.exp(found.median[:4]), np.nanmedian(some, axis=0))
     np.testing.assert_allclose(np.exp(found.quantiles[:, :4]), np.nanquantile(some, shares, axis=0))
-    assert found.count.tolist() == [7, 6, 7, 7, 0]
+    assert found.examples.tolist() == [7, 6, 7, 7, 0]
     assert np.isnan(found.mean[4]) and np.isnan(found.median[4]) and np.isnan(found.quantiles[:, 4]).all()
 
 
