@@ -13,6 +13,7 @@ from seqjax.diagnostics.positions import PositionFlow, gradient_by_position
 from seqjax.diagnostics.saliency import saliency
 from seqjax.diagnostics.saturation import Saturation, saturation
 from seqjax.diagnostics.summary import Summary, log_mean, summarize
+from seqjax.diagnostics.watching import watch
 
 __all__ = [
     "GradientFlow",
@@ -35,4 +36,5 @@ __all__ = [
     "signal_to_noise",
     "summarize",
     "time_constants",
+    "watch",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -98,10 +99,10 @@ def saliency(
         model = model._replace(at=_path_of_value(call, at))
         value = model.value()
         nothing = _broadcast(baseline, value)
-        scores = _occlude_each(model, value, nothing) if method == "occlusion" else None
-        if scores is None:
-            nodes, weights = np.polynomial.legendre.leggauss(points) if method == "integrated" else (np.ones(1), [2.0])
-            scores = _integrate(model, value, nothing, (1 + nodes) / 2, np.asarray(weights) / 2)
+        sum_up = (
+            _occlude_each if method == "occlusion" else partial(_integrate, points if method == "integrated" else 0)
+        )
+        scores = sum_up(model, value, nothing)
     return jnp.where(real_steps(call).T, scores, jnp.nan)
 
 
@@ -117,7 +118,8 @@ class _Model(NamedTuple):
         """The value, zero in unreal steps."""
         if not self.at:
             return jnp.where(real_steps(self.call).T[..., None], jnp.asarray(self.call.xs), 0)
-        return trace(self.call.cell, self.call.params, self.call.xs, mask=self.call.mask)[2][self.at]
+        seen = trace(self.call.cell, self.call.params, self.call.xs, mask=self.call.mask)[2]
+        return jnp.asarray(seen[self.at])
 
     def losses(self, change: jax.Array | None = None) -> Float[jax.Array, " B"]:
         return self._read(_apply("run", self.at, self.call, change))
@@ -145,7 +147,7 @@ def _pull(at: str, call: Call, change: jax.Array, cotangent: list[jax.Array]) ->
     return jax.vjp(lambda change: split_inexact(_run(at, call, change))[0], change)[1](cotangent)[0]
 
 
-_PROGRAMS = {"run": _run, "pull": _pull}
+_PROGRAMS: dict[str, Callable[..., PyTree]] = {"run": _run, "pull": _pull}
 _COMPILED = {name: jax.jit(program, static_argnums=0) for name, program in _PROGRAMS.items()}
 
 
@@ -153,7 +155,10 @@ def _apply(name: str, at: str, call: Call, *arrays: PyTree) -> PyTree:
     return (_PROGRAMS if call.is_inline() else _COMPILED)[name](at, call, *arrays)
 
 
-def _integrate(model: _Model, value: jax.Array, nothing: jax.Array, nodes: np.ndarray, weights: np.ndarray) -> Scores:
+def _integrate(points: int, model: _Model, value: jax.Array, nothing: jax.Array) -> Scores:
+    """The sum over points of the way; with 0 points the gradient at its end alone."""
+    nodes, weights = np.polynomial.legendre.leggauss(points) if points else (np.ones(1), np.full(1, 2.0))
+    nodes, weights = (1 + nodes) / 2, weights / 2  # of 0 ... 1
     way = value - nothing
     total = jnp.zeros_like(value)
     for node, weight in zip(nodes.tolist(), weights.tolist()):

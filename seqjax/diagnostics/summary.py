@@ -13,7 +13,7 @@ from seqjax.errors import ArgumentError
 class Summary(NamedTuple):
     """Natural logarithms of what `summarize` finds of norms; `...` are the axes but that of the examples.
 
-    mean: of the norms. median: half of the examples are below it. quantiles: `[Q, ...]`. examples: how many are not NaN.
+    mean: of the norms. median: half of the examples are below it. quantiles: `[Q, ...]`. examples: how many.
     """
 
     mean: Float[np.ndarray, "..."]

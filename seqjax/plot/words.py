@@ -85,7 +85,7 @@ def saliency(words: Sequence[str], scores: Float[Array, " T"], title: str = "", 
     Examples:
         >>> from seqjax import plot
         >>> figure = plot.saliency(["not", "bad"], [2.0, -1.0])
-        >>> [bar.get_height() for bar in figure.axes[0].patches]
+        >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
         [2.0, -1.0]
     """
     from seqjax.plot._figure import new_figure, tidy
