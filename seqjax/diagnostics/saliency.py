@@ -99,10 +99,8 @@ def saliency(
         model = model._replace(at=_path_of_value(call, at))
         value = model.value()
         nothing = _broadcast(baseline, value)
-        sum_up = (
-            _occlude_each if method == "occlusion" else partial(_integrate, points if method == "integrated" else 0)
-        )
-        scores = sum_up(model, value, nothing)
+        along = partial(_integrate, points if method == "integrated" else 0)
+        scores = (_occlude_each if method == "occlusion" else along)(model, value, nothing)
     return jnp.where(real_steps(call).T, scores, jnp.nan)
 
 

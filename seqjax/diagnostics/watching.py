@@ -45,8 +45,9 @@ def watch(
 
         train.Evaluation(lambda params: train.evaluate(score, params, validation) | watched(params))
 
-    Cost: about three training steps on such a batch each time, and one compilation. At the default interval of `fit`,
-    100 steps, that was 2.6 % of the time of a training of LSTM(64) on 32 sequences of 100 steps (2 CPU cores).
+    Cost: two to three training steps on such a batch each time, and one compilation. For LSTM(64) on 32 sequences of
+    100 steps it was 44 ms beside 18 ms of a training step (CPU time, medians of 15), so that at the default interval of
+    `fit`, 100 steps, it adds 2.5 %.
 
     Args:
         cell, xs, loss, mask, outputs: as in `gradient_flow`. The loss is compiled in, with what it reads at the first
