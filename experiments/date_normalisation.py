@@ -193,7 +193,7 @@ def figures(rows: Rows) -> Mapping[str, "Figure"]:
             maps[f"alignment_{name}"] = plot.attention(weights, [*iso, "end"], [*text, "end"], title=f"{name}: {iso}")
     title = "Dates in many forms, written as 1998-05-09"
     drawn = plot.comparison(curves, ends, "share of right answers", title=title, bounds=(0, 1))
-    drawn.axes[0].set_yscale("linear")
+    drawn.axes[0].set(yscale="linear", ylim=(0, 1.02))
     return {"exact_match": drawn} | maps
 
 
