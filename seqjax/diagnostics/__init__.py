@@ -12,11 +12,13 @@ from seqjax.diagnostics.noise import SignalToNoise, signal_to_noise
 from seqjax.diagnostics.positions import PositionFlow, gradient_by_position
 from seqjax.diagnostics.saliency import saliency
 from seqjax.diagnostics.saturation import Saturation, saturation
+from seqjax.diagnostics.spectrum import JacobianSpectrum, jacobian_spectrum, largest_singular_value
 from seqjax.diagnostics.summary import Summary, log_mean, summarize
 from seqjax.diagnostics.watching import watch
 
 __all__ = [
     "GradientFlow",
+    "JacobianSpectrum",
     "MemoryHorizon",
     "PositionFlow",
     "Saturation",
@@ -29,6 +31,8 @@ __all__ = [
     "gradient_by_position",
     "gradient_flow",
     "half_life",
+    "jacobian_spectrum",
+    "largest_singular_value",
     "log_mean",
     "memory_horizon",
     "saliency",
