@@ -1,9 +1,10 @@
-"""Runs of experiments: list them, show one, go on with one, compare some over their seeds.
+"""Runs of experiments: list them, show one, go on with one, compare some over their seeds, write a page about some.
 
     python -m experiments list
     python -m experiments show adding/1a2b3c4d-s0
     python -m experiments resume adding/1a2b3c4d-s0
     python -m experiments compare adding/1a2b3c4d temporal_order
+    python -m experiments report adding/1a2b3c4d temporal_order
 
 A run is named as `list` prints it, without `-s0` for all seeds, by its experiment for all of them, or by its folder.
 """
@@ -18,6 +19,7 @@ from experiments.harness.figures import save_figure
 from experiments.harness.folder import RUNS, folder_of
 from experiments.harness.modules import import_experiment, list_experiments
 from experiments.harness.records import Record
+from experiments.harness.report import write_report
 from experiments.harness.run import Stopped
 from experiments.harness.tables import table, text_rows
 from seqjax._internal.pipes import allow_closed_output
@@ -33,17 +35,22 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m experiments", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list | show | resume | compare")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | show | resume | compare | report")
     commands.add_parser("list", help="experiments that can be run, and the runs there are")
     for name, about in (("show", "config, table and figures of a run"), ("resume", "go on with a run")):
         commands.add_parser(name, help=about).add_argument("run")
-    several = commands.add_parser("compare", help="mean and interval over seeds: a table and a figure")
-    several.add_argument("run", nargs="+")
+    for name, about in (
+        ("compare", "mean and interval over seeds: a table and a figure"),
+        ("report", "one HTML page with tables, figures, configs and where it ran"),
+    ):
+        commands.add_parser(name, help=about).add_argument("run", nargs="+")
     given = parser.parse_args(words)
     if given.command == "list":
         print_list()
     elif given.command == "compare":
         print_comparison(given.run)
+    elif given.command == "report":
+        print(f"report: {write_report(*records.find(given.run, RUNS))}")
     else:
         {"show": show, "resume": resume}[given.command](_one(given.run))
 
