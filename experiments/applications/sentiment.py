@@ -3,8 +3,8 @@
 Expectation: about 86 % of IMDb's test reviews are right after a long training (Dai and Le 2015: 86.5 % for an LSTM
 without pretraining), which takes more than counting words: a naive Bayes classifier of the same words is the baseline
 (Maas et al. 2011 give 83.9 to 88.9 % for bags of words in several forms). The defaults are a short training.
-Only the last words of a review are read, where most reviewers come to their verdict; the answer is the output at the
-last one. Words that are not in the vocabulary are `<unk>`.
+Only the last words of a review are read, where most reviewers come to their verdict; the answer is read from the mean
+of all outputs. Words that are not in the vocabulary are `<unk>`.
 
     python -m experiments.applications.sentiment --seeds 0 1 2
     python -m experiments.applications.sentiment --model RUN --apply "A moving film, and what a cast!"
@@ -44,13 +44,13 @@ class Config(Training):
     """Cells to compare, between an embedding and a linear readout"""
     words: int = 10_000
     """Of the vocabulary, the most frequent ones"""
-    longest: int = 100
+    longest: int = 200
     """Words that are read of a review, the last ones"""
     embedding: int = 32
     """Features of a word"""
     dropout: float = 0.5
     """Share of the features of a word, and of the outputs, that a training step does not see"""
-    batch_size: int = 128
+    batch_size: int = 64
     """Reviews in a batch"""
     epochs: int = 4
     """Passes through the training reviews"""
@@ -87,7 +87,7 @@ def study(
 ) -> Rows:
     """One training."""
     drop = sj.Dropout(config.dropout)
-    model = sj.stack(sj.Embed(len(words), config.embedding), drop, cell, drop, sj.Dense(len(classes)))
+    model = sj.stack(sj.Embed(len(words), config.embedding), drop, cell, sj.MeanPool(), drop, sj.Dense(len(classes)))
     sources = Sources(*(batching.Buckets(*part, config.batch_size, config.seed, buckets=4) for part in parts))
     assets = {"words": words, "classes": list(classes), "longest": config.longest}
     _, found = fit_and_save(folder, model, sources, config, application="sentiment", assets=assets, at="last")
