@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from seqjax._internal.types import Array, Carry, DTypeLike, Float, Int, Key, Pair, Params, Shape
 from seqjax._internal.validation import check_batch_shape
 from seqjax.core.cell import Cell
+from seqjax.errors import ArgumentError
 
 
 class MeanPoolCarry(NamedTuple):
@@ -43,9 +44,15 @@ class MeanPool(Cell):
     def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         return {}
 
-    def initial_carry(self, params: Params, batch_shape: Shape = (), *, in_features: int) -> Carry:
-        """Nothing seen."""
+    def initial_carry(self, params: Params, batch_shape: Shape = (), *, in_features: int | None = None) -> Carry:
+        """Nothing seen.
+
+        Raises:
+            ArgumentError: in_features is not given.
+        """
         check_batch_shape(self, batch_shape)
+        if in_features is None:
+            raise ArgumentError("MeanPool: its carry is as wide as the input: pass in_features, as scan does by itself")
         return MeanPoolCarry(jnp.zeros((*batch_shape, in_features)), jnp.zeros(batch_shape, jnp.int32))
 
     def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:

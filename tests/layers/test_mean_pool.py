@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from seqjax import GRU, Dense, MeanPool, scan, stack
+from seqjax import GRU, ArgumentError, Dense, MeanPool, scan, stack
 
 
 def test_it_is_the_mean_of_real_steps(x64):
@@ -32,3 +33,9 @@ def test_a_classifier_asks_for_nothing():
     model = stack(GRU(3), MeanPool(), Dense(2))
     params = model.init(jax.random.key(0), 4)
     assert scan(model, params, jnp.ones((2, 5, 4)), lengths=[5, 0])[1].shape == (2, 5, 2)
+
+
+def test_a_carry_by_hand_needs_a_width():
+    with pytest.raises(ArgumentError, match="MeanPool: its carry is as wide as the input"):
+        MeanPool().initial_carry({}, (2,))
+    assert MeanPool().initial_carry({}, (2,), in_features=3).total.shape == (2, 3)
