@@ -14,7 +14,8 @@ def made_up(name):
     """A data set that has the splits, shapes and names of the real one that is called `name`; one of one's own as it is."""
     if isinstance(name, Entry):
         return catalogue.load(name)
-    return {"reuters_r8": _texts, "etth1": _series, "shakespeare": _plays, "digits": _digits}[name]()
+    made = {"reuters_r8": _texts, "etth1": _series, "shakespeare": _plays, "digits": _digits, "multi30k_en_de": _pairs}
+    return made[name]()
 
 
 def _data(splits, **names):
@@ -44,4 +45,9 @@ def _plays():
 def _digits():
     images = np.random.default_rng(0).random((64, 8, 8)).astype(np.float32)
     split = Split(images, np.arange(64, dtype=np.int32) % 10)
+    return _data({"train": split, "valid": split, "test": split})
+
+
+def _pairs():
+    split = Split(*(Ragged.of([text] * 8) for text in ("Two dogs run.", "Zwei Hunde rennen.")))
     return _data({"train": split, "valid": split, "test": split})
