@@ -183,12 +183,12 @@ def in_words(sums: Sums, tokens: Int[Array, "B L"]) -> list[str]:
 def figure(rows: Rows) -> "Figure":
     """The share of right sums by the number of digits."""
     lines = {}
+    sizes = [int(key.removeprefix("exact_match_")) for key in rows[0] if key.startswith("exact_match_")]
     for name in dict.fromkeys(row["policy"] for row in rows):
         own = [row for row in rows if row["policy"] == name]
-        sizes = [int(key.removeprefix("exact_match_")) for key in own[0] if key.startswith("exact_match_")]
         lines[name] = [(at, *interval([float(row[f"exact_match_{at}"]) for row in own])) for at in sizes]
     drawn = plot.trend(lines, "digits of each number", "share of right sums", "Learning to add", bounds=(0, 1))
-    drawn.axes[0].set_xscale("linear")
+    drawn.axes[0].set(xscale="linear", xticks=sizes)
     return drawn
 
 
