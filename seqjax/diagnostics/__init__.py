@@ -8,6 +8,7 @@ from seqjax.diagnostics.attention import (
 )
 from seqjax.diagnostics.flow import GradientFlow, gradient_flow
 from seqjax.diagnostics.horizon import MemoryHorizon, half_life, memory_horizon, time_constants
+from seqjax.diagnostics.lyapunov import LyapunovExponents, lyapunov_exponents
 from seqjax.diagnostics.noise import SignalToNoise, signal_to_noise
 from seqjax.diagnostics.positions import PositionFlow, gradient_by_position
 from seqjax.diagnostics.saliency import saliency
@@ -19,6 +20,7 @@ from seqjax.diagnostics.watching import watch
 __all__ = [
     "GradientFlow",
     "JacobianSpectrum",
+    "LyapunovExponents",
     "MemoryHorizon",
     "PositionFlow",
     "Saturation",
@@ -34,6 +36,7 @@ __all__ = [
     "jacobian_spectrum",
     "largest_singular_value",
     "log_mean",
+    "lyapunov_exponents",
     "memory_horizon",
     "saliency",
     "saturation",
