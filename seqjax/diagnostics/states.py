@@ -11,12 +11,12 @@ from jax import lax
 from seqjax._internal.trees import cast_like, is_inexact, select, split_inexact
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Inexact, Pair, Params, PyTree
 from seqjax._internal.validation import check_causal
-from seqjax.core import driver
-from seqjax.core.call import Call, Options
+from seqjax.core.call import Call
 from seqjax.core.cell import Cell
 from seqjax.core.held import Held, held_parts, with_held, without_held
 from seqjax.core.padding import fill_padding
 from seqjax.core.start import start_carry
+from seqjax.diagnostics import seeds
 from seqjax.errors import ArgumentError
 
 LinearMap = Callable[[Float[jax.Array, "B n"]], Float[jax.Array, "B n"]]
@@ -50,6 +50,10 @@ class Steps(NamedTuple):
     def _state(self) -> jax.ShapeDtypeStruct:
         return jax.eval_shape(lambda: join([leaf[0] for leaf in split_inexact(self.befores)[0]]))
 
+    def state_after(self, before: Carry, x: PyTree) -> Float[jax.Array, "B n"]:
+        """The carry after a step, joined."""
+        return join(split_inexact(_advance(self, before, x))[0])
+
     def linear_map(self, before: Carry, x: PyTree) -> LinearMap:
         """v -> J v for a vector a row, J = d carry after the step / d carry before it."""
         states, rebuild = split_inexact(before)
@@ -79,13 +83,7 @@ def prepare(name: str, cell: Cell, params: Params, xs: PyTree, carry: Carry, mas
         ArgumentError, ArgumentTypeError: what `scan` refuses; not one batch axis, no step, no state.
         NotCausalError: the cell has no step.
     """
-    call = driver.prepare(Call(cell, Options(), params, xs, carry, mask))
-    layout = call.layout
-    if len(layout.batch) != 1 or layout.length == 0:
-        raise ArgumentError(
-            f"{name}: xs must have one batch axis and at least one step, found batch {layout.batch} "
-            f"and {layout.length} steps. A single sequence? Pass xs[None]"
-        )
+    call = seeds.prepare(name, cell, params, xs, carry, mask)
     check_causal(cell)
     start = jax.eval_shape(lambda: without_held(_start(call)))
     if not any(is_inexact(leaf) for leaf in jax.tree.leaves(start)):
@@ -98,19 +96,17 @@ def prepare(name: str, cell: Cell, params: Params, xs: PyTree, carry: Carry, mas
 
 def run(call: Call) -> Steps:
     """The run forwards, one step after the other."""
-    mask, layout = call.real_steps(), call.layout
-    real = jnp.ones((layout.length, *layout.batch), bool) if mask is None else jnp.asarray(mask)
-    xs = fill_padding(layout.time_first(call.xs), mask, False)
+    xs = fill_padding(call.layout.time_first(call.xs), call.real_steps(), False)
     carry = _start(call)
     start = without_held(carry)
-    steps = Steps(call.cell, call.params, held_parts(carry), start, xs, real)
+    steps = Steps(call.cell, call.params, held_parts(carry), start, xs, seeds.real_steps(call))
 
     def body(carry: Carry, inputs: PyTree) -> Pair:
         x, real = inputs
         read = select(real, carry, start)  # see `fill_padding`
         return select(real, _advance(steps, read, x), carry), read
 
-    return steps._replace(befores=lax.scan(body, start, (xs, real))[1])
+    return steps._replace(befores=lax.scan(body, start, (xs, steps.real))[1])
 
 
 def _start(call: Call) -> Carry:
