@@ -21,6 +21,7 @@ from seqjax.core.scan import explain, scan
 from seqjax.core.taps import tap
 from seqjax.core.trace import trace
 from seqjax.core.wrapper import Wrapper
+from seqjax.description import Description, describe
 from seqjax.errors import ArgumentError, ArgumentTypeError, DataError, NotCausalError, SeqjaxError
 from seqjax.layers import *  # noqa: F403
 from seqjax.registry import cell_from_text
@@ -37,6 +38,7 @@ __all__ = [
     "Batch",
     "Cell",
     "DataError",
+    "Description",
     "Gated",
     "Held",
     "NotCausalError",
@@ -48,6 +50,7 @@ __all__ = [
     "activate",
     "bidirectional",
     "cell_from_text",
+    "describe",
     "explain",
     "linear",
     "parallel",

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "seqjax").rglob("*.py"))
 ROOMS = [
     "errors", "_internal", "initializers", "core", "layers", "cells", "combinators", "attention", "nn", "interop", "seq2seq", "decode",
-    "registry", "losses", "metrics", "batching", "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
+    "registry", "description", "losses", "metrics", "batching", "text", "tasks", "datasets", "diagnostics", "checkpoint", "train", "plot", "testing", "experiments",
 ]  # fmt: skip
 """From the ground up: a room imports from those before it alone."""
 

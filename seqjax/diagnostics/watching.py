@@ -10,6 +10,7 @@ import numpy as np
 from seqjax._internal.types import Array, Bool, Float, Params, PyTree
 from seqjax._internal.validation import true_or_false, whole_number
 from seqjax.core.cell import Cell
+from seqjax.core.layout import find_layout
 from seqjax.diagnostics.flow import gradient_flow
 from seqjax.diagnostics.horizon import memory_horizon
 from seqjax.diagnostics.saturation import saturation
@@ -62,7 +63,7 @@ def watch(
         each value that is tapped, as `Saturation`.
 
     Raises:
-        ArgumentError, ArgumentTypeError: a distance beyond T; as `gradient_flow`, at the first call.
+        ArgumentError, ArgumentTypeError: a distance beyond T; at the first call as `gradient_flow`.
 
         >>> import jax, jax.numpy as jnp
         >>> import seqjax as sj
@@ -77,6 +78,7 @@ def watch(
     check_outputs("watch", outputs)
     true_or_false("gates", gates)
     arrays = jax.tree.map(jnp.asarray, (xs, mask))
+    steps_back = _distances(distances, find_layout(cell, arrays[0], False).length)
 
     @jax.jit
     def see(params: Params, xs: PyTree, mask: Bool[Array, " B T"] | None) -> _Seen:
@@ -86,7 +88,7 @@ def watch(
 
     def watched(params: Params) -> Metrics:
         """The metrics of parameters."""
-        return _metrics(jax.device_get(see(params, *arrays)), distances)
+        return _metrics(jax.device_get(see(params, *arrays)), steps_back)
 
     return watched
 
@@ -103,11 +105,11 @@ def _shares_of(
     }
 
 
-def _metrics(seen: _Seen, distances: Sequence[int] | None) -> Metrics:
+def _metrics(seen: _Seen, distances: Sequence[int]) -> Metrics:
     curve = log_mean(seen.joint)
     horizon = memory_horizon(curve)
     powers = curve / np.log(10)
-    at = {f"gradient/log10_at_{k}": float(powers[k]) for k in _distances(distances, len(curve) - 1)}
+    at = {f"gradient/log10_at_{k}": float(powers[k]) for k in distances}
     return (
         {"gradient/loss": float(seen.loss)}
         | at

@@ -61,6 +61,7 @@ def test_gates_of_a_cell_over_a_sequence():
     np.testing.assert_allclose(time_constants(seen["f"])[0, 0], -1 / np.log(1 / (1 + np.exp(-1))), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_diagonal_cell_forgets_at_its_eigenvalue():
     """Complex lambda = 0.9 e^0.7i: gradient flow, horizon and time constant say the same."""
     cell = LRU(1)

@@ -24,10 +24,13 @@ def ratio(rows):
     return np.sum(np.mean(rows, axis=0) ** 2) - noise / len(rows), noise
 
 
-STACK = pytest.param(stack(GRU(3), Dense(2)), "0/h", marks=pytest.mark.slow, id="stack")
+SLOW = [
+    pytest.param(stack(GRU(3), Dense(2)), "0/h", marks=pytest.mark.slow, id="stack"),
+    pytest.param(LSTM(2), "c", marks=pytest.mark.slow, id="lstm"),
+]
 
 
-@pytest.mark.parametrize("cell, path", [pytest.param(LSTM(2), "c", id="lstm"), STACK])
+@pytest.mark.parametrize("cell, path", [pytest.param(RNN(2), "h", id="rnn"), *SLOW])
 def test_equals_the_definitions(x64, cell, path):
     params = cell.init(jax.random.key(0), 2, "float64")
     xs = jax.random.normal(jax.random.key(1), (N, T, 2)) * 0.3 + 1
@@ -54,7 +57,7 @@ def linear(w):
 
 def test_equal_examples_are_signal_alone():
     cell, params = linear(0.5)
-    found = signal_to_noise(cell, params, jnp.ones((4, 8, 1)), lambda y: y[:, 0])
+    found = signal_to_noise(cell, params, jnp.ones((4, 200, 1)), lambda y: y[:, 0])
     assert np.all(np.isposinf(found.layers["h"]))
     assert found.noise_scale < 1e-9
 
@@ -62,11 +65,11 @@ def test_equal_examples_are_signal_alone():
 def test_opposite_examples_are_noise_alone_however_small():
     """1e-3^200 = 1e-600 is far below float32, and the ratio is of one size at every step."""
     cell, params = linear(1e-3)
-    found = signal_to_noise(cell, params, jnp.ones((2, 200, 1)), lambda y: y[:, 0] * jnp.array([1.0, -1.0]))
+    found = signal_to_noise(cell, params, jnp.ones((4, 200, 1)), lambda y: y[:, 0] * jnp.array([1.0, -1.0, 2.0, -2.0]))
     np.testing.assert_array_equal(found.layers["h"], 0)
     assert np.isposinf(found.noise_scale)
-    found = signal_to_noise(cell, params, jnp.ones((2, 200, 1)), lambda y: y[:, 0] * jnp.array([1.0, 3.0]))
-    np.testing.assert_allclose(found.layers["h"], (4 - 1) / 2, rtol=1e-5)  # mean 2, variance 2, of two
+    found = signal_to_noise(cell, params, jnp.ones((4, 200, 1)), lambda y: y[:, 0] * jnp.array([1.0, 3.0, 3.0, 1.0]))
+    np.testing.assert_allclose(found.layers["h"], (4 - 1 / 3) / (4 / 3), rtol=1e-5)  # mean 2, variance 4/3, of four
 
 
 def test_agreement_of_rows_of_any_scale():
@@ -79,6 +82,7 @@ def test_agreement_of_rows_of_any_scale():
     assert np.isnan(log_norms(0 * rows, jnp.zeros(4, int), real).agreement)
 
 
+@pytest.mark.slow
 def test_noise_of_many_samples_is_near_its_scale():
     """y = w x, x of mean 1 and variance 4: tr Cov / |G|^2 = 4 for w alone; the bias adds 1 to |G|^2."""
     cell = Dense(1)
@@ -89,6 +93,7 @@ def test_noise_of_many_samples_is_near_its_scale():
     np.testing.assert_allclose(found.parameters["kernel"], 0.25, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_token_ids_and_jit():
     model = stack(Embed(5, 3), GRU(2))
     params = model.init(jax.random.key(0), 1)

@@ -39,13 +39,14 @@ def test_powers_of_the_scalar_linear_cell(w):
 
 
 CELLS = {
+    "rnn": (RNN(3), 2, "h"),
     "lstm": (LSTM(3), 2, "h"),
     "both": (stack(LSTM(2), bidirectional(GRU(2))), 2, "1/backward/h"),
     "block": (sj.cell_from_text(BLOCK), 4, "0/h"),
 }
 
 
-@pytest.mark.parametrize("name", ["both", *[pytest.param(n, marks=pytest.mark.slow) for n in ("lstm", "block")]])
+@pytest.mark.parametrize("name", ["rnn", *[pytest.param(n, marks=pytest.mark.slow) for n in ("lstm", "both", "block")]])
 def test_equals_plain_autodiff_of_each_loss(x64, name):
     """With gaps, in stacks, both directions and attention: every row by probes of its own."""
     cell, width, path = CELLS[name]
@@ -67,6 +68,7 @@ def test_equals_plain_autodiff_of_each_loss(x64, name):
             np.testing.assert_allclose(np.exp(got[:, row])[both_real], wanted[both_real], rtol=1e-9, atol=1e-300)
 
 
+@pytest.mark.slow
 def test_the_last_row_is_the_flow_of_the_last_loss():
     cell = LSTM(3)
     params = cell.init(jax.random.key(0), 2)
@@ -79,6 +81,7 @@ def test_the_last_row_is_the_flow_of_the_last_loss():
     np.testing.assert_allclose(rows.layers["c"][:, 0], flow.layers["c"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_inside_jit_and_for_token_ids():
     model = stack(Embed(5, 3), GRU(2))
     params = model.init(jax.random.key(0), 1)

@@ -106,6 +106,7 @@ def test_attention_blocks_and_values_within(x64):
     np.testing.assert_allclose(within, np.sum(hs * jax.grad(top)(hs), -1), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_inside_jit():
     cell = RNN(2)
     params = cell.init(jax.random.key(0), 2)
