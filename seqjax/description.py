@@ -16,20 +16,20 @@ from seqjax.core.scan import explain
 from seqjax.core.trace import trace
 from seqjax.errors import ArgumentTypeError
 
-HEADS = ("layer", "cell", "parameters", "output", "count", "bytes")
+HEADS = ("layer", "cell", "shapes", "output", "parameters", "bytes")
 
 
 class Layer(NamedTuple):
     """A part of a model. path: its place, as in parameters and traces. shapes: of parameters, by path.
 
-    output: of one step, without batch and time; None where it is not known. size: bytes of the parameters.
+    output: of one step, without batch and time; None where it is not known. parameters: how many. size: their bytes.
     """
 
     path: str
     cell: str
     shapes: dict[str, Shape]
     output: Shape | None
-    count: int
+    parameters: int
     size: int
 
 
@@ -43,9 +43,9 @@ class Description(NamedTuple):
     paths: tuple[str, ...]
 
     @property
-    def count(self) -> int:
-        """Of all parameters."""
-        return sum(layer.count for layer in self.layers)
+    def parameters(self) -> int:
+        """How many there are in all."""
+        return sum(layer.parameters for layer in self.layers)
 
     @property
     def size(self) -> int:
@@ -60,12 +60,12 @@ class Description(NamedTuple):
                 layer.cell,
                 ", ".join(f"{path} {_product(shape)}" for path, shape in layer.shapes.items()),
                 "" if layer.output is None else _product(layer.output),
-                f"{layer.count:,}",
+                f"{layer.parameters:,}",
                 f"{layer.size:,}",
             )
             for layer in self.layers
         ]
-        return [*found, ("", "in all", "", "", f"{self.count:,}", f"{self.size:,}")]
+        return [*found, ("", "in all", "", "", f"{self.parameters:,}", f"{self.size:,}")]
 
     def __repr__(self) -> str:
         rows = [HEADS, *self._rows()]
@@ -106,8 +106,8 @@ def describe(cell: Cell, params: Params, xs: PyTree = None) -> Description:
         >>> model = sj.stack(sj.Embed(256, 8), sj.RNN(16))
         >>> params = model.init(jax.random.key(0), 1)
         >>> sj.describe(model, params, jnp.zeros((4, 100), int))
-        layer  cell           parameters                         output  count   bytes
-        0      Embed(256, 8)  table 256×8                        8       2,048   8,192
+        layer  cell           shapes                             output  parameters   bytes
+        0      Embed(256, 8)  table 256×8                        8            2,048   8,192
         1      RNN(16)        mix/kernel 16×16, ...
                in all                                            ...
         <BLANKLINE>

@@ -15,10 +15,10 @@ def test_every_parameter_is_in_one_layer():
     found = sj.describe(model, params, jax.ShapeDtypeStruct((2, 5), jnp.int32))
     assert [layer.path for layer in found.layers] == ["embed", "rest/0", "rest/1"]
     assert [layer.output for layer in found.layers] == [(3,), (8,), (2,)]
-    assert found.count == sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert found.parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
     assert found.size == sum(leaf.nbytes for leaf in jax.tree.leaves(params))
     assert found.layers[0].shapes == {"table": (7, 3)}
-    assert all(layer.count == sum(map(math.prod, layer.shapes.values())) for layer in found.layers)
+    assert all(layer.parameters == sum(map(math.prod, layer.shapes.values())) for layer in found.layers)
     assert found.paths == tuple(sj.explain(model, params, jnp.zeros((2, 5), int)).splitlines())
 
 
@@ -26,7 +26,7 @@ def test_a_lone_cell_of_another_dtype_and_shapes_alone():
     cell = sj.LSTM(4)
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 3, "bfloat16"))
     found = sj.describe(cell, params)
-    assert (found.layers[0].path, found.size, found.paths) == ("", 2 * found.count, ())
+    assert (found.layers[0].path, found.size, found.paths) == ("", 2 * found.parameters, ())
     assert found.layers[0].output is None
 
 

@@ -59,7 +59,8 @@ def saliency(
             of the first layer of a stack where nothing is said.
         baseline: b, a number or an array that broadcasts to v; 0 where nothing is said. For the occlusion of token ids
             it may be an id, as that of `<unk>`.
-        points: of the integral (Gauss-Legendre: with n points exact for L of degree 2 n along the way).
+        points: of the integral (Gauss-Legendre: with n points exact for L of degree 2 n along the way). Sums that are
+            off L(v) - L(b) ask for more; so do layer norms on the way from 0, where another baseline is better.
 
     Returns:
         `[B, T]`, NaN in unreal steps.
