@@ -115,7 +115,7 @@ def diagonal_moments(
 
     For white noise the first grows as 1 / (1 - r) and the second as its cube: a unit that remembers ten times as long
     has a state of ten times the power, and reacts to its parameter with a thousand times. Scaling x by sqrt(1 - r)
-    takes one of the three powers away; nu in |lambda| = exp(-exp(nu)) two more, as d lambda / d nu is near |lambda| - 1.
+    takes one of the three powers away; nu in |lambda| = exp(-exp(nu)) two more, as |d lambda / d nu| is near 1 - r.
 
     Args:
         eigenvalues: lambda, real or complex, |lambda| < 1.
@@ -130,8 +130,8 @@ def diagonal_moments(
         >>> import jax.numpy as jnp
         >>> from seqjax.diagnostics import diagonal_moments
         >>> power, sensitivity = diagonal_moments(jnp.array([0.0, 0.5]), jnp.array([1.0]))  # white noise
-        >>> print(power.round(3), sensitivity.round(3))
-        [1.    1.333] [1.    2.963]
+        >>> [round(float(m[1]), 3) for m in (power, sensitivity)]  # 4 / 3 and 80 / 27
+        [1.333, 2.963]
     """
     values, correlation = jnp.asarray(eigenvalues), jnp.asarray(autocorrelation)
     if correlation.ndim != 1 or not correlation.size:

@@ -8,6 +8,7 @@ from seqjax.plot._style import COLOURS
 from seqjax.plot.attention import attention
 from seqjax.plot.curves import learning_curves
 from seqjax.plot.datasets import dataset
+from seqjax.plot.dynamics import exponents, spectrum_by_lag
 from seqjax.plot.layers import layer_norms
 from seqjax.plot.maps import heat_map
 from seqjax.plot.norms import norm_by_distance, norm_by_length, training
@@ -23,6 +24,7 @@ __all__ = [
     "coloured_text",
     "comparison",
     "dataset",
+    "exponents",
     "gates",
     "heat_map",
     "layer_norms",
@@ -31,6 +33,7 @@ __all__ = [
     "norm_by_length",
     "position_matrix",
     "saliency",
+    "spectrum_by_lag",
     "task",
     "training",
     "trend",
