@@ -15,7 +15,6 @@ trained on, but every sentence of the test counts.
     python -m experiments.translation --model RUN --apply "A man in a blue shirt is standing on a ladder."
 """
 
-import dataclasses
 import functools
 import math
 import sys
@@ -167,11 +166,10 @@ def model_of(config: Config, kind: str, coders: Coders) -> EncoderDecoder:
     sizes, begin = (len(coders.source), len(coders.target)), coders.target.begin
     assert begin is not None  # the tokeniser was made here
     if kind == "transformer":
-        style = dataclasses.replace(nn.T5, hidden=2 * config.embedding)
         heads = 4 if config.embedding % 4 == 0 else 1
         both = as_cell(
             nn.EncoderDecoder, sizes, config.embedding, heads, config.layers, capacity=64, dropout=config.dropout,
-            style=style,
+            style=nn.Style(hidden=2 * config.embedding),
         )  # fmt: skip
         return EncoderDecoder(None, both, begin=begin)
     cell, drop = CELLS[kind], sj.Dropout(config.dropout)
