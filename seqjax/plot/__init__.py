@@ -15,6 +15,7 @@ from seqjax.plot.norms import norm_by_distance, norm_by_length, training
 from seqjax.plot.positions import position_matrix
 from seqjax.plot.runs import comparison, trend
 from seqjax.plot.tasks import task
+from seqjax.plot.watched import watched
 from seqjax.plot.words import ColouredText, coloured_text, gates, saliency
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "task",
     "training",
     "trend",
+    "watched",
 ]

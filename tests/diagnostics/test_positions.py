@@ -19,17 +19,17 @@ def each(ys):
     return jnp.sum(jnp.sin(ys), axis=-1)
 
 
-def scalar(w):
-    cell = RNN(1, activation="identity")
+def scalar(w, activation="identity"):
+    cell = RNN(1, activation=activation)
     params = cell.init(jax.random.key(0), 1)
     params["mix"]["kernel"] = jnp.full((1, 1), w)
     return cell, params
 
 
-@pytest.mark.parametrize("w", [0.5, 1.0, -3.0])
-def test_powers_of_the_scalar_linear_cell(w):
-    """dL_s/dh_t = w^(s-t), and zero after s; 3^299 = 1e142, far beyond float32."""
-    cell, params = scalar(w)
+@pytest.mark.parametrize("w, activation", [(0.5, "identity"), (-3.0, "identity"), (0.9, "tanh")])
+def test_powers_of_the_scalar_cell(w, activation):
+    """dL_s/dh_t = w^(s-t), and zero after s; 3^299 = 1e142, far beyond float32. tanh at zero has the slope 1."""
+    cell, params = scalar(w, activation)
     flow = gradient_by_position(cell, params, jnp.zeros((1, 300, 1)), lambda ys: ys[..., 0], [0, 150, -1])
     back = np.array([0, 150, 299])[:, None] - np.arange(300)
     wanted = np.where(back >= 0, back * np.log(abs(w)), -np.inf)

@@ -69,6 +69,27 @@ def test_a_summary_is_drawn_as_mean_median_and_band():
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["x"]
 
 
+def test_metrics_of_a_training():
+    """Rows without them are passed over, and what is not finite is a gap."""
+    first = {"evaluation/gradient/log10_at_1": -1.0, "evaluation/gradient/log10_at_10": None, "evaluation/loss": 2.0}
+    first |= {"evaluation/gradient/half_life": 3.0, "evaluation/saturation/0/f/low": 0.2}
+    second = first | {"evaluation/gradient/log10_at_10": -np.inf, "evaluation/gradient/half_life": -2.0}
+    rows = [{"step": 5, "loss": 1.0}, {"step": 10} | first, {"step": 20} | second]
+    norms, times, shares = plot.watched(rows, shares=["0/f/low"]).axes
+    assert [line.get_label() for line in norms.lines] == ["1 back", "10 back"]
+    np.testing.assert_array_equal(times.lines[0].get_xydata(), [[10, 3], [20, np.nan]])
+    assert np.isnan(norms.lines[1].get_ydata()).all()
+    assert (shares.lines[0].get_label(), shares.get_ylabel(), shares.get_xlabel()) == (
+        "0/f below 0.1",
+        "share",
+        "training step",
+    )
+    with pytest.raises(ArgumentError, match="no row has metrics of diagnostics.watch"):
+        plot.watched(rows[:1])
+    with pytest.raises(ArgumentError, match="shares has '0/i/low', which is not among 0/f/low"):
+        plot.watched(rows, shares=["0/i/low"])
+
+
 def test_what_cannot_be_right_is_named():
     values = np.zeros((3, 2))
     with pytest.raises(ArgumentTypeError, match=r"values must be a dict of name -> \[T, F\], found ndarray"):
