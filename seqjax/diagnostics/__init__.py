@@ -18,6 +18,7 @@ from seqjax.diagnostics.saturation import Saturation, saturation
 from seqjax.diagnostics.sensitivity import diagonal_moments, parameter_sensitivity
 from seqjax.diagnostics.spectrum import JacobianSpectrum, jacobian_spectrum, largest_singular_value
 from seqjax.diagnostics.summary import Summary, log_mean, summarize
+from seqjax.diagnostics.unrolling import gradient_variance
 from seqjax.diagnostics.watching import watch
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "gain_bound",
     "gradient_by_position",
     "gradient_flow",
+    "gradient_variance",
     "half_life",
     "jacobian_spectrum",
     "largest_singular_value",
