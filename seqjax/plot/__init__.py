@@ -14,6 +14,7 @@ from seqjax.plot.maps import heat_map
 from seqjax.plot.norms import norm_by_distance, norm_by_length, training
 from seqjax.plot.positions import position_matrix
 from seqjax.plot.runs import comparison, trend
+from seqjax.plot.saturation import saturation
 from seqjax.plot.tasks import task
 from seqjax.plot.watched import watched
 from seqjax.plot.words import ColouredText, coloured_text, gates, saliency
@@ -34,6 +35,7 @@ __all__ = [
     "norm_by_length",
     "position_matrix",
     "saliency",
+    "saturation",
     "spectrum_by_lag",
     "task",
     "training",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seqjax import plot
-from seqjax.diagnostics import summarize
+from seqjax.diagnostics import Saturation, summarize
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 matplotlib.use("agg")
@@ -88,6 +88,16 @@ def test_metrics_of_a_training():
         plot.watched(rows[:1])
     with pytest.raises(ArgumentError, match="shares has '0/i/low', which is not among 0/f/low"):
         plot.watched(rows, shares=["0/i/low"])
+
+
+def test_saturation_has_a_point_for_each_unit():
+    shares = Saturation(np.array([[0.1, 0.0]]), np.array([[0.2, 0.9]]), *[np.zeros((1, 2))] * 3)
+    first, second = plot.saturation({"f": shares, "o": shares, "y": shares}, ["f", "o"]).axes
+    np.testing.assert_array_equal(first.collections[0].get_offsets(), [[0.1, 0.2], [0.0, 0.9]])
+    assert (second.get_title(), first.get_ylabel()) == ("o", "share of steps open (> 0.9)")
+    for paths in (["i"], []):
+        with pytest.raises(ArgumentError, match="paths must be some of f, found"):
+            plot.saturation({"f": shares}, paths)
 
 
 def test_what_cannot_be_right_is_named():
