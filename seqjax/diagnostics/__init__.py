@@ -13,6 +13,7 @@ from seqjax.diagnostics.matrices import gain_bound, spectral_norm, spectral_radi
 from seqjax.diagnostics.mean_field import DepthScale, depth_scale
 from seqjax.diagnostics.noise import SignalToNoise, signal_to_noise
 from seqjax.diagnostics.positions import PositionFlow, gradient_by_position
+from seqjax.diagnostics.regulariser import norm_change
 from seqjax.diagnostics.saliency import saliency
 from seqjax.diagnostics.saturation import Saturation, saturation
 from seqjax.diagnostics.sensitivity import diagonal_moments, parameter_sensitivity
@@ -47,6 +48,7 @@ __all__ = [
     "log_mean",
     "lyapunov_exponents",
     "memory_horizon",
+    "norm_change",
     "parameter_sensitivity",
     "saliency",
     "saturation",
