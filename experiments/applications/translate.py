@@ -1,6 +1,6 @@
 """Many to many, of another length: an English caption of a picture, in German.
 
-The attending GRU of `experiments/translation.py`, so small that it is trained in minutes. It reads and writes sub-words
+The attending LSTM of `experiments/translation.py`, so small that it is trained in minutes. It reads and writes sub-words
 of bytes, so no word is unknown: a rare one is spelt, and then often translated wrongly.
 Expectation: short captions come out right, or nearly; BLEU is far below what more width and passes give, and far above
 that of the English text itself (the baseline).
@@ -32,7 +32,7 @@ from seqjax.text import Tokenizer
 class Config(translation.Config):
     """Options of the experiment."""
 
-    models: tuple[str, ...] = ("gru",)
+    models: tuple[str, ...] = ("lstm",)
     """gru and lstm with attention, transformer"""
     vocabulary: int = 1500
     """Sub-words of each language"""
