@@ -1,7 +1,7 @@
 """Many to many, of another length: an English caption of a picture, in German.
 
-The attending LSTM of `experiments/translation.py`, so small that it is trained in minutes. It reads and writes sub-words
-of bytes, so no word is unknown: a rare one is spelt, and then often translated wrongly.
+The attending LSTM of `experiments/translation.py`, so small that it is trained in minutes. It reads and writes
+sub-words of bytes, so no word is unknown: a rare one is spelt, and then often translated wrongly.
 Expectation: short captions come out right, or nearly; BLEU is far below what more width and passes give, and far above
 that of the English text itself (the baseline).
 
