@@ -105,6 +105,7 @@ def test_moments_end_where_there_is_no_stationary_state():
     np.testing.assert_allclose(sensitivity, [[2 * 1.25 / 0.75**3, np.inf, np.inf]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_sensitivity_is_the_norm_of_the_derivative(x64):
     """Many probes against jax.jacobian of the carry in all parameters, with gaps."""
     cell = LSTM(2)

@@ -163,6 +163,7 @@ def test_gradient_flow_is_the_transposed_product_times_the_last_gradient():
     np.testing.assert_allclose(found, spectrum[2, :1], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_dead_units_carry_nothing():
     cell, params = linear(np.eye(3, dtype=np.float32), "relu")
     params["project"]["bias"] = jnp.array([1.0, -100.0, 1.0])
@@ -218,6 +219,7 @@ class Clock(sj.Cell):
         return {"count": carry["count"] + 1, "held": carry["held"], "z": z}, z.real
 
 
+@pytest.mark.slow
 def test_counts_and_held_parts_are_no_state_and_complex_ones_are_two():
     params = Clock().init(jax.random.key(0), 1)
     spectrum = jacobian_spectrum(Clock(), params, jnp.ones((2, 5, 1)))

@@ -14,6 +14,7 @@ CELL, PARAMS = LSTM(2), LSTM(2).init(jax.random.key(0), 2)
 XS = jnp.ones((2, 3, 2))
 
 
+@pytest.mark.slow
 def test_is_the_variance_of_the_gradients_of_examples(x64):
     """With targets for each row, and a learned initial carry, whose gradient counts."""
     cell = sj.RNN(2, learned_carry=True)
