@@ -67,9 +67,10 @@ for name, cell in {"left to right": sj.LSTM(16), "both directions": sj.bidirecti
     model = sj.stack(sj.Embed(len(words), 16), cell, sj.Dense(2))
     loss = lambda params, batch, key, m=model: losses.cross_entropy(sense_of(m, params), is_money).mean()
     step = train.make_train_step(loss, optax.adam(1e-2))
+    update = jax.jit(step)
     state = step.init(model.init(jax.random.key(0), 0), jax.random.key(1))
     for _ in range(100):
-        state = step(state, None)[0]
+        state = update(state, None)[0]
     trained[name] = (model, state.params)
     right = (sense_of(model, state.params).argmax(-1) == is_money).mean()
     print(f"{name:16} loss {float(loss(state.params, None, None)):.3f} nats, right {right:.0%}")

@@ -109,7 +109,7 @@ task = tasks.AssociativeRecall(tokens=32, pairs=4)
 print(task.as_text(20))
 source = batching.Synthetic(lambda key: task.sample(key, 64, 20), seed=0)
 inner = {
-    "GRU": sj.GRU(52),
+    "GRU": sj.GRU(76),
     "attention": sj.stack(*[as_cell(TransformerBlock, 32, 4, positions="rotary", capacity=64)] * 2),
 }
 models, trained, history = {}, {}, {}

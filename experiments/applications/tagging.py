@@ -40,9 +40,9 @@ class Config(Training):
     """Features of a word"""
     dropout: float = 0.3
     """Share of the features of a word, and of the outputs, that a training step does not see"""
-    batch_size: int = 64
+    batch_size: int = 32
     """Sentences in a batch"""
-    epochs: int = 3
+    epochs: int = 10
     """Passes through the training sentences"""
 
 
