@@ -43,7 +43,7 @@ def compare(cells, title):
     curves = {name: curve(cell) for name, cell in cells.items()}
     for name, logs in curves.items():
         found = diagnostics.memory_horizon(logs)
-        print(f"{name:24} half-life {found.half_life:7.1f} steps, horizon {found.epsilon_horizon:4.0f}")
+        print(f"{name:24} half-life {found.half_life:8.3g} steps, horizon {found.epsilon_horizon:4.0f}")
     return plot.norm_by_distance(
         {title: {name: {"mean": logs / np.log(10)} for name, logs in curves.items()}}, of="carry"
     )
