@@ -154,3 +154,14 @@ for name, model in models.items():
     print(
         f"{name:4}  right: {np.mean(right):4.0%}   of the last step the first word hears {hears[0]:.1e}, {hears[1]:.1e}"
     )
+
+# %% [markdown]
+# Half of the sentences end with "dog" or its like, eight words after the word that decides; the other half with "park",
+# sixteen words after. Who has learnt only the first half is right in 62 % (all of one, a quarter of the other).
+#
+# **Answer.** It halves every one or two words in an RNN and in a GRU as it starts, and every three in an LSTM. Over eight
+# words that is enough to learn from, and where a network has learnt, the first word hears of the last one as loudly as
+# the words between. Over sixteen words the RNN and the GRU began with a thousandth, and never found out; the LSTM began
+# with some hundredths, and did in part. What vanishes is not learnt, and what is not learnt goes on vanishing.
+#
+# *Try:* `steps=2000`; a longer sentence; `sj.GRU(32, bias_init=seqjax.initializers.forget_bias(2.0))`.

@@ -123,10 +123,7 @@ for name, wrap in {"plain": lambda cell: cell, "residual": sj.residual}.items():
     flow = diagnostics.gradient_flow(
         deep, deep.init(jax.random.key(4), 24), jnp.tile(xs, (1, 1, 3)), lambda y: y.sum(-1)
     )
-    last = [
-        float(diagnostics.log_mean(flow.layers[f"{i}/{'cell/' if wrap is sj.residual else ''}h"][:, -1:])[0])
-        for i in range(6)
-    ]
+    last = [float(diagnostics.log_mean(flow.layers[f"{i}/h"][:, -1:])[0]) for i in range(6)]
     curves[name] = [(i + 1, 10 ** (log / np.log(10)), float("nan")) for i, log in enumerate(last)]
 plot.trend(curves, "layer, 6 is the top", "‖∂L/∂h‖ at the last step", "LSTM(24), six layers")
 

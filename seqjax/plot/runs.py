@@ -97,7 +97,7 @@ def trend(
     if _spans_powers(places):
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:g}")
-    if _spans_powers(means):
+    if _spans_powers(means) and not np.isfinite(bounds).all():  # a share is read on a linear scale
         log_scale(axis, "y")
     if len(np.unique(places)) <= MOST_TICKS:
         axis.set_xticks(np.unique(places))

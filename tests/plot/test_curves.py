@@ -43,3 +43,10 @@ def test_many_points_of_a_trend_have_few_ticks():
     line = [(20 * i, 1 / i, float("nan")) for i in range(1, 100)]
     assert len(plot.trend({"GRU": line}, "updates", "loss").axes[0].get_xticks()) < 20
     assert plot.trend({"GRU": line[:3]}, "updates", "loss").axes[0].get_xticks().tolist() == [20, 40, 60]
+
+
+def test_shares_stand_on_a_linear_scale():
+    """A share of 0.01 beside one of 1 turned the scale logarithmic."""
+    lines = {"GRU": [(2, 1.0, float("nan")), (12, 0.01, float("nan"))]}
+    assert plot.trend(lines, "length", "right", bounds=(0, 1)).axes[0].get_yscale() == "linear"
+    assert plot.trend(lines, "length", "error").axes[0].get_yscale() == "log"
