@@ -65,6 +65,8 @@ for b in (0.0, 1.0, 3.0, 5.0):
 compare({f"forget bias {b:.0f}": sj.LSTM(32, bias_init=forget_bias(b)) for b in (0.0, 1.0, 3.0, 5.0)}, "LSTM(32)")
 
 # %% [markdown]
+# (A half-life below 0: it *grows*. What is kept adds up, and what the gates see of it adds to that.)
+#
 # A bias of 1 is what Jozefowicz et al. (2015) recommend, and what seqjax takes; several libraries start at 0. One bias
 # for all units gives them all the same memory. *Chrono* biases (Tallec and Ollivier 2018) spread it: $b = \ln u$ with $u$
 # uniform in $1 \dots T_{max} - 1$, so that the time constants are spread over the range of the task, and the input

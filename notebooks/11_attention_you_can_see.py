@@ -43,7 +43,7 @@ sources, targets = (side.encode_all([pair[i] for pair in short], end=True) for i
 print(len(short), "pairs,", len(english), "English and", len(german), "German words. The first:", short[0])
 
 # %%
-source = batching.Shuffled(sources, targets, 64, pairs=True, length=12, target_length=12)
+source = batching.Shuffled(sources, targets, 64, pairs=True)
 encoder = sj.stack(sj.Embed(len(english), 64), sj.bidirectional(sj.GRU(48)))
 decoder = sj.stack(sj.Embed(len(german), 64), attend(sj.GRU(96), "additive"), sj.Dense(len(german)))
 model = EncoderDecoder(encoder, decoder, begin=german.id("<bos>"))

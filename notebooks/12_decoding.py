@@ -95,7 +95,7 @@ carry, _ = sj.scan(model, params, starts[:, :-1])
 _, logits = sj.scan(model, params, jnp.concatenate([starts[:, -1:], real[:, :-1]], axis=1), carry)
 of_real = np.asarray(losses.cross_entropy(logits, real)).mean(0)
 of_own = -np.asarray(own.log_probs).mean(0)
-groups = lambda values: [(20 * i + 10, values[20 * i : 20 * i + 20].mean(), float("nan")) for i in range(steps // 20)]
+groups = lambda values: [(50 * i + 25, values[50 * i : 50 * i + 50].mean(), float("nan")) for i in range(4)]
 plot.trend(
     {"on Shakespeare": groups(of_real), "on its own text": groups(of_own)}, "characters written", "nats a character"
 )

@@ -35,9 +35,11 @@ def execute(path: Path) -> nbformat.NotebookNode:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Numbers in place of random ids, and no clocks, so that a second run changes what changed alone."""
+    """Numbers in place of random ids, no clocks, no progress bars: a second run changes what changed alone."""
     for i, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"cell-{i}", nbformat.NotebookNode()
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
 
 

@@ -91,7 +91,9 @@ class MultiHeadAttention(nnx.Module):
         self.positions = PairPositions(positions, self.heads, self.head_features, causal=causal, style=style, rngs=rngs)
         vectors, width = {"features": features}, self.head_features
         queries, keys = {"heads": self.heads, "head": width}, {"kv_heads": self.kv_heads, "head": width}
-        self.query = Linear(vectors, queries, bias=style.bias, rngs=rngs)
+        # Scores begin with the same spread under any scale: with that of T5, 1, queries have deviation (D H)^-1/2.
+        gain = 1.0 if style.scale is None else width**-0.5 / style.scale
+        self.query = Linear(vectors, queries, bias=style.bias, gain=gain, rngs=rngs)
         self.key = Linear(vectors, keys, bias=style.bias, rngs=rngs)
         self.value = Linear(vectors, keys, bias=style.bias, rngs=rngs)
         self.out = Linear(queries, vectors, bias=style.bias, rngs=rngs)

@@ -29,14 +29,16 @@ def draw_param(rngs: nnx.Rngs, shape: Shape, std: float, names: Names) -> nnx.Pa
 class Linear(nnx.Module):
     """y = x W + b over the last axes of x, which W takes to any axes: kernel `[*inside, *outside]`, bias `[*outside]`.
 
-    Kernels begin Gaussian with variance 1 / fan in, biases with 0.
+    Kernels begin Gaussian with deviation gain / sqrt(fan in), biases with 0.
     """
 
-    def __init__(self, inside: dict[str, int], outside: dict[str, int], *, bias: bool = True, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, inside: dict[str, int], outside: dict[str, int], *, bias: bool = True, gain: float = 1.0, rngs: nnx.Rngs
+    ) -> None:
         self.axes = len(inside)
         fan_in = math.prod(inside.values())
         shape = (*inside.values(), *outside.values())
-        self.kernel = draw_param(rngs, shape, fan_in**-0.5, (*inside, *outside))
+        self.kernel = draw_param(rngs, shape, gain * fan_in**-0.5, (*inside, *outside))
         self.bias = make_param(jnp.zeros(tuple(outside.values())), tuple(outside)) if bias else None
 
     def __call__(self, x: Float[Array, "..."]) -> Float[jax.Array, "..."]:

@@ -38,7 +38,7 @@ class Style:
         hidden: width of the feed forward part; None for four times the features.
         kv_heads: heads of keys and values, which divide the query heads (Ainslie et al. 2023); None for as many.
         head_features: width of a head; None for features / heads.
-        scale: of the scores; None for head_features ** -0.5.
+        scale: of the scores; None for head_features ** -0.5. Queries begin so that scores have the spread of None.
         tied: whether logits are products with the table of the tokens (Press and Wolf 2017), not a map of their own.
         scaled_logits: whether tied logits are multiplied by features ** -0.5, as in T5.
         embedding_norm: whether there is a norm after the embedding, as in BERT.

@@ -8,7 +8,7 @@ from flax import nnx
 
 from seqjax import NotCausalError, attention
 from seqjax.errors import ArgumentError, ArgumentTypeError
-from seqjax.nn import MultiHeadAttention, Style
+from seqjax.nn import T5, MultiHeadAttention, Style
 from tests.nn.extending import drawn, extend_in_chunks, vectors
 
 X = vectors(2, 6, 8)
@@ -136,3 +136,12 @@ def _extend(**options):
 def test_wrong_calls_are_named(message):
     with pytest.raises((ArgumentError, ArgumentTypeError, NotCausalError), match=message):
         WRONG[message]()
+
+
+@pytest.mark.parametrize("style", [Style(), T5, Style(scale=0.5), Style(head_features=4)], ids=repr)
+def test_scores_begin_alike_under_any_scale(style):
+    """T5's scores are not divided by sqrt(H): with queries as long as others', it hardly learnt from scratch."""
+    module = MultiHeadAttention(256, 8, style=style, rngs=nnx.Rngs(0))
+    width = module.head_features
+    scores = jnp.std(module.query.kernel[...]) * 16 * (width**-0.5 if style.scale is None else style.scale) * width**0.5
+    np.testing.assert_allclose(scores, 1, rtol=0.02)
