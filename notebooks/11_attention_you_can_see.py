@@ -92,7 +92,7 @@ plot.attention(weights, written, read, title="written (rows), read (columns)")
 # The entropy of a row of weights is 0 where it looks at one word, and $\ln S$ where at all $S$ alike.
 
 # %%
-entropies = np.asarray(attention_entropy(jnp.asarray(weights)[None]))[0].mean(-1)
+entropies = np.asarray(attention_entropy(jnp.asarray(weights)[None]))[0]
 for word, entropy in zip(written, entropies):
     print(f"{word:14} {entropy:.2f} of at most {np.log(len(read)):.2f} nats")
 

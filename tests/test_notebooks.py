@@ -1,6 +1,7 @@
 """The notebooks: each runs, and what a reader of the repository sees is what its text form says."""
 
 import jupytext
+import nbclient
 import nbformat
 import pytest
 
@@ -44,6 +45,11 @@ def test_a_notebook_runs(name, monkeypatch):
     render = pytest.importorskip("notebooks.render")
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    cells = render.execute(FOLDER / f"{name}.py").cells
+    try:
+        cells = render.execute(FOLDER / f"{name}.py").cells
+    except nbclient.exceptions.CellExecutionError as error:
+        if error.ename != "DataError":
+            raise
+        pytest.skip(f"its data cannot be had here: {error.evalue}")
     said = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in said if "Warning" in output.get("text", "")]
