@@ -121,10 +121,15 @@ def figure(rows: Rows) -> "Figure":
     """Mean norms over seeds by distance, a panel for each group of networks."""
     panels: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for text in dict.fromkeys(str(row["cell"]) for row in rows):
-        group = next((name for name, texts in GROUPS.items() if text in texts), "others")
+        group = next((name for name, texts in GROUPS.items() if text in map(_spelled, texts)), "others")
         curves = [np.array(row["log10_norms"], float) for row in rows if row["cell"] == text]
         panels.setdefault(group, {})[text] = {"mean": np.mean(curves, axis=0)}
     return plot.norm_by_distance(panels, "At the start of training", of="carry")
+
+
+def _spelled(text: str) -> str:
+    """As the cell prints itself."""
+    return repr(sj.cell_from_text(text))
 
 
 if __name__ == "__main__":

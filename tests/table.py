@@ -90,7 +90,11 @@ TABLE = [
         features=4,
         covered="the mixed stack, and the tests of dropout in tests/interop/test_as_cell.py",
     ),
-    Row(as_cell(TransformerBlock, IN_FEATURES, 2, window=3, positions="rotary", style=GROUPED), features=4),
+    Row(
+        as_cell(TransformerBlock, IN_FEATURES, 2, window=3, positions="rotary", style=GROUPED),
+        features=4,
+        covered="the block behind the RNN, and the tests of windows, rotary positions and grouped heads in tests/nn",
+    ),
     Row(stack(RNN(4), as_cell(TransformerBlock, 4, 2, capacity=ROOM)), features=4),
     Row(
         stack(Embed(5, 4), LSTM(4), as_cell(TransformerBlock, 4, 2, capacity=ROOM), GRU(3), Dense(2)),

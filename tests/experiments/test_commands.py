@@ -29,7 +29,9 @@ def left_alone(tmp_path_factory):
     return record
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL], ids=lambda sign: sign.name)
+@pytest.mark.parametrize(
+    "sign", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)], ids=lambda sign: sign.name
+)
 def test_a_stopped_training_ends_as_one_that_was_not(here, left_alone, sign):
     """`resume` after a signal gives the rows of a run that was left alone."""
     pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")

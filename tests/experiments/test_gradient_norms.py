@@ -50,6 +50,7 @@ def test_run_folder_and_resume(text, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == said
 
 
+@pytest.mark.slow  # the mechanism is tried in test_commands.py
 def test_a_stopped_run_goes_on(text, tmp_path, monkeypatch):
     config = tiny(text, layered="GRU(2)")
     whole = main(config)

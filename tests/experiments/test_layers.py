@@ -68,7 +68,7 @@ def test_many_layers_come_in_order(text):
     assert paths[::2] == [f"layer/{i}/h" for i in range(11)]
 
 
-@pytest.mark.parametrize("data", ["text", "digits"])
+@pytest.mark.parametrize("data", ["text", pytest.param("digits", marks=pytest.mark.slow)])
 def test_layers_of_both_directions(text, tmp_path, capsys, data):
     if data == "digits":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: experiments)")

@@ -47,11 +47,13 @@ TINY = {
         "models": ("gru", "transformer"), "vocabulary": 270, "width": 4, "embedding": 4, "layers": 1, "epochs": 1,
         "batch_size": 4, "beams": 2,
     },
+    "vanishing": {"cell": ("RNN(2)", "GRU(2)"), "length": 8, "batch_size": 2},
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
 
 SLOW = (
+    "hybrid",
     "transformer_vs_rnn",
     "bottleneck",
     "exposure_bias",
@@ -76,7 +78,7 @@ def test_tiny_run(small_data, name, capsys, monkeypatch):
     for row in record.rows:
         assert np.isfinite(row[summary["measure"]])
         assert row["parameters"] > 0
-        assert name == "efficiency" or np.isfinite(row[f"valid_{summary['measure']}"])
+        assert name in ("efficiency", "vanishing") or np.isfinite(row[f"valid_{summary['measure']}"])
     first, *others = [tuple(row[column] for column in summary["by"]) for row in record.rows]
     alike = [row[summary["measure"]] for row, setting in zip(record.rows, [first, *others]) if setting == first]
     assert any(f"{value:.4g}"[:4] in said for value in (alike[0], np.mean(alike)))
