@@ -72,7 +72,7 @@ for strategy in (
 # * A **beam** keeps the 8 most probable texts at every step. What it finds is more probable than the greedy text, and no
 #   better to read: the most probable text is not a typical one.
 #
-# A rule on what may be written is a function of the logits. No three letters twice:
+# A rule on what may be written is a function of the logits. No five characters that stand there already:
 
 # %%
 said, logs = write(decode.greedy(), processors=(decode.no_repeat(5),))
