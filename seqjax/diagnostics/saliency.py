@@ -85,9 +85,7 @@ def saliency(
         [[ 3. -1.  5.]]
     """
     if method not in METHODS:
-        raise ArgumentError(
-            f"saliency: no method {method!r}; there are {', '.join(METHODS)}.{closest(method, METHODS)}"
-        )
+        raise ArgumentError(f"saliency: no method {method!r}.{closest(method, METHODS)}")
     check_outputs("saliency", outputs)
     call = prepare("saliency", cell, params, xs, None, mask)
     model = _Model(call, loss, outputs, "")
