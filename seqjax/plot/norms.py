@@ -129,14 +129,20 @@ def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: s
 
 
 def _legends(figure: "Figure", axes: "Sequence[Axes]", place: Literal["lower left", "upper left"]) -> None:
-    """The names in each panel; below all of them where they are too long for one."""
-    lines = {str(line.get_label()): line for axis in axes for line in axis.lines}
+    """The names in each panel; below all where they are too long for one, below each where a style stands for two."""
+    named = [line for axis in axes for line in axis.lines if not str(line.get_label()).startswith("_")]
+    lines = {str(line.get_label()): line for line in named}
     if max(map(len, lines)) <= LONGEST:
         for axis in axes:
             axis.legend(fontsize=7, loc=place)
-        return
-    figure.legend(list(lines.values()), list(lines), fontsize=7, loc="outside lower center")
-    figure.set_figheight(figure.get_figheight() + 0.16 * len(lines))
+    elif len({(line.get_color(), line.get_linestyle()) for line in named}) == len(lines):
+        figure.legend(list(lines.values()), list(lines), fontsize=7, loc="outside lower center")
+        figure.set_figheight(figure.get_figheight() + 0.16 * len(lines))
+    else:
+        for axis in axes:
+            axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        rows = [max(len(axis.lines) for axis in axes[i : i + 2]) for i in range(0, len(axes), 2)]
+        figure.set_figheight(figure.get_figheight() + 0.16 * sum(rows))
 
 
 def _panels(

@@ -105,6 +105,17 @@ def test_comparison():
     assert results.get_xscale() == "linear"
 
 
+def test_long_names_of_two_panels_share_no_colour_in_one_legend():
+    """One legend below all panels gave the first line of each the same colour, and so two names to it."""
+    first, second, third = ("x" * 30 + end for end in "abc")
+    curve = {"mean": [0.0, -1.0]}
+    figure = plot.norm_by_distance({"RNN": {first: curve}, "gates": {second: curve, third: curve}})
+    legends = [axis.get_legend() for axis in figure.axes]
+    assert [[text.get_text() for text in legend.get_texts()] for legend in legends] == [[first], [second, third]]
+    shared = plot.norm_by_distance({"before": {first: curve}, "after": {first: curve}})
+    assert [text.get_text() for text in shared.legends[0].get_texts()] == [first]
+
+
 def test_trend():
     """Points with intervals where there are any; powers of ten where results span more than eight-fold."""
     lines = {"a": [(50, 1.0, np.nan), (100, 9.0, 0.5)], "b": [(50, 2.0, 0.1)]}
