@@ -29,7 +29,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile(
     "seqjax",
     deadline=None,
-    max_examples=25,
+    max_examples=25 if os.environ.get("SEQJAX_TEST_OPTIMISED") else 15,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -41,7 +41,7 @@ def run(row, case):
 
 
 with jax.enable_x64(True):
-    for row in TABLE:
+    for row in (row for row in TABLE if not row.covered):
         case = testing.Case(row.cell, row.features, row.make_xs or testing.vectors(row.features), 0, row.make_carry)
         jax.eval_shape(lambda: run(row, case))
 task = tasks.parity

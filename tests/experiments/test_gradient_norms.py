@@ -61,14 +61,6 @@ def test_a_stopped_run_goes_on(text, tmp_path, monkeypatch):
     assert main(config) == whole
 
 
-def test_another_config_is_another_folder(text, tmp_path):
-    for changes in ({}, {"seed": 1}, {"batch_size": 3}):
-        main(tiny(text, cell=("RNN(2)",), exploding_scale=0.0, train_steps=0, **changes))
-    names = sorted(p.name for p in (tmp_path / "runs" / "gradient_norms").iterdir())
-    assert len(names) == 3
-    assert len({name.split("-")[0] for name in names}) == 2
-
-
 def test_rows_are_the_gradient(text):
     """A linear scalar cell under the experiment's own measurement gives its weight's powers."""
     source = sources.load(text)

@@ -63,6 +63,7 @@ def test_layers_come_in_order(text):
     assert rows[-1]["log10_norms"][:-1] == [None] * (layers.LENGTH - 1)  # the last output of all but the last step
 
 
+@pytest.mark.slow  # the few above come in order
 def test_many_layers_come_in_order(text):
     paths = [row["path"] for row in rows_of("repeat(residual(RNN(32)), 11)", text, train_steps=0) if row["is_state"]]
     assert paths[::2] == [f"layer/{i}/h" for i in range(11)]

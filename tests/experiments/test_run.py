@@ -12,6 +12,7 @@ import pytest
 import seqjax as sj
 from experiments.harness import records
 from experiments.harness.environment import environment
+from experiments.harness.folder import folder_of
 from experiments.harness.run import Run, Stopped
 from seqjax._internal.signals import stop_requests
 from tests.experiments.makers import Options, raising
@@ -29,6 +30,14 @@ def test_an_unfinished_run_says_so_and_goes_on(tmp_path, error, word):
     assert again.work({"a": raising(error), "b": lambda folder: [{"value": 2}]}) == [{"value": 1}, {"value": 2}]
     again.finish({"rows": []})
     assert records.read(run.folder).status == "done"
+
+
+def test_another_config_is_another_folder(tmp_path):
+    """The hash is of the options, and the seed stands beside it."""
+    options = (Options(), Options(seed=1), Options(width=4))
+    names = [folder_of("x", config, tmp_path).name.split("-") for config in options]
+    assert names[0][0] == names[1][0] != names[2][0]
+    assert [seed for _, seed in names] == ["s0", "s1", "s0"]
 
 
 def test_units_have_folders_of_their_own(tmp_path):

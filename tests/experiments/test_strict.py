@@ -72,6 +72,7 @@ def test_the_check_of_tables_finds_what_is_wrong(tmp_path):
             check_table(path)
 
 
+@pytest.mark.slow  # its parts are tried below, and each experiment reads its own files
 def test_every_file_of_a_run(text, here):
     gradient_norms.main(tiny(text, lengths=(2, 30), train_steps=2, layered="GRU(2)"))
     files = [path for path in here.glob("runs/**/*") if path.suffix in (".json", ".jsonl")]
