@@ -48,9 +48,15 @@ TINY = {
         "batch_size": 4, "beams": 2,
     },
     "vanishing": {"cell": ("RNN(2)", "GRU(2)"), "length": 8, "batch_size": 2},
+    "gradient_over_training": {
+        "cell": ("RNN(2)", "LSTM(2)"), "embedding": 2, "batch_size": 2, "length": 6, "window": 12, "steps": 4, "every": 2,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
+
+WITHOUT_VALIDATION = ("efficiency", "vanishing", "gradient_over_training")
+"""They train nothing, or have validation in a row of its own."""
 
 SLOW = (
     "hybrid",
@@ -78,7 +84,7 @@ def test_tiny_run(small_data, name, capsys, monkeypatch):
     for row in record.rows:
         assert np.isfinite(row[summary["measure"]])
         assert row["parameters"] > 0
-        assert name in ("efficiency", "vanishing") or np.isfinite(row[f"valid_{summary['measure']}"])
+        assert name in WITHOUT_VALIDATION or np.isfinite(row[f"valid_{summary['measure']}"])
     first, *others = [tuple(row[column] for column in summary["by"]) for row in record.rows]
     alike = [row[summary["measure"]] for row, setting in zip(record.rows, [first, *others]) if setting == first]
     assert any(f"{value:.4g}"[:4] in said for value in (alike[0], np.mean(alike)))
