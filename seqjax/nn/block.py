@@ -140,7 +140,7 @@ class TransformerBlock(nnx.Module):
     def restart(self, carry: Carry, batch_shape: Shape) -> Carry:
         """The carry of a new sequence that reads the same memory."""
         empty = self.attention.initial_carry(batch_shape)
-        return empty if self.cross is None else (empty, carry[1])
+        return empty if self.cross is None else (empty, self._check_carry(carry, batch_shape)[1])
 
     def extend(
         self,

@@ -161,6 +161,7 @@ class EncoderDecoder(nnx.Module):
 
     def restart(self, carry: tuple[DecoderCarry, Held], batch_shape: Shape) -> tuple[DecoderCarry, Held]:
         """The carry of a new target of the same source."""
+        check_kind(self, carry, (DecoderCarry, Held))
         return empty_carry(self, self.decoder, batch_shape, None), carry[1]
 
     def extend(

@@ -38,6 +38,10 @@ TYPES = {
     "a pair of Cache and Held, found Cache": lambda: block(cross=True).extend(carry_of(block), X),
     "TransformerDecoder: carry must be .* DecoderCarry, found NoneType": lambda: decoder().extend(None, TOKENS),
     "DecoderCarry, found a tuple of DecoderCarry, Held": lambda: decoder().extend(carry_of(both), TOKENS),
+    "TransformerBlock: carry must be .* a pair of Cache and Held, found NoneType": lambda: block(cross=True).restart(
+        None, (2,)
+    ),
+    "EncoderDecoder: carry must be .* a pair of DecoderCarry and Held, found int": lambda: both().restart(3, (2,)),
     "a pair of DecoderCarry and Held, found DecoderCarry": lambda: both().extend(carry_of(decoder), TOKENS),
     "TransformerDecoder': batch_shape must be a tuple, found 2": lambda: decoder().initial_carry(2),
     "EncoderDecoder': batch_shape must be a tuple, found 2": lambda: both().initial_carry(2, memory=X),
