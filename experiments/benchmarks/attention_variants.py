@@ -39,7 +39,7 @@ def variants(length: int) -> dict[str, tuple[Attend, Attend, bool]]:
     given = jax.random.normal(jax.random.key(1), (1, HEADS, length, length))
 
     def ours(mask: attention.Mask = causal, **options: Any) -> Attend:
-        return lambda *qkv: jnp.asarray(attention.dot_product(*qkv, mask, backend="chunked", **options))
+        return lambda q, k, v: jnp.asarray(attention.dot_product(q, k, v, mask, backend="chunked", **options))
 
     def theirs(**options: Any) -> Attend:
         return lambda q, k, v: jax.nn.dot_product_attention(q, k, v, **options)
