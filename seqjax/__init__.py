@@ -15,6 +15,7 @@ from seqjax.core.cell import Cell, replace
 from seqjax.core.gating import activate, linear
 from seqjax.core.held import Held
 from seqjax.core.loop import parallel
+from seqjax.core.pieces import scan_sum
 from seqjax.core.plan import Plan
 from seqjax.core.recurrent import Gated, Recurrent
 from seqjax.core.scan import explain, scan
@@ -58,6 +59,7 @@ __all__ = [
     "replace",
     "residual",
     "scan",
+    "scan_sum",
     "stack",
     "tap",
     "trace",

@@ -64,11 +64,20 @@ def run(call: Call) -> Pair:
         options.reverse, options.gradient, options.checkpoint, options.unroll, options.checked,
     )  # fmt: skip
     if carry is None:
-        carry = start_carry(call.cell, call.params, layout.batch, in_features=layout.width)
-        carry = _match_to_input(carry, call)
+        carry = first_carry(call)
     xs = fill_padding(layout.time_first(call.xs), mask, options.reverse)
     carry, ys = call.cell.sequence(call.params, carry, xs, plan)
     return carry, layout.restore(zero_padding(ys, mask))
+
+
+def first_carry(call: Call) -> Carry:
+    """The default carry for these xs.
+
+    Raises:
+        ArgumentError: the cell asks for more than that.
+    """
+    layout = call.layout
+    return _match_to_input(start_carry(call.cell, call.params, layout.batch, in_features=layout.width), call)
 
 
 _compiled = jax.jit(run)
