@@ -4,7 +4,8 @@
 
 One line for each measured row and seed: the options that are not the defaults, its numbers and words (curves are left
 to the run folders), the date, the device and the version of jax. What was measured layer by layer is a table of its
-own, `<name>_layers.csv`. A cell holds a number, a word, or nothing where there is none; units are in the column names.
+own, `<name>_layers.csv`, and so are rank correlations, `<name>_correlations.csv`. A cell holds a number, a word, or
+nothing where there is none; units are in the column names.
 """
 
 import csv
@@ -22,6 +23,7 @@ from experiments.harness.run import Rows
 from seqjax.errors import ArgumentError
 
 RESULTS = Path(__file__).parent / "results"
+TABLES = ("layers", "correlations")  # of a summary, beside the rows of its run
 
 
 def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
@@ -31,13 +33,14 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
         ArgumentError: no finished run of this name.
     """
     rows: Rows = []
-    layers: Rows = []
+    others: dict[str, Rows] = {table: [] for table in TABLES}
     for record in every(root)[0]:
         if record.config["experiment"] != name or record.status != "done":
             continue
         where = {key: record.environment[key] for key in ("date", "device", "jax")}
         run = {"run": record.setting, "options": options(record.config), "seed": record.config["seed"]}
-        layers += [run | row | where for row in record.summary.get("layers", ())]
+        for table, found in others.items():
+            found += [run | row | where for row in record.summary.get(table, ())]
         for row in record.rows:
             if row.get("group") == "layers":
                 continue  # they stand in the summary, one line each
@@ -45,8 +48,9 @@ def collect(name: str, root: Path = RUNS, results: Path = RESULTS) -> Path:
             rows.append(run | numbers | where)
     if not rows:
         raise ArgumentError(f"no finished run of {name!r} under {root}")
-    if layers:
-        write(f"{name}_layers", layers, results)
+    for table, found in others.items():
+        if found:
+            write(f"{name}_{table}", found, results)
     return write(name, rows, results)
 
 

@@ -39,15 +39,15 @@ class Members:
 
 
 def fit_members(
-    model: sj.Cell, loss: Callable[..., object], source: Batches, config: Members, rows: int
+    model: sj.Cell, loss: Callable[..., object], source: Batches, config: Members, rows: int, in_features: int = 0
 ) -> train.Sweep:
-    """Train all members of a model that reads tokens; the history has so many rows.
+    """Train all members of a model that reads tokens, or vectors of so many features; the history has so many rows.
 
     A member that diverges goes on to its end, as that is a finding.
     """
 
     def init(key: Key[Array, ""]) -> PyTree:
-        return model.init(jnp.asarray(key), 0)
+        return model.init(jnp.asarray(key), in_features)
 
     return train.sweep(
         lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),

@@ -11,7 +11,8 @@ from seqjax.plot.datasets import dataset
 from seqjax.plot.dynamics import exponents, spectrum_by_lag
 from seqjax.plot.layers import layer_norms
 from seqjax.plot.maps import heat_map
-from seqjax.plot.norms import norm_by_distance, norm_by_length, training
+from seqjax.plot.norms import norm_by_distance, norm_by_length, norm_by_step, training
+from seqjax.plot.points import scatter
 from seqjax.plot.positions import position_matrix
 from seqjax.plot.runs import comparison, trend
 from seqjax.plot.saturation import saturation
@@ -33,9 +34,11 @@ __all__ = [
     "learning_curves",
     "norm_by_distance",
     "norm_by_length",
+    "norm_by_step",
     "position_matrix",
     "saliency",
     "saturation",
+    "scatter",
     "spectrum_by_lag",
     "task",
     "training",

@@ -19,7 +19,11 @@ MEASURE = "log₁₀ mean ‖∂L_T / ∂v_t‖\n(L in nats)"
 
 
 def layer_norms(
-    panels: Mapping[str, Mapping[str, Norms]], lines: Collection[str] | None = None, title: str = ""
+    panels: Mapping[str, Mapping[str, Norms]],
+    lines: Collection[str] | None = None,
+    title: str = "",
+    *,
+    step: int | None = None,
 ) -> "Figure":
     """Heat maps of layers by time, one for each group and on one scale, and below each its curves by distance.
 
@@ -28,6 +32,7 @@ def layer_norms(
             names are the same in all groups, the first layer first; it is drawn at the bottom.
         lines: the names that are drawn as curves too; None for all.
         title: above the figure.
+        step: the one whose loss it is, counted from 1; None for the last.
 
     Examples:
         >>> from seqjax import plot
@@ -41,9 +46,9 @@ def layer_norms(
     names = list(next(iter(values.values())))
     figure, maps, curves, scale = _axes(len(panels), len(names))
     for (group, rows), above, below in zip(values.items(), maps, curves):
-        image = _heat_map(above, list(rows.values()), *_limits(values))
+        image = _heat_map(above, list(rows.values()), step, *_limits(values))
         above.set_title(group, fontsize=10)
-        _curves(below, {name: rows[name] for name in names if lines is None or name in lines})
+        _curves(below, {name: rows[name] for name in names if lines is None or name in lines}, step)
     maps[0].set_yticks(range(len(names)), names, fontsize=7)
     curves[0].set_ylabel(MEASURE, fontsize=8)
     bar = figure.colorbar(image, cax=scale)
@@ -73,7 +78,7 @@ def _axes(groups: int, names: int) -> "tuple[Figure, list[Axes], list[Axes], Axe
     return figure, rows[0], rows[1], figure.add_subplot(grid[0, groups])
 
 
-def _heat_map(axis: "Axes", rows: Sequence[np.ndarray], low: float, high: float) -> "AxesImage":
+def _heat_map(axis: "Axes", rows: Sequence[np.ndarray], step: int | None, low: float, high: float) -> "AxesImage":
     """Steps from left to right; a norm of zero leaves the hatched ground to be seen."""
     from matplotlib import colormaps
 
@@ -84,16 +89,17 @@ def _heat_map(axis: "Axes", rows: Sequence[np.ndarray], low: float, high: float)
     options: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "origin": "lower", "extent": place}
     image = axis.imshow(np.stack(rows), cmap=colours, vmin=low, vmax=high, **options)
     hatched = "; hatched: zero" if any(np.isnan(row).any() for row in rows) else ""
-    axis.set_xlabel(f"step t, the loss is of step {steps}{hatched}", fontsize=8)
+    axis.set_xlabel(f"step t, the loss is of step {step or steps}{hatched}", fontsize=8)
     axis.tick_params(labelsize=7)
     return image
 
 
-def _curves(axis: "Axes", rows: Mapping[str, np.ndarray]) -> None:
+def _curves(axis: "Axes", rows: Mapping[str, np.ndarray], step: int | None) -> None:
     for i, (name, logs) in enumerate(rows.items()):
         marker = "o" if np.isfinite(logs).sum() == 1 else None  # a line would not show it
-        axis.plot(np.arange(len(logs)), logs[::-1], **line_style(i), marker=marker, ms=3, label=name)
-    axis.set_xlabel("steps back from the loss", fontsize=8)
+        back = (len(logs) if step is None else step) - 1 - np.arange(len(logs))
+        axis.plot(back[::-1], logs[::-1], **line_style(i), marker=marker, ms=3, label=name)
+    axis.set_xlabel("steps back from the loss" + ("; left of 0: ahead of it" if step else ""), fontsize=8)
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

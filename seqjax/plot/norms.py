@@ -63,6 +63,35 @@ def _in_powers(summary: Summary) -> dict[str, Values]:
     return {name: np.where(np.isfinite(logs), logs, np.nan) / np.log(10) for name, logs in found.items()}
 
 
+def norm_by_step(
+    panels: Mapping[str, Mapping[str, Values]], step: int, title: str = "", *, of: str = "x_t"
+) -> "Figure":
+    """Gradient norm by step for the loss of one amid the sequence: left of it what lies behind, right what is ahead.
+
+    Args:
+        panels: group -> name -> log10 norms by step, `[T]`; None is zero.
+        step: whose loss it is, counted from 0.
+        title: above the figure.
+        of: what the gradient is taken in, as the axis has it.
+
+    Examples:
+        >>> from seqjax import plot
+        >>> curves = {"GRU(8)": [-2.0, -1.0, 0.0, None], "bidirectional(GRU(8))": [-2.0, -1.0, 0.0, -1.0]}
+        >>> figure = plot.norm_by_step({"before training": curves}, step=2)
+        >>> figure.axes[0].get_xlabel(), figure.axes[0].lines[0].get_xdata().tolist()
+        ('step, from that of the loss', [-2, -1, 0, 1])
+    """
+    from seqjax.plot._figure import label_exponents
+
+    figure, axes = _panels(list(panels), title, "step, from that of the loss", f"‖∂L / ∂{of}‖")
+    for axis, curves in zip(axes, panels.values()):
+        for i, (name, logs) in enumerate(curves.items()):
+            axis.plot(np.arange(len(logs)) - step, np.asarray(logs, float), **line_style(i), label=name)
+        label_exponents(axis)
+    _legends(figure, axes, "lower left")
+    return figure
+
+
 def norm_by_length(panels: Mapping[str, Mapping[str, Values]], lengths: Sequence[int], title: str = "") -> "Figure":
     """Norm of the parameter gradient by sequence length.
 

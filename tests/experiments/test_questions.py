@@ -51,6 +51,10 @@ TINY = {
     "gradient_over_training": {
         "cell": ("RNN(2)", "LSTM(2)"), "embedding": 2, "batch_size": 2, "length": 6, "window": 12, "steps": 4, "every": 2,
     },
+    "gradient_vs_success": {
+        "tasks": ("temporal_order",), "cell": ("RNN(2)",), "order_length": 10, "steps": 2, "batch_size": 4, "members": 2,
+        "evaluation": 4,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
@@ -66,6 +70,7 @@ SLOW = (
     "date_normalisation",
     "arithmetic",
     "translation",
+    "gradient_vs_success",
 )  # they compile each model several times
 
 

@@ -152,6 +152,18 @@ def test_layer_norms():
     np.testing.assert_array_equal(curves[1].lines[0].get_xydata(), [[0, 1], [1, -3], [2, -9]])
 
 
+def test_norms_of_a_loss_amid_the_sequence():
+    """Steps before that of the loss are on the left of it; curves of layers run back from it, past 0 to what is ahead."""
+    logs = [-2.0, -1.0, 0.0, None]
+    figure = plot.norm_by_step({"before": {"GRU": logs}}, 2, "inputs")
+    (line,) = figure.axes[0].lines
+    np.testing.assert_array_equal(line.get_xydata(), [[-2, -2], [-1, -1], [0, 0], [1, np.nan]])
+    assert all(part in words(figure) for part in ("inputs", "before", "GRU"))
+    above, below, _ = plot.layer_norms({"before": {"h": logs}}, step=3).axes
+    assert "the loss is of step 3; hatched: zero" in above.get_xlabel() and "ahead of it" in below.get_xlabel()
+    np.testing.assert_array_equal(below.lines[0].get_xydata(), [[-1, np.nan], [0, 0], [1, -1], [2, -2]])
+
+
 def test_layer_norms_of_zeros_alone():
     (image,) = plot.layer_norms({"one": {"h": [None, None]}}).axes[0].images
     assert image.get_clim() == (-1, 0)
