@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import jax
@@ -49,3 +50,24 @@ def match_parameters(
 
     above = bisect.bisect_left(range(1, parameters + 2), parameters, key=size) + 1
     return of(min(above, max(1, above - 1), key=lambda features: abs(size(features) - parameters)))
+
+
+def match_width(text: str, parameters: int, in_features: int, model_of: Callable[[sj.Cell], sj.Cell]) -> sj.Cell:
+    """The cell that a text with widths W means, "stack(LSTM(W), LSTM(W))", with W so that a model has about so many.
+
+    Raises:
+        ArgumentError: no W, a text that is no cell, or one of width 1 that is too large.
+    """
+    if not re.search(r"\bW\b", text):
+        raise sj.ArgumentError(f"cell: {text} must have W in place of its widths, such as stack(LSTM(W), LSTM(W))")
+
+    def of(width: int) -> sj.Cell:
+        return sj.cell_from_text(re.sub(r"\bW\b", str(width), text))
+
+    def size(width: int) -> int:
+        return count_parameters(model_of(of(width)), in_features)
+
+    if size(1) > parameters:
+        raise sj.ArgumentError(f"parameters must be at least {size(1)} for {text}, found {parameters}")
+    above = bisect.bisect_left(range(1, parameters + 2), parameters, key=size) + 1
+    return of(min(above, max(1, above - 1), key=lambda width: abs(size(width) - parameters)))

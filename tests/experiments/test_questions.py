@@ -55,12 +55,16 @@ TINY = {
         "tasks": ("temporal_order",), "cell": ("RNN(2)",), "order_length": 10, "steps": 2, "batch_size": 4, "members": 2,
         "evaluation": 4,
     },
+    "depth_and_direction": {
+        "readings": ("keys",), "both": ("bidirectional(RNN(W))",), "parameters": 600, "length": 6, "steps": 2,
+        "batch_size": 2, "members": 2, "measured": 2, "evaluation": 2,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
 
-WITHOUT_VALIDATION = ("efficiency", "vanishing", "gradient_over_training")
-"""They train nothing, or have validation in a row of its own."""
+WITHOUT_VALIDATION = ("efficiency", "vanishing", "gradient_over_training", "depth_and_direction")
+"""They train nothing, choose nothing by validation, or have it in a row of its own."""
 
 SLOW = (
     "hybrid",
@@ -71,6 +75,7 @@ SLOW = (
     "arithmetic",
     "translation",
     "gradient_vs_success",
+    "depth_and_direction",
 )  # they compile each model several times
 
 
