@@ -183,12 +183,12 @@ def error(
 
 
 def layer_rows(rows: Rows) -> Rows:
-    """A line for each state and output of each layer: half-lives, and log10 norms at three steps."""
+    """A line for each state of each layer: half-lives, and log10 norms at three steps."""
     found: Rows = []
     for row in rows:
-        for layer in row["layers"]:
+        for layer in filter(lambda layer: layer["is_state"], row["layers"]):
             line = {name: row[name] for name in ("reading", "cell", "seed")}
-            line |= {name: value for name, value in layer.items() if not isinstance(value, list)}
+            line |= {k: v for k, v in layer.items() if k not in ("is_state", "read") and not isinstance(v, list)}
             for loss in directions.LOSSES:
                 where = ends(layer[f"log10_norms_from_{loss}"])
                 line |= {f"from_{loss}_{name}": value for name, value in where.items()}

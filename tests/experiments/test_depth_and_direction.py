@@ -120,13 +120,7 @@ def test_rows_and_figures(here):
     rows = list(csv.DictReader(collect("depth_and_direction", results=here).read_text().splitlines()))
     assert len(rows) == 6
     layers = list(csv.DictReader((here / "depth_and_direction_layers.csv").read_text().splitlines()))
-    assert {row["path"] for row in layers if row["cell"] == BOTH} == {
-        "forward/h",
-        "backward/h",
-        "forward/y",
-        "backward/y",
-        "y",
-    }
+    assert {row["path"] for row in layers if row["cell"] == BOTH} == {"forward/h", "backward/h"}
 
 
 @pytest.mark.parametrize(
