@@ -59,11 +59,12 @@ TINY = {
         "readings": ("keys",), "both": ("bidirectional(RNN(W))",), "parameters": 600, "length": 6, "steps": 2,
         "batch_size": 2, "members": 2, "measured": 2, "evaluation": 2,
     },
+    "million_steps": {"cell": ("RNN(2)",), "length": 1000, "updates": (1, 0, 0, 1), "batch_size": 2},
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
 
-WITHOUT_VALIDATION = ("efficiency", "vanishing", "gradient_over_training", "depth_and_direction")
+WITHOUT_VALIDATION = ("efficiency", "vanishing", "gradient_over_training", "depth_and_direction", "million_steps")
 """They train nothing, choose nothing by validation, or have it in a row of its own."""
 
 SLOW = (
