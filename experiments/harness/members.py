@@ -1,6 +1,6 @@
 """Several seeds of one model, trained as one program on the same batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -39,21 +39,30 @@ class Members:
 
 
 def fit_members(
-    model: sj.Cell, loss: Callable[..., object], source: Batches, config: Members, rows: int, in_features: int = 0
+    model: sj.Cell,
+    loss: Callable[..., object],
+    source: Batches,
+    config: Members,
+    rows: int,
+    in_features: int = 0,
+    starts: Sequence[PyTree] = (),
 ) -> train.Sweep:
     """Train all members of a model that reads tokens, or vectors of so many features; the history has so many rows.
 
-    A member that diverges goes on to its end, as that is a finding.
+    With `starts`, parameters to begin with, these are the members. A member that diverges goes on to its end, as that
+    is a finding.
     """
 
     def init(key: Key[Array, ""]) -> PyTree:
+        if starts:
+            return starts[int(jax.random.key_data(key)[-1])]  # the number that the key was made of
         return model.init(jnp.asarray(key), in_features)
 
     return train.sweep(
         lambda rate: train.make_train_step(loss, optax.adam(rate), clip=config.clip, max_skips=config.steps + 1),
         init,
         source,
-        seeds=config.seeds,
+        seeds=range(len(starts)) if starts else config.seeds,
         learning_rates=(config.learning_rate,),
         steps=config.steps,
         every=max(1, config.steps // rows),

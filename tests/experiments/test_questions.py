@@ -60,6 +60,14 @@ TINY = {
         "batch_size": 2, "members": 2, "measured": 2, "evaluation": 2,
     },
     "million_steps": {"cell": ("RNN(2)",), "length": 1000, "updates": (1, 0, 0, 1), "batch_size": 2},
+    "exploding": {
+        "scales": (1.0, 2.0), "methods": ("value", "omega+norm"), "rates": (0.1,), "units": 4, "length": 6, "batch_size": 2,
+        "steps": 2, "reach": 8, "members": 1,
+    },
+    "forget_bias": {
+        "cell": ("GRU(2)",), "bias": (1.0,), "lengths": (4,), "reach": 20, "steps": 2, "batch_size": 2, "evaluation": 2,
+        "members": 2,
+    },
     "efficiency": {"cell": ("RNN", "LSTM"), "widths": (2, 3), "lengths": (4,), "batch_size": 2, "turns": 1},
 }  # fmt: skip
 
@@ -77,6 +85,8 @@ SLOW = (
     "translation",
     "gradient_vs_success",
     "depth_and_direction",
+    "exploding",
+    "forget_bias",
 )  # they compile each model several times
 
 
@@ -155,6 +165,8 @@ def test_every_experiment_is_tried_and_listed():
         ("polyphonic_music", {"chunk": 3000}, "expected at least batch_size \\* length"),
         ("efficiency", {"lengths": (4, 0)}, "lengths must be above 0"),
         ("efficiency", {"cell": ("GRU(3)",)}, "GRU"),
+        ("exploding", {"methods": ("adam",)}, "found 'adam'"),
+        ("forget_bias", {"cell": ("RNN(2)",)}, "must have a gate that keeps its state"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
