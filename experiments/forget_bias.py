@@ -252,11 +252,16 @@ def points(rows: Rows, column: str, name: str) -> dict[str, list[tuple[float, fl
         groups.setdefault(own, {}).setdefault(row["bias_init"], []).append(row)
     return {
         own: [
-            (float(np.mean([row["mean_bias"] for row in same])), *interval([row[column] for row in same]))
+            (float(np.mean([row["mean_bias"] for row in same])), *interval(_known(same, column)))
             for same in inits.values()
         ]
         for own, inits in groups.items()
     }
+
+
+def _known(rows: Rows, column: str) -> list[float]:
+    """What is finite; NaN where nothing is."""
+    return [row[column] for row in rows if row[column] is not None] or [np.nan]
 
 
 def is_chrono(row: Row) -> bool:

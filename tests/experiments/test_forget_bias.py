@@ -52,6 +52,21 @@ def test_keep_biases_are_those_that_were_drawn(cell):
         assert biases.shape == (4,) and (low <= biases).all() and (biases <= high).all()
 
 
+def test_points_are_means_over_seeds_that_have_a_number():
+    rows = [
+        {"bias_init": name, "mean_bias": bias, "mse": value}
+        for name, bias, value in (
+            ("forget_bias(1)", 1.0, 0.1), ("forget_bias(1)", 1.0, 0.3), ("chrono(9)", 2.0, None), ("chrono(9)", 4.0, 0.5),
+            ("forget_bias(5)", 5.0, None),
+        )
+    ]  # fmt: skip
+    found = forget_bias.points(rows, "mse", "LSTM")
+    assert found.keys() == {"LSTM", "chrono(9), LSTM"}
+    (first, second), (chrono_point,) = found.values()
+    assert first[:2] == pytest.approx((1.0, 0.2)) and second[0] == 5.0 and math.isnan(second[1])
+    assert chrono_point[:2] == (3.0, 0.5)
+
+
 def test_members_begin_with_their_biases(here):
     """A network that is trained with a rate of almost nothing ends where it began, each at its own bias."""
     config = forget_bias.Config(
