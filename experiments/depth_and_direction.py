@@ -13,13 +13,16 @@ Expectation: the path through time is the same in each layer, but a gradient of 
 later or the other way round, so that k steps through n layers have many paths, and reach grows with depth at the same
 decay per step; narrower layers cost capacity (Hermans and Schrauwen 2013 find slower time scales in higher layers).
 Residual paths lead past layers, not through time: they should help learning more than reach. In a mixed stack the layer
-that keeps most decides. A backward direction has the same reach into the future (Schuster and Paliwal 1997).
+that keeps most decides. A backward direction has the same reach into the future (Schuster and Paliwal 1997). Reach
+is no measure of memory: who holds a bit safely, in an attractor, lets gradients vanish (Bengio et al. 1994), and so a
+network that has learned the keys may have less of it than before.
 
     python -m experiments.depth_and_direction
     python -m experiments.depth_and_direction --readings keys --both "bidirectional(GRU(W))" --parameters 20000
 """
 
 import functools
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
 EMBEDDING = 32
 CURVE = 30  # points of a learning curve
+SOLVED = 0.1  # nats: keys are known
 PHASES = ("before", "after")
 DEEP = {f"4 {name}{how}": f"stack({name}(W), {others})" for name in ("RNN", "LSTM") for how, others in (
     ("", ", ".join([f"{name}(W)"] * 3)), (", residual", ", ".join([f"residual({name}(W))"] * 3)),
@@ -167,6 +171,7 @@ def study(config: Config, reading: readings.Reading, text: str, cell: sj.Cell, f
             layers += [{"phase": phase} | one for one in each]
         curve = [(each["step"], round(float(each["loss"][i, 0]), 4)) for each in found.history]
         row |= {"parameters": count_parameters(model, 0), "updates": config.steps}
+        row["solved_at_update"] = next((step for step, nats in curve if nats < SOLVED), None)
         rows.append(row | {"skipped_updates": int(found.state.skipped.in_all[i, 0]), "losses": curve, "layers": layers})
     return [row | {"seconds": round(time.time() - begun, 1)} for row in rows]
 
@@ -205,16 +210,28 @@ def figures(rows: Rows) -> dict[str, "Figure"]:
         for row in rows:
             if row["reading"] == reading:
                 cells.setdefault(row["cell"], []).append(row)
-        curves = {text: [curve_of(row) for row in each] for text, each in cells.items()}
-        results = {text: interval([row["loss_nats"] for row in each]) for text, each in cells.items()}
+        curves = {short_name(text): [curve_of(row) for row in each] for text, each in cells.items()}
+        results = {short_name(text): interval([row["loss_nats"] for row in each]) for text, each in cells.items()}
         drawn[f"loss_{reading}"] = plot.comparison(curves, results, "loss in nats", title=f"{reading}: loss of a step")
         for phase in PHASES:
             name = f"{phase}_log10_inputs_from_middle"
-            inputs[f"{reading}, {phase} training"] = {t: directions.mean_curve(r, name) for t, r in cells.items()}
+            inputs[f"{reading}, {phase} training"] = {
+                short_name(text): directions.mean_curve(each, name) for text, each in cells.items()
+            }
         drawn |= layer_figures(reading, cells)
     middle = len(rows[0]["before_log10_inputs_from_middle"]) // 2
     title = f"Gradient of the loss of step {middle + 1} in the inputs"
     return drawn | {"inputs": plot.norm_by_step(inputs, middle, title)}
+
+
+def short_name(text: str) -> str:
+    """A network in a figure: "4 LSTM, residual" for four of them with residual paths, "RNN, LSTM, GRU" for these."""
+    inner = re.fullmatch(r"stack\((.*)\)", text)
+    if inner is None:
+        return text.replace("(W)", "")
+    layers = [re.sub(r"^residual\((.*)\)$", r"\1", part).replace("(W)", "") for part in inner[1].split(", ")]
+    names = layers[0] if len(set(layers)) == 1 else ", ".join(layers)
+    return (f"{len(layers)} " if names == layers[0] else "") + names + (", residual" if "residual(" in text else "")
 
 
 def curve_of(row: Row) -> tuple[list[int], list[float]]:
@@ -237,7 +254,7 @@ def layer_figures(reading: str, cells: dict[str, Rows]) -> dict[str, "Figure"]:
         panels = {f"{phase} training": states(each, phase, loss) for phase in PHASES}
         length = len(each[0]["before_log10_inputs_from_middle"])
         step = None if loss == "last" else length // 2 + 1
-        title = f"{MIXED[reading]}, loss of the {loss} step"
+        title = f"{short_name(MIXED[reading])}: loss of the {loss} step"
         drawn[f"layers_{reading}"] = plot.layer_norms(panels, title=title, step=step)
     return drawn
 

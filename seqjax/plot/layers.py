@@ -50,9 +50,10 @@ def layer_norms(
         above.set_title(group, fontsize=10)
         _curves(below, {name: rows[name] for name in names if lines is None or name in lines}, step)
     maps[0].set_yticks(range(len(names)), names, fontsize=7)
-    curves[0].set_ylabel(MEASURE, fontsize=8)
+    measure = MEASURE if step is None else MEASURE.replace("L_T", "L")
+    curves[0].set_ylabel(measure, fontsize=8)
     bar = figure.colorbar(image, cax=scale)
-    bar.set_label(MEASURE, fontsize=8)
+    bar.set_label(measure, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     for axis in (scale, curves[0]):
         axis.locator_params(axis="y", integer=True)

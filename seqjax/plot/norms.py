@@ -88,7 +88,7 @@ def norm_by_step(
         for i, (name, logs) in enumerate(curves.items()):
             axis.plot(np.arange(len(logs)) - step, np.asarray(logs, float), **line_style(i), label=name)
         label_exponents(axis)
-    _legends(figure, axes, "lower left")
+    _legends(figure, axes, "below")
     return figure
 
 
@@ -157,11 +157,11 @@ def training(norms: Mapping[str, Values], losses: Mapping[str, Values], title: s
     return figure
 
 
-def _legends(figure: "Figure", axes: "Sequence[Axes]", place: Literal["lower left", "upper left"]) -> None:
+def _legends(figure: "Figure", axes: "Sequence[Axes]", place: Literal["lower left", "upper left", "below"]) -> None:
     """The names in each panel; below all where they are too long for one, below each where a style stands for two."""
     named = [line for axis in axes for line in axis.lines if not str(line.get_label()).startswith("_")]
     lines = {str(line.get_label()): line for line in named}
-    if max(map(len, lines)) <= LONGEST:
+    if place != "below" and max(map(len, lines)) <= LONGEST:
         for axis in axes:
             axis.legend(fontsize=7, loc=place)
     elif len({(line.get_color(), line.get_linestyle()) for line in named}) == len(lines):

@@ -87,6 +87,17 @@ def test_losses_are_those_of_single_steps():
         np.testing.assert_allclose(given, forward, atol=2e-4)
 
 
+def test_short_names():
+    """Those of the stacks that are drawn beside each other are their names there."""
+    assert {name: depth_and_direction.short_name(text) for name, text in depth_and_direction.DEEP.items()} == {
+        name: name for name in depth_and_direction.DEEP
+    }
+    texts = ("GRU(W)", *depth_and_direction.MIXED.values(), "stack(LSTM(W), bidirectional(LSTM(W)))")
+    assert [depth_and_direction.short_name(text) for text in texts] == [
+        "GRU", "RNN, LSTM, GRU", "2 bidirectional(LSTM)", "LSTM, bidirectional(LSTM)",
+    ]  # fmt: skip
+
+
 def test_half_lives_of_both_ways():
     """2^-k behind and 4^-k ahead; nothing ahead of a causal network."""
     behind, ahead = np.log(0.5) * np.arange(10, 0, -1), np.log(0.25) * np.arange(10)
