@@ -6,6 +6,7 @@ import numpy as np
 
 from seqjax._internal.types import PyTree
 from seqjax._internal.validation import is_count, known, true_or_false
+from seqjax.core.budget import parse_bytes
 from seqjax.core.call import Call
 from seqjax.core.cell import check_cell_type
 from seqjax.errors import ArgumentError, ArgumentTypeError
@@ -29,8 +30,12 @@ def check_options(call: Call) -> None:
         if getattr(options, name) not in choices:
             raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {getattr(options, name)!r}")
     checkpoint = options.checkpoint
-    if checkpoint is not None and checkpoint != "sqrt" and not is_count(checkpoint):
-        raise ArgumentError(f'checkpoint must be None, a number of steps above 0, or "sqrt", found {checkpoint!r}')
+    named = checkpoint is None or checkpoint == "sqrt" or parse_bytes(checkpoint) is not None
+    if not named and not is_count(checkpoint):
+        raise ArgumentError(
+            'checkpoint must be None, a number of steps above 0, "sqrt", or memory such as "512MB" or "2GiB", '
+            f"found {checkpoint!r}"
+        )
     if not is_count(options.unroll):
         raise ArgumentError(f"unroll must be a whole number above 0, found {options.unroll!r}")
     for name in ("reverse", "time_major", "checked"):

@@ -5,7 +5,7 @@ the layout of `jax.lax.scan`; `seqjax.scan` is the batch-major public face.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from jax import lax
 from seqjax._internal.trees import cast_like, is_inexact, select
 from seqjax._internal.types import Array, Bool, Carry, Pair, Params, PyTree, Shape
 from seqjax.core import taps
+from seqjax.core.budget import fit_segments, parse_bytes
 from seqjax.core.chunks import Run, scan_chunks
 from seqjax.core.explanation import add_line
 from seqjax.core.gradient import deferred_loop
@@ -132,9 +133,23 @@ def _run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: b
     length = count_steps(inputs)
     if plan.checkpoint is None or length == 0:
         return run(carry, inputs)
-    size = max(1, math.isqrt(length)) if plan.checkpoint == "sqrt" else int(plan.checkpoint)
-    add_line(f"recomputed in the backward pass from a carry kept every {size} steps")
-    return scan_chunks(jax.checkpoint(run, prevent_cse=False), carry, inputs, size, reverse)
+    budget = parse_bytes(plan.checkpoint)
+    if budget is not None:
+        sizes = fit_segments(budget, run, carry, inputs)
+    else:
+        sizes = [max(1, math.isqrt(length)) if plan.checkpoint == "sqrt" else int(plan.checkpoint)]
+    if sizes:
+        steps = " and, within these, every ".join(map(str, sizes))
+        add_line(f"recomputed in the backward pass from a carry kept every {steps} steps")
+    return _run_levels(run, carry, inputs, sizes, reverse)
+
+
+def _run_levels(run: Run, carry: Carry, inputs: PyTree, sizes: Sequence[int], reverse: bool) -> Pair:
+    """Segments of `sizes[0]` steps, each of which is run in segments of `sizes[1]` steps, and so on."""
+    if not sizes:
+        return run(carry, inputs)
+    segment = lambda carry, inputs: _run_levels(run, carry, inputs, sizes[1:], reverse)
+    return scan_chunks(jax.checkpoint(segment, prevent_cse=False), carry, inputs, sizes[0], reverse)
 
 
 def _choose_loop(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Loop:

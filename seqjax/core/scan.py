@@ -52,8 +52,10 @@ def scan(
         reverse: go from the last step to the first; ys stay in the order of xs.
         time_major: xs, mask, resets and ys are `[T, B, ...]`.
         gradient: "deferred" (weight gradients after the loop; see `seqjax.core.gradient`) or "autodiff".
-        checkpoint: None; a number of steps; or "sqrt". Keeps only one carry every so many steps for the backward
-            pass and computes the rest again, so that memory stays bounded over very long sequences.
+        checkpoint: None; a number of steps; "sqrt"; or memory such as "512MB" or "2GiB". Keeps only one carry every
+            so many steps for the backward pass and computes the rest again, so that memory stays bounded over very
+            long sequences. Memory is what the loop of each layer may take, in temporary arrays beside its inputs
+            and outputs: the fewest levels of segments are chosen that fit (`seqjax.core.budget` has the formula).
         unroll: steps a turn of the inner loop.
         engine: "auto", or "scan" for the loop over time.
         checked: inside `jit`, also check values (lengths, token ids) through `jax.experimental.checkify`, by which
