@@ -19,6 +19,7 @@ share. A rate below 0 grows: its half-life is negative, its horizon all of `reac
 import dataclasses
 import functools
 import itertools
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,23 +226,32 @@ def figures(rows: Rows) -> dict[str, "Figure"]:
         own = [row for row in rows if row["cell"] == cell]
         top = max(row["mean_bias"] for row in own)
         longest = max(row["predicted_horizon_steps"] for row in own)
-        curve = [(b, horizon_of(b), np.nan) for b in np.linspace(0, top, 41) if horizon_of(b) <= longest]
+        curve = [(b, horizon_of(b), np.nan) for b in np.linspace(0, top, 17) if horizon_of(b) <= longest]
         lines = {"1 % of sigmoid(b)^k": curve} | points(own, "gates_horizon_steps_before", "gates, at the start")
         lines |= points(own, "horizon_steps_before", "whole cell, at the start")
         for length in dict.fromkeys(row["length"] for row in own):
             one = [row for row in own if row["length"] == length]
             lines |= points(one, "horizon_steps_after", f"after adding over {length}")
-        name = str(cell).split("(")[0].lower()
+        name = re.sub(r"\W+", "_", str(cell).lower()).strip("_")
         title = f"{cell}: how far back 1 % of the gradient reaches"
         drawn[f"horizon_{name}"] = plot.trend(lines, "bias of the gate that keeps", "steps back", title, (0, np.inf))
-    success: dict[str, list[tuple[float, float, float]]] = {}
+    title = f"The adding problem in {rows[0]['updates']:,} updates"
+    drawn["mse"] = over_bias(rows, "mse", "mse (0.167: without memory)", title)
+    if solved := [row for row in rows if row["solved"]]:
+        drawn["solved"] = over_bias(solved, "solved_at_update", "updates until solved, of seeds that did", title)
+    return drawn
+
+
+def over_bias(rows: Rows, column: str, words: str, title: str) -> "Figure":
+    """A column over the bias, a line for each cell and length."""
+    lines: dict[str, list[tuple[float, float, float]]] = {}
     for cell, length in dict.fromkeys((row["cell"], row["length"]) for row in rows):
         one = [row for row in rows if (row["cell"], row["length"]) == (cell, length)]
-        success |= points(one, "mse", f"{cell}, {length} steps")
-    title = f"The adding problem after {rows[0]['updates']:,} updates (0.167: without memory)"
-    drawn["mse"] = plot.trend(success, "bias of the gate that keeps, at the start", "mse", title, (0, np.inf))
-    drawn["mse"].axes[0].set_xticks(sorted({row["mean_bias"] for row in rows if not is_chrono(row)}))
-    return drawn
+        lines |= points(one, column, f"{cell}, {length} steps")
+    figure = plot.trend(lines, "bias of the gate that keeps, at the start", words, title, (0, np.inf))
+    if ticks := sorted({row["mean_bias"] for row in rows if not is_chrono(row)}):
+        figure.axes[0].set_xticks(ticks)
+    return figure
 
 
 def points(rows: Rows, column: str, name: str) -> dict[str, list[tuple[float, float, float]]]:

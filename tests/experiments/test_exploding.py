@@ -20,7 +20,7 @@ from tests.experiments.makers import WORDS
 
 SETTINGS = explosions.Settings(clip=0.5, value=0.01, omega=2.0)
 TINY = {
-    "scales": (2.0,), "methods": ("none", "norm"), "rates": (0.1, 0.5), "units": 4, "length": 6, "batch_size": 2, "steps": 2,
+    "scales": (2.0,), "methods": ("norm",), "rates": (0.1, 0.5), "units": 4, "length": 6, "batch_size": 2, "steps": 2,
     "reach": 8, "members": 2,
 }  # fmt: skip
 
@@ -61,6 +61,7 @@ def test_each_way_to_clip_does_what_it_says(start):
     np.testing.assert_allclose(moved(start, "value"), np.clip(whole, -0.01, 0.01), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_omega_is_added_with_its_weight_and_moves_the_recurrence_alone(start):
     model, params, batch = start
     value, metrics = explosions.loss(model, 2.0, params, batch, None)
@@ -117,14 +118,14 @@ def test_the_best_rate_is_that_of_the_lowest_mean():
 def test_a_run(here, page):
     rows = exploding.main(exploding.Config(**TINY, data=page))["rows"]
     assert [(row["method"], row["seed"], row["learning_rate"]) for row in rows] == [
-        (method, seed, rate) for method in ("none", "norm") for seed in (0, 1) for rate in (0.1, 0.5)
+        ("norm", seed, rate) for seed in (0, 1) for rate in (0.1, 0.5)
     ]
     assert all(len(row["log10_norms_start"]) == 9 and len(row["loss_over_training"]) == 2 for row in rows)
     assert rows[0]["log10_norms_start"] == rows[1]["log10_norms_start"] != rows[2]["log10_norms_start"]
     assert {path.stem for path in here.glob("runs/exploding/*/plots/*.png")} == {
         "growth", "norms", "loss", "loss_by_rate",
     }  # fmt: skip
-    assert len(list(csv.DictReader(collect("exploding", results=here).read_text().splitlines()))) == 8
+    assert len(list(csv.DictReader(collect("exploding", results=here).read_text().splitlines()))) == 4
 
 
 @pytest.mark.parametrize(

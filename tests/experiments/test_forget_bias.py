@@ -82,6 +82,7 @@ def test_members_begin_with_their_biases(here):
     weak, strong = rows[0], rows[2]
     assert weak["gate_time_steps_before"] < 4 < 20 < strong["gate_time_steps_before"]
     assert weak["gates_horizon_steps_before"] < 12 and strong["gates_horizon_steps_before"] == 29
+    assert {path.stem for path in here.glob("runs/forget_bias/*/plots/*.png")} == {"horizon_lstm_2", "mse"}
     table = list(csv.DictReader(collect("forget_bias", results=here).read_text().splitlines()))
     assert [row["seed"] for row in table] == ["0", "1"] * 3
 
