@@ -12,6 +12,7 @@ from experiments.benchmarks.peers import linen, measure, nnx, ours, processes, r
 from experiments.benchmarks.peers.frameworks import FRAMEWORKS
 from experiments.benchmarks.peers.model import Program, regroup
 from experiments.benchmarks.peers.work import GATES, WORKS, NotOffered, Point, make_data, make_weights, real_steps
+from experiments.collect import write
 
 TINY = Point("lstm", "train", 2, 5, 3, 4, lengths=True)
 MAKERS = {"linen": linen.make, "nnx": nnx.make, "step alone": ours.make_step_alone}
@@ -82,6 +83,21 @@ def test_outputs_are_compared_in_real_steps_alone(capsys):
         assert "x is left out: its outputs differ by" in capsys.readouterr().out
 
 
+def test_a_part_of_the_table_is_replaced_point_by_point(tmp_path):
+    """All frameworks of a point, as their ratios are to ours of that run; points with other cores stay."""
+    old = [
+        {"work": "gru", "call": "train", "length": 9, "lengths": False, "framework": f, "cores_used": c, "x": 0.1}
+        for f in ("seqjax", "keras")
+        for c in (1, 2)
+    ]
+    path = write("t", [*old, {"work": "import", "call": "import", "framework": "keras", "cores_used": 1}], tmp_path)
+    kept = ratios.other_rows(path, [{**old[0], "x": 0.3}])
+    assert [(row["work"], row["framework"], row["cores_used"], row["x"]) for row in kept] == [
+        ("gru", "seqjax", "2", "0.1"), ("gru", "keras", "2", "0.1"), ("import", "keras", "1", ""),
+    ]  # fmt: skip
+    assert ratios.other_rows(tmp_path / "none.csv", old) == []
+
+
 def test_every_process_makes_the_same_data():
     for work in WORKS:
         point = dataclasses.replace(TINY, work=work)
@@ -124,8 +140,8 @@ def test_flax_gives_our_numbers_in_every_work(name, work):
 
 
 def test_a_process_that_ends_is_said_and_left_out(capsys):
-    found, versions = processes.start(["haiku"], {"haiku": "/bin/false"}, [0])
-    assert found == versions == {}
+    with processes.started(["haiku"], {"haiku": "/bin/false"}, [0]) as (found, versions):
+        assert found == versions == {}
     assert capsys.readouterr().out == "haiku is left out: it ended with 1\n"
 
 

@@ -13,16 +13,16 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from experiments.benchmarks.peers import measure
 from experiments.benchmarks.peers.frameworks import FRAMEWORKS, OURS
 from experiments.benchmarks.peers.measure import Effort, Row
-from experiments.benchmarks.peers.processes import start
-from experiments.benchmarks.peers.ratios import summarise
+from experiments.benchmarks.peers.processes import started
+from experiments.benchmarks.peers.ratios import other_rows, summarise
 from experiments.benchmarks.peers.work import SHAPES, WORKS, Point
-from experiments.collect import write
+from experiments.collect import RESULTS, write
 from experiments.harness.environment import where
 from experiments.harness.tables import table, text_rows
 
@@ -56,47 +56,43 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: list[str] | None = None) -> list[Row]:
-    """Measure, print ratios and store the rows."""
+    """Measure, print ratios and store the rows; those of points that are not measured now stay in the table."""
     chosen = parser().parse_args(words)
     cores = chosen.cores or [max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0]
-    names = [name for name in FRAMEWORKS if name in (*OURS, *chosen.peers)]
-    python = dict.fromkeys(names, chosen.python) | dict.fromkeys(OURS, sys.executable)
-    python["torch"] = chosen.torch_python
-    effort = Effort(chosen.turns, chosen.runs, chosen.seconds)
-    versions: dict[str, Row] = {}
     rows: list[Row] = []
-
-    def add(new: list[Row]) -> None:
-        extra = {"cores_used": len(cores), "load": os.getloadavg()[0]}
-        rows.extend(row | extra for row in new)
+    for new, versions in parts(chosen, cores):
+        extra = machine() | {"cores_used": len(cores), "load": os.getloadavg()[0]}
+        rows += [row | versions[row["framework"]] | extra for row in new]
         show(new)
         if chosen.name and rows:
-            write(chosen.name, [row | versions[row["framework"]] | machine() for row in rows])
-
-    for shape in chosen.shapes if set(chosen.works) & set(WORKS) else ():
-        processes, found = start(names, python, cores)
-        versions |= columns(found)
-        for point in points(chosen, shape):
-            add(measure.measure_point(processes, point, effort))
-        for process in processes.values():
-            process.close()
-    if set(chosen.works) & set(OTHERS):
-        processes, found = start(names, python, cores)
-        versions |= columns(found)
-        if "stream" in chosen.works:
-            add(measure.measure_streams(processes, effort.turns))
-        if "sweep" in chosen.works:
-            add(measure.measure_sweeps(processes))
-        for process in processes.values():
-            process.close()
-        if "import" in chosen.works:
-            add(measure.measure_imports(list(processes), python, effort.turns))
+            write(chosen.name, [*other_rows(RESULTS / f"{chosen.name}.csv", rows), *rows])
     if summary := summarise(rows):
         print(table(text_rows(summary)))
     return rows
 
 
-def points(chosen: Any, shape: tuple[int, int, int, int]) -> list[Point]:
+def parts(chosen: argparse.Namespace, cores: list[int]) -> Iterator[tuple[list[Row], dict[str, Row]]]:
+    """Rows as they are measured, with the versions of their frameworks; processes are new for each shape."""
+    names = [name for name in FRAMEWORKS if name in (*OURS, *chosen.peers)]
+    python = dict.fromkeys(names, chosen.python) | dict.fromkeys(OURS, sys.executable)
+    python["torch"] = chosen.torch_python
+    effort = Effort(chosen.turns, chosen.runs, chosen.seconds)
+    for shape in chosen.shapes if set(chosen.works) & set(WORKS) else ():
+        with started(names, python, cores) as (processes, versions):
+            for point in points(chosen, shape):
+                yield measure.measure_point(processes, point, effort), columns(versions)
+    if not set(chosen.works) & set(OTHERS):
+        return
+    with started(names, python, cores) as (processes, versions):
+        if "stream" in chosen.works:
+            yield measure.measure_streams(processes, effort.turns), columns(versions)
+        if "sweep" in chosen.works:
+            yield measure.measure_sweeps(processes), columns(versions)
+    if "import" in chosen.works:
+        yield measure.measure_imports(list(versions), python, effort.turns), columns(versions)
+
+
+def points(chosen: argparse.Namespace, shape: tuple[int, int, int, int]) -> list[Point]:
     """The points of a shape."""
     works = [work for work in chosen.works if work in WORKS]
     return [

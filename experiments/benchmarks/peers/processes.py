@@ -1,9 +1,11 @@
 """The processes of the frameworks, seen from the one that asks them."""
 
+import contextlib
 import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,10 @@ def environment(cores: int) -> dict[str, str]:
     return os.environ | own
 
 
-def start(names: list[str], python: dict[str, str], cores: list[int]) -> tuple[dict[str, Process], dict[str, Any]]:
+@contextlib.contextmanager
+def started(
+    names: list[str], python: dict[str, str], cores: list[int]
+) -> Iterator[tuple[dict[str, Process], dict[str, Any]]]:
     """The processes that could be started, with their versions; of the others it is said why not."""
     found, versions = {}, {}
     for name in names:
@@ -82,7 +87,11 @@ def start(names: list[str], python: dict[str, str], cores: list[int]) -> tuple[d
         except Failed as error:
             process.close()
             print(f"{name} is left out: {error}", flush=True)
-    return found, versions
+    try:
+        yield found, versions
+    finally:
+        for process in found.values():
+            process.close()
 
 
 def first_of(names: dict[str, Any]) -> str:
