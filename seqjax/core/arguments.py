@@ -13,6 +13,7 @@ from seqjax.errors import ArgumentError, ArgumentTypeError
 
 GRADIENTS = ("deferred", "autodiff")
 ENGINES = ("auto", "scan")
+MEMORIES = ("auto", "least")
 _LACKING = ("longdouble", "float128", "clongdouble", "complex256")
 
 
@@ -26,7 +27,7 @@ def check_options(call: Call) -> None:
             f"{call.cell!r}: params must be the dict from cell.init(key, in_features), found {found}.{slip}"
         )
     options = call.options
-    for name, choices in (("gradient", GRADIENTS), ("engine", ENGINES)):
+    for name, choices in (("gradient", GRADIENTS), ("engine", ENGINES), ("memory", MEMORIES)):
         if getattr(options, name) not in choices:
             raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {getattr(options, name)!r}")
     checkpoint = options.checkpoint

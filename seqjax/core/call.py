@@ -31,6 +31,7 @@ class Options:
     gradient: str = "deferred"
     checkpoint: int | str | None = None
     unroll: int = 1
+    memory: str = "auto"
     engine: str = "auto"
     checked: bool = False
     fresh: bool = False

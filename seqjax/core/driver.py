@@ -60,8 +60,8 @@ def run(call: Call) -> Pair:
     resets = None if call.resets is None else layout.time_first(jnp.asarray(call.resets))
     fresh = (carry is None or options.fresh) and options.checkpoint is None
     plan = Plan(
-        mask, resets, call.lengths, fresh, options.engine,
-        options.reverse, options.gradient, options.checkpoint, options.unroll, options.checked,
+        mask, resets, call.lengths, fresh, options.engine, options.reverse,
+        options.gradient, options.checkpoint, options.unroll, options.memory, options.checked,
     )  # fmt: skip
     if carry is None:
         carry = first_carry(call)

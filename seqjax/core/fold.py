@@ -21,6 +21,7 @@ class Fold(NamedTuple):
     mix: Callable[[PyTree, Carry], PyTree] | None  # (q, before) -> m, linear in the carry
     sums: bool  # s is z + m
     uniform: bool  # time may be one more batch axis of a step
+    keeps_gates: bool  # for the backward pass, where there are enough of them
     reverse: bool
     unroll: int
 
@@ -33,7 +34,7 @@ def fold_from_parts(cell: Any, params: Params, xs: PyTree, plan: Plan) -> Fold:
         # A cell that reads z + m alone is given the sum as z, and zeros as m, which XLA drops.
         return update_in_dtypes(cell, dtype, p, carry, *s, *((jnp.zeros_like(s[0]),) if sums else ()))
 
-    return Fold(step, cell.mix, sums, True, plan.reverse, plan.unroll)
+    return Fold(step, cell.mix, sums, True, plan.memory != "least", plan.reverse, plan.unroll)
 
 
 def fold_from_step(cell: Any, held: list[Held], plan: Plan) -> Fold:
@@ -44,7 +45,8 @@ def fold_from_step(cell: Any, held: list[Held], plan: Plan) -> Fold:
         after, y = cell.step(params, with_held(carry, held), x)
         return cast_like(without_held(after), carry), y
 
-    return Fold(step, None, False, cell.uniform and not held, plan.reverse, plan.unroll)
+    uniform = cell.uniform and not held
+    return Fold(step, None, False, uniform, plan.memory != "least", plan.reverse, plan.unroll)
 
 
 def update_in_dtypes(

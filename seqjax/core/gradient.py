@@ -123,7 +123,7 @@ class _Output:
 
 
 def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Carry, list[jax.Array] | None]:
-    """The last carry and, for every step, the outputs, the carry it read and its activated gates (None if few)."""
+    """The last carry and, for every step, the outputs, the carry it read and the gates that are kept (None if none)."""
     mix = fold.mix
 
     def body(carry: Carry, inputs: PyTree) -> Pair:
@@ -136,7 +136,7 @@ def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Carry, list[j
         # An RNN's gate is its output: the scan then stacks one array instead of two equal ones.
         outputs = jax.tree.leaves(y)
         kept = [next((_Output(i) for i, y in enumerate(outputs) if y is gate), gate) for gate in gates]
-        few = sum(gate.size for gate in gates) < FEWEST_GATES
+        few = not fold.keeps_gates or sum(gate.size for gate in gates) < FEWEST_GATES
         return select(mask, after, before), (y, read, None if few else kept)
 
     inputs = (terms.x, terms.z, terms.mask, terms.resets)

@@ -27,7 +27,7 @@ class Plan:
         ...         return carry, 2 * ys
         >>> sj.Plan(reverse=True)
         Plan(mask=None, resets=None, lengths=None, fresh=False, engine='auto', reverse=True, gradient='deferred',
-             checkpoint=None, unroll=1, checked=False)
+             checkpoint=None, unroll=1, memory='auto', checked=False)
     """
 
     mask: Bool[Array, " T *B"] | None = None
@@ -39,6 +39,7 @@ class Plan:
     gradient: str = "deferred"
     checkpoint: int | str | None = None
     unroll: int = 1
+    memory: str = "auto"
     checked: bool = False
 
 

@@ -26,6 +26,7 @@ def scan(
     gradient: str = "deferred",
     checkpoint: int | str | None = None,
     unroll: int = 1,
+    memory: str = "auto",
     engine: str = "auto",
     checked: bool = False,
 ) -> Pair:
@@ -57,6 +58,9 @@ def scan(
             long sequences. Memory is what the loop of each layer may take, in temporary arrays beside its inputs
             and outputs: the fewest levels of segments are chosen that fit (`seqjax.core.budget` has the formula).
         unroll: steps a turn of the inner loop.
+        memory: "auto", or "least": the backward pass keeps the carries alone, and not the gates too, which it then
+            computes again, in about a sixth more time. With B rows a cell of F units keeps, in floats a step,
+            2 B F (LSTM), B F (GRU, RNN), where "auto" adds 4 B F, 3 B F and, over several chunks, B F.
         engine: "auto", or "scan" for the loop over time.
         checked: inside `jit`, also check values (lengths, token ids) through `jax.experimental.checkify`, by which
             the calling function must then be transformed.
@@ -86,7 +90,7 @@ def scan(
         >>> ys[..., 0].tolist()
         [[10.0], [6.0]]
     """
-    options = Options(reverse, time_major, gradient, checkpoint, unroll, engine, checked)
+    options = Options(reverse, time_major, gradient, checkpoint, unroll, memory, engine, checked)
     return driver.execute(driver.prepare(Call(cell, options, params, xs, carry, mask, lengths, resets)))
 
 

@@ -137,6 +137,7 @@ CALLS = {
     "an unknown engine": (run(engine="fused"), ArgumentError, "engine must be one of auto, scan, found 'fused'"),
     "checkpoint 0": (run(checkpoint=0), ArgumentError, "checkpoint must be None, a number of steps above 0"),
     "checkpoint misspelt": (run(checkpoint="root"), ArgumentError, "checkpoint must be .* found 'root'"),
+    "memory most": (run(memory="most"), ArgumentError, "memory must be one of auto, least, found 'most'"),
     "unroll 0": (run(unroll=0), ArgumentError, "unroll must be a whole number above 0"),
     "unroll True": (run(unroll=True), ArgumentError, "unroll must be"),
     "reverse by number": (run(reverse=1), ArgumentTypeError, "reverse must be True or False, found 1"),

@@ -34,6 +34,21 @@ def test_options_of_speed_and_memory_change_nothing(x64, reverse):
     for gradient, checkpoint, unroll in itertools.product(("deferred", "autodiff"), (None, 10, "sqrt"), (1, 3)):
         got = gradient_of(cell, params, gradient=gradient, checkpoint=checkpoint, unroll=unroll, reverse=reverse)
         close(got, want, 1e-12)
+    close(gradient_of(cell, params, memory="least", reverse=reverse), want, 1e-12)
+
+
+@pytest.mark.parametrize("cell", [LSTM(32), stack(GRU(32), RNN(32))], ids=repr)
+def test_least_memory_keeps_no_gates(cell):
+    """Three or four numbers a unit and step fewer, up to what one chunk works with."""
+    params = cell.init(jax.random.key(0), 1)
+    xs, steps = jnp.zeros((1, 4096, 1)), 4096
+
+    def bytes_of(memory):
+        loss = lambda params: jnp.sum(scan(cell, params, xs, memory=memory)[1] ** 2)
+        return jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    gates = 4 * 32 if cell == LSTM(32) else 3 * 32
+    assert bytes_of("auto") - bytes_of("least") >= 0.9 * 4 * gates * steps
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 16, 64, 1000])
