@@ -10,8 +10,10 @@ is what lets SGD learn then, at high rates (Pascanu et al. 2013); at low ones it
 usually fails in that paper. One update that is not clipped can also throw the network where nothing explodes any more,
 and nothing is remembered either; a loss over next characters shows that only in part.
 
-loss_nats is of fresh text after the last update, per character; huge is a gradient norm above 100; updates that are not
-finite are left out and counted. The printed table has the learning rate with the lowest mean loss of each method.
+loss_nats is of fresh text after the last update, per character, beside the loss of who reads nothing and of who knows
+the last character alone. Saturated are states beyond 0.99, which let hardly any gradient pass; huge is a gradient norm
+above 100; updates that are not finite are left out and counted. The printed table has the learning rate with the lowest
+mean loss of each method.
 
     python -m experiments.exploding
     python -m experiments.exploding --scales 2 --methods none norm --rates 0.1 1
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import seqjax as sj
@@ -37,9 +40,9 @@ from experiments.harness.run import Row, Rows, Run
 from experiments.harness.spread import interval, spread
 from experiments.harness.tables import table
 from seqjax import plot, train
-from seqjax._internal.types import Float, Int, PyTree
+from seqjax._internal.types import Array, Float, Int, PyTree
 from seqjax.combinators import Stack
-from seqjax.diagnostics import log_mean
+from seqjax.diagnostics import log_mean, saturation
 from seqjax.initializers import orthogonal
 
 if TYPE_CHECKING:
@@ -130,12 +133,14 @@ def study(config: Config, source: sources.Source, scale: float, method: str, fol
         every=1,
     )
     rows: Rows = []
+    assert source.ids is not None
+    known = baselines(source.ids)
     for i, seed in enumerate(seeds):
         start = reached(config, source, model, starts[seed])
         for j, rate in enumerate(config.rates):
             params = jax.tree.map(lambda leaf: leaf[i, j], found.state.params)
             row: Row = {"scale": scale, "method": method, "learning_rate": rate, "seed": seed}
-            row |= {"loss_nats": test(config, source, model, params), "baseline_loss_nats": entropy(source)}
+            row |= test(config, source, model, params) | known
             row |= over_training({name: np.array([r[name][i, j] for r in found.history]) for name in NAMES})
             ends = ("start", start), ("end", reached(config, source, model, params))
             row |= {f"log10_norms_{end}": logs for end, logs in ends}
@@ -181,24 +186,39 @@ def fall(logs: list[float | None]) -> float | None:
     return None if logs[1] is None or logs[-1] is None else logs[-1] - logs[1]
 
 
-def test(config: Config, source: sources.Source, model: Stack, params: PyTree) -> float:
-    """The loss on fresh windows, nats a character."""
+def test(config: Config, source: sources.Source, model: Stack, params: PyTree) -> Row:
+    """The loss on fresh windows, nats a character, and the share of states beyond 0.99."""
     rng = np.random.default_rng((config.seed, 2))
     batches = [source.windows(rng, config.batch_size, config.length) for _ in range(BATCHES)]
-    return float(np.mean([float(nats(model, params, *batch).value()) for batch in batches]))
+    found = [nats_and_saturated(model, params, *batch) for batch in batches]
+    losses, saturated = (np.mean(values, dtype=float) for values in zip(*found))
+    return {"loss_nats": float(losses), "share_saturated": float(saturated)}
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def nats(model: Stack, params: PyTree, ids: Int[jax.Array, "B T"], targets: Int[jax.Array, "B T"]) -> train.Mean:
-    """Cross-entropy of all next characters."""
-    return explosions.loss(model, 0.0, params, (ids, targets), None)[1]["nats"]
+def nats_and_saturated(
+    model: Stack, params: PyTree, ids: Int[jax.Array, "B T"], targets: Int[jax.Array, "B T"]
+) -> tuple[Float[jax.Array, ""], Float[jax.Array, ""]]:
+    """Cross-entropy of all next characters, and the share of states near -1 and 1, where tanh lets no gradient pass."""
+    front, cell, _ = model.cells
+    found = saturation(cell, params["1"], sj.scan(front, params["0"], ids)[1])
+    loss = explosions.loss(model, 0.0, params, (ids, targets), None)[1]["nats"]
+    return jnp.asarray(loss.value()), jnp.mean(found["h"].extreme)
 
 
-def entropy(source: sources.Source) -> float:
-    """Of the shares of characters: the loss of who reads nothing."""
-    counts = np.bincount(np.asarray(source.ids))
-    shares = counts / counts.sum()
-    return float(-np.sum(shares * np.log(np.maximum(shares, 1e-300))))
+def baselines(ids: Int[Array, " S"]) -> Row:
+    """The loss of who reads nothing, and of who knows the last character alone: entropies of the text itself."""
+    ids = np.asarray(ids)
+    pairs = np.zeros((ids.max() + 1, ids.max() + 1))
+    np.add.at(pairs, (ids[:-1], ids[1:]), 1)
+    each, both = (entropy(counts) for counts in (np.bincount(ids[:-1]), pairs))
+    return {"baseline_loss_nats": entropy(np.bincount(ids)), "bigram_loss_nats": both - each}
+
+
+def entropy(counts: Float[np.ndarray, " N"]) -> float:
+    """In nats, of the shares of what was counted."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(-np.sum(shares * np.log(shares)))
 
 
 def best_of(rows: Rows) -> Rows:
@@ -229,12 +249,13 @@ def figures(rows: Rows, data: str) -> dict[str, "Figure"]:
     about = f"RNN, recurrent scale {max(scales):g}, {data}"
     over_rates = {name: by_rate([row for row in top if row["method"] == name]) for name in methods}
     curves = {f"{name}, rate {own[0]['learning_rate']:g}": [history(row) for row in own] for name, own in kept.items()}
-    baseline = rows[0]["baseline_loss_nats"]
+    title = f"Recurrent scale {max(scales):g}, best rates (baseline: the last character alone)"
+    bigram = rows[0]["bigram_loss_nats"]
     return {
         "growth": plot.norm_by_distance({"start of training": starts}, f"RNN, {data}"),
         "norms": plot.norm_by_distance(ends, about),
         "loss_by_rate": plot.trend(over_rates, "learning rate of SGD", "loss_nats", about, (0, np.inf)),
-        "loss": plot.learning_curves(curves, "nats a character", baseline, f"{about}: each method at its best rate"),
+        "loss": plot.learning_curves(curves, "nats a character", bigram, title),
     }
 
 

@@ -106,6 +106,23 @@ def test_counting_what_exploded():
     assert nothing["log10_largest_norm"] is None and nothing["share_huge"] == 1
 
 
+def test_baselines_are_entropies_of_one_and_of_two_characters():
+    """abab... and c at the end: by hand."""
+    found = exploding.baselines(np.array([0, 1, 0, 1, 0, 2]))
+    assert found["baseline_loss_nats"] == pytest.approx(math.log(2) / 2 + math.log(3) / 3 + math.log(6) / 6)
+    # after 0 comes 1, 1 or 2, three times in five; after 1 always 0
+    assert found["bigram_loss_nats"] == pytest.approx(3 / 5 * (math.log(3) - 2 / 3 * math.log(2)))
+
+
+def test_saturated_states_are_those_beyond_the_bound(start):
+    model, params, (ids, targets) = start
+    _, hs = sj.scan(model.cells[1], params["1"], sj.scan(model.cells[0], params["0"], ids)[1])
+    _, found = exploding.nats_and_saturated(model, params, ids, targets)
+    assert found == pytest.approx((np.abs(hs) > 0.99).mean())
+    stuck = params | {"1": jax.tree.map(lambda leaf: 1e6 * leaf, params["1"])}
+    assert exploding.nats_and_saturated(model, stuck, ids, targets)[1] > 0.9
+
+
 def test_the_best_rate_is_that_of_the_lowest_mean():
     losses = {(0.1, 0): 3.0, (0.1, 1): 3.0, (1.0, 0): 1.0, (1.0, 1): None, (0.5, 0): 2.0, (0.5, 1): 3.5}
     rows = [
