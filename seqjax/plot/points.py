@@ -60,7 +60,7 @@ def scatter(
     axes[0].set_ylabel(y)
     if is_stretched:
         axes[0].set_xscale("symlog", linthresh=1)
-        axes[0].xaxis.set_major_locator(FixedLocator([sign * tick for sign in (-1, 1) for tick in (0, *TICKS)]))
+        axes[0].xaxis.set_major_locator(FixedLocator([-tick for tick in TICKS] + [0, *TICKS]))
         axes[0].xaxis.set_major_formatter("{x:g}")
     tidy(*axes)
     handles = {label: h for axis in axes for h, label in zip(*axis.get_legend_handles_labels())}
