@@ -59,6 +59,12 @@ def test_the_summary_is_over_shapes_and_takes_the_fastest_at_each():
     ]
 
 
+def test_the_summary_of_what_has_no_shape():
+    row = {"work": "import", "call": "import", "framework": "linen", "ours_over_it_cpu": 0.5}
+    means = [(found["ours_over"], found["mean"]) for found in ratios.summarise([row])]
+    assert means == [("fastest JAX", 0.5), ("linen", 0.5)]
+
+
 def test_differences_are_relative_to_the_largest_of_each_array():
     wanted = {"a": np.array([0.0, -8.0]), "zero": np.zeros(2)}
     found = {"a": np.array([2.0, -8.0]), "zero": np.array([0.0, 0.5])}

@@ -91,7 +91,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             continue
         groups.setdefault((row["work"], row["call"], name), []).append(ratio)
         if name != "torch":
-            point = (row["work"], row["call"], *(row[size] for size in SIZES))
+            point = (row["work"], row["call"], *(row.get(size) for size in SIZES))
             fastest[point] = max(fastest.get(point, 0.0), ratio)
     for (work, call, *_), ratio in fastest.items():
         groups.setdefault((work, call, "fastest JAX"), []).append(ratio)
