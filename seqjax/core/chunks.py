@@ -1,6 +1,7 @@
 """Long sequences in chunks: how long one is, and the scan over them."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,22 +25,38 @@ def chunk_length(length: int, rows: int) -> int:
     return min(sizes, key=lambda k: abs(k - wanted), default=wanted)
 
 
-def scan_chunks(run: Run, carry: Carry, inputs: PyTree, size: int, reverse: bool) -> Pair:
-    """Scan `run(carry, inputs[K, ...])` over chunks of `size` steps; the odd rest lies at the end of time.
+class Cut(NamedTuple):
+    """A tree of arrays `[T, ...]` in chunks: `[count, size, ...]`, and the odd rest at the end of time, `[rest, ...]`."""
 
-    Read backwards, the rest therefore comes first.
-    """
-    length = jax.tree.leaves(inputs)[0].shape[0]
-    count, rest = divmod(length, size)
-    head = jax.tree.map(lambda a: a[: count * size].reshape((count, size) + a.shape[1:]), inputs)
-    tail = jax.tree.map(lambda a: a[count * size :], inputs)
-    ys_tail = None
-    if rest and reverse:
-        carry, ys_tail = run(carry, tail)
-    carry, ys = lax.scan(run, carry, head, reverse=reverse)
-    ys = jax.tree.map(lambda a: a.reshape((count * size,) + a.shape[2:]), ys)
-    if rest and not reverse:
-        carry, ys_tail = run(carry, tail)
-    if rest:
-        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, ys_tail)
-    return carry, ys
+    head: PyTree
+    tail: PyTree  # None where there is no rest
+
+
+def cut(tree: PyTree, size: int) -> Cut:
+    """Chunks of `size` steps."""
+    count, rest = divmod(jax.tree.leaves(tree)[0].shape[0], size)
+    head = jax.tree.map(lambda a: a[: count * size].reshape((count, size) + a.shape[1:]), tree)
+    return Cut(head, jax.tree.map(lambda a: a[count * size :], tree) if rest else None)
+
+
+def join(chunks: Cut) -> PyTree:
+    """The tree of arrays `[T, ...]`."""
+    head = jax.tree.map(lambda a: a.reshape((-1,) + a.shape[2:]), chunks.head)
+    return head if chunks.tail is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b]), head, chunks.tail)
+
+
+def scan_cut(run: Run, carry: Carry, inputs: Cut, reverse: bool) -> tuple[Carry, Cut]:
+    """Scan `run(carry, inputs[K, ...])` over chunks. Read backwards, the rest comes first."""
+    tail = None
+    if inputs.tail is not None and reverse:
+        carry, tail = run(carry, inputs.tail)
+    carry, head = lax.scan(run, carry, inputs.head, reverse=reverse)
+    if inputs.tail is not None and not reverse:
+        carry, tail = run(carry, inputs.tail)
+    return carry, Cut(head, tail)
+
+
+def scan_chunks(run: Run, carry: Carry, inputs: PyTree, size: int, reverse: bool) -> Pair:
+    """`scan_cut` of arrays `[T, ...]`, whose outputs are such again."""
+    carry, outputs = scan_cut(run, carry, cut(inputs, size), reverse)
+    return carry, join(outputs)

@@ -40,11 +40,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.ad_checkpoint import checkpoint_name
 
 from seqjax._internal.trees import cast_like, is_inexact, select, split_inexact
 from seqjax._internal.types import Array, Bool, Carry, Pair, PyTree
-from seqjax.core.chunks import chunk_length, scan_chunks
+from seqjax.core.chunks import Cut, chunk_length, cut, join, scan_cut
 from seqjax.core.explanation import add_line
 from seqjax.core.fold import Fold, Sums, fold_from_parts, fold_from_step
 from seqjax.core.gating import keep_gates, transpose_kernels
@@ -55,8 +54,6 @@ from seqjax.core.plan import Plan
 FEWEST_GATES = (
     32  # gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them
 )
-_SAVED = "seqjax_carries"
-_saved_only = jax.checkpoint_policies.save_only_these_names(_SAVED)
 
 
 class Terms(NamedTuple):
@@ -73,6 +70,27 @@ class Terms(NamedTuple):
     resets: Bool[Array, " T *B"] | None
 
 
+@dataclass(frozen=True)
+class Chunks:
+    """How the terms of a chunk are made; a cell and options, no arrays."""
+
+    fold: Fold
+    cell: Any
+    in_parts: bool
+
+    def terms(self, shared: PyTree, carry: Carry, inputs: PyTree) -> Terms:
+        """Those of a chunk that starts with this carry."""
+        (params, held, filler), (xs, mask, resets) = shared, inputs
+        restart = None
+        if resets is not None:
+            restart = self.cell.restart(params, with_held(carry, held), resets.shape[1:])
+            restart = cast_like(without_held(restart), carry)
+        if not self.in_parts:
+            return Terms({}, (params, held), restart, filler, carry, xs, None, mask, resets)
+        z = self.cell.project(params.get("project", {}), xs)
+        return Terms(params.get("mix", {}), params.get("update", {}), restart, filler, carry, None, z, mask, resets)
+
+
 def deferred_loop(carry: Carry, inputs: PyTree, cell: Any, shared: PyTree, plan: Plan) -> Pair:
     """The fold of a cell in chunks; its last carry, ys and what was tapped (nothing).
 
@@ -80,32 +98,19 @@ def deferred_loop(carry: Carry, inputs: PyTree, cell: Any, shared: PyTree, plan:
     inputs: xs, mask, resets and probes, each `[T, B, ...]` or None.
     shared: parameters, what is held of the carry, and the carry from which unreal steps are run (see `fill_padding`).
     """
-    xs, (params, held, filler) = inputs[0], shared
+    *inputs, _ = inputs
+    xs, (params, held, _) = inputs[0], shared
     length = jax.tree.leaves(xs)[0].shape[0]
     in_parts = cell.separable and not held
     fold = fold_from_parts(cell, params, xs, plan) if in_parts else fold_from_step(cell, held, plan)
-
-    def chunk(carry: Carry, inputs: PyTree) -> Pair:
-        xs, mask, resets, _ = inputs
-        restart = None
-        if resets is not None:
-            restart = cast_like(without_held(cell.restart(params, with_held(carry, held), resets.shape[1:])), carry)
-        if in_parts:
-            z = cell.project(params.get("project", {}), xs)
-            q, p = params.get("mix", {}), params.get("update", {})
-            terms = Terms(q, p, restart, filler, carry, None, z, mask, resets)
-        else:
-            terms = Terms({}, (params, held), restart, filler, carry, xs, None, mask, resets)
-        carry, ys = _chain(fold, terms)
-        return carry, (ys, {})
-
+    chunks = Chunks(fold, cell, in_parts)
     size = chunk_length(length, _count_rows(cell, xs))
     add_line(f"{cell!r}: loop over time, deferred gradient in chunks of {size}")
     if length == size:
-        return chunk(carry, inputs)
-    # Of a chunk the backward pass keeps what `_chain_jvp` names, the carries and gates, and computes z again.
-    checkpointed = jax.checkpoint(chunk, policy=_saved_only, prevent_cse=False)
-    return scan_chunks(checkpointed, carry, inputs, size, plan.reverse)
+        carry, ys = _chain(fold, chunks.terms(shared, carry, inputs))
+    else:
+        carry, ys = _chain_chunks(chunks, size, shared, carry, inputs)
+    return carry, (ys, {})
 
 
 def _count_rows(cell: Any, xs: PyTree) -> int:
@@ -117,13 +122,20 @@ def _count_rows(cell: Any, xs: PyTree) -> int:
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class _Output:
-    """In place of kept gates that are an output of the step anyway: which one."""
+    """In place of an array that is an output of the step anyway: which one."""
 
     index: int
 
 
-def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Carry, list[jax.Array] | None]:
-    """The last carry and, for every step, the outputs, the carry it read and the gates that are kept (None if none)."""
+class Kept(NamedTuple):
+    """What the forward loop keeps for the tangents of its steps, `[T, ...]`, with `_Output`s in place of outputs."""
+
+    befores: list[Any]  # leaves of the carry that a step read; of an output: that of the step before it
+    gates: list[Any] | None
+
+
+def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Kept]:
+    """The last carry and, for every step, the outputs and what is kept."""
     mix = fold.mix
 
     def body(carry: Carry, inputs: PyTree) -> Pair:
@@ -133,18 +145,46 @@ def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Carry, list[j
         s = _combine(fold, z, mix(terms.q, read)) if mix else ()
         with keep_gates() as gates:
             after, y = fold.step(terms.p, read, x, s)
-        # An RNN's gate is its output: the scan then stacks one array instead of two equal ones.
+        # An RNN's gate is its output, and h of the next step too: the scan then stacks one array instead of three.
         outputs = jax.tree.leaves(y)
-        kept = [next((_Output(i) for i, y in enumerate(outputs) if y is gate), gate) for gate in gates]
+        plain = mask is None and reset is None
+        befores = [
+            _find(after, outputs) if plain and _is_one(after, outputs) else read
+            for read, after in zip(jax.tree.leaves(read), jax.tree.leaves(after), strict=True)
+        ]
         few = not fold.keeps_gates or sum(gate.size for gate in gates) < FEWEST_GATES
-        return select(mask, after, before), (y, read, None if few else kept)
+        kept = Kept(befores, None if few else [_find(gate, outputs) for gate in gates])
+        return select(mask, after, before), (y, kept)
 
     inputs = (terms.x, terms.z, terms.mask, terms.resets)
-    carry, (ys, befores, kept) = lax.scan(body, terms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
-    if kept is not None:
-        outputs = jax.tree.leaves(ys)
-        kept = [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept]
-    return carry, ys, befores, kept
+    carry, (ys, kept) = lax.scan(body, terms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
+    return carry, ys, kept
+
+
+def _is_one(array: jax.Array, outputs: list[jax.Array]) -> bool:
+    return any(array is output for output in outputs)
+
+
+def _find(array: jax.Array, outputs: list[jax.Array]) -> Any:
+    """The array, or in its place which output it is."""
+    return next((_Output(i) for i, output in enumerate(outputs) if output is array), array)
+
+
+def _restore(kept: Kept, start: Carry, ys: PyTree, reverse: bool) -> tuple[Carry, list[jax.Array] | None]:
+    """The carries that the steps of a chunk read, and their gates."""
+    outputs = jax.tree.leaves(ys)
+
+    def before(kept: Any, start: jax.Array) -> jax.Array:
+        if not isinstance(kept, _Output):
+            return kept
+        after = outputs[kept.index]
+        return jnp.concatenate([after[1:], start[None]] if reverse else [start[None], after[:-1]])
+
+    leaves, tree = jax.tree.flatten(start)
+    befores = tree.unflatten(before(*pair) for pair in zip(kept.befores, leaves, strict=True))
+    if kept.gates is None:
+        return befores, None
+    return befores, [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept.gates]
 
 
 def _combine(fold: Fold, z: PyTree, m: PyTree) -> Sums:
@@ -161,6 +201,49 @@ class _Residuals(NamedTuple):
     gates: list[jax.Array] | None
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _chain_chunks(chunks: Chunks, size: int, shared: PyTree, carry: Carry, inputs: PyTree) -> Pair:
+    carry, outputs = _run_chunks(chunks, shared, carry, cut(inputs, size))
+    return carry, join(Cut(*(part and part[0] for part in outputs)))
+
+
+def _run_chunks(chunks: Chunks, shared: PyTree, carry: Carry, inputs: Cut) -> tuple[Carry, Cut]:
+    """The last carry and, in chunks, the outputs, the carry that each chunk starts with and what its steps keep."""
+
+    def chunk(carry: Carry, inputs: PyTree) -> Pair:
+        last, ys, kept = _run_forward(chunks.fold, chunks.terms(shared, carry, inputs))
+        return last, (ys, carry, kept)
+
+    return scan_cut(chunk, carry, inputs, chunks.fold.reverse)
+
+
+@_chain_chunks.defjvp
+def _chain_chunks_jvp(chunks: Chunks, size: int, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    """As `_chain_jvp`, chunk by chunk: forwards over all of them, and then the tangents.
+
+    The backward pass keeps what the tangents of a chunk are made of, which are inputs of their loop. So nothing of it
+    is stacked twice, as the outputs would be if each chunk kept its own.
+    """
+    (shared, carry, inputs), (dshared, dcarry, dinputs) = primals, tangents
+    pieces = cut(inputs, size)
+    last, outputs = _run_chunks(chunks, shared, carry, pieces)
+    (moving, join_shared), dmoving = split_inexact(shared), _inexact_tangents(shared, dshared)
+    dpieces = cut(_inexact_tangents(inputs, dinputs), size)
+
+    def chunk(dcarry: Carry, given: PyTree) -> Pair:
+        inputs, dinputs, (ys, start, kept) = given
+        leaves, join_inputs = split_inexact(inputs)
+        make = lambda moving, leaves: chunks.terms(join_shared(moving), start, join_inputs(leaves))
+        terms, dterms = jax.jvp(make, (moving, leaves), (dmoving, dinputs))
+        found = _restore(kept, start, ys, chunks.fold.reverse)
+        return _tangents(chunks.fold, terms, dterms._replace(carry=dcarry), *found)
+
+    given = Cut(*zip(pieces, dpieces, outputs)) if pieces.tail is not None else Cut((pieces.head, dpieces.head, outputs.head), None)
+    dlast, dys = scan_cut(jax.checkpoint(chunk, prevent_cse=False), dcarry, given, chunks.fold.reverse)
+    ys = join(Cut(*(part and part[0] for part in outputs)))
+    return (last, ys), (dlast, join(dys))
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _chain(fold: Fold, terms: Terms) -> Pair:
     return _run_forward(fold, terms)[:2]
@@ -168,10 +251,14 @@ def _chain(fold: Fold, terms: Terms) -> Pair:
 
 @_chain.defjvp
 def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple[Pair, Pair]:
+    (terms,), (dterms,) = primals, tangents
+    last, ys, kept = _run_forward(fold, terms)
+    return (last, ys), _tangents(fold, terms, dterms, *_restore(kept, terms.carry, ys, fold.reverse))
+
+
+def _tangents(fold: Fold, terms: Terms, dterms: Any, befores: Carry, gates: list[jax.Array] | None) -> Pair:
     """The linear recurrence of the module's docstring: d... is the tangent of ..."""
-    (terms,), (dterms,), mix = primals, tangents, fold.mix
-    last, ys, befores, gates = _run_forward(fold, terms)
-    befores, gates = checkpoint_name((befores, gates), _SAVED)
+    mix = fold.mix
 
     # Everything that does not wait for the carry's tangent, for all steps at once: dz + mix(dq, before), J and driven.
     # Transposed, mix(dq, before) and driven are the products over time that give the gradients of all weights.
@@ -198,8 +285,7 @@ def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple
         return select(mask, dafter, dbefore), dy
 
     inputs = (jacobian.stacked, ds, driven, befores, terms.mask, terms.resets)
-    dlast, dys = lax.scan(body, dterms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
-    return (last, ys), (dlast, dys)
+    return lax.scan(body, dterms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
 
 
 def _with_gates(fold: Fold, gates: list[jax.Array] | None) -> Callable[[PyTree, Carry, PyTree, Sums], Pair]:
