@@ -26,10 +26,10 @@ def chunk_length(length: int, rows: int) -> int:
 
 
 class Cut(NamedTuple):
-    """A tree of arrays `[T, ...]` in chunks: `[count, size, ...]`, and the odd rest at the end of time, `[rest, ...]`."""
+    """A tree of arrays `[T, ...]` in chunks: `[count, size, ...]`, and the odd rest at the end of time."""
 
     head: PyTree
-    tail: PyTree  # None where there is no rest
+    tail: PyTree  # `[rest, ...]`; None where there is no rest
 
 
 def cut(tree: PyTree, size: int) -> Cut:
@@ -43,6 +43,16 @@ def join(chunks: Cut) -> PyTree:
     """The tree of arrays `[T, ...]`."""
     head = jax.tree.map(lambda a: a.reshape((-1,) + a.shape[2:]), chunks.head)
     return head if chunks.tail is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b]), head, chunks.tail)
+
+
+def together(*cuts: Cut) -> Cut:
+    """One whose chunks are tuples of the chunks of each."""
+    return Cut(tuple(c.head for c in cuts), None if cuts[0].tail is None else tuple(c.tail for c in cuts))
+
+
+def first(chunks: Cut) -> Cut:
+    """Of chunks that are tuples, their first parts."""
+    return Cut(chunks.head[0], None if chunks.tail is None else chunks.tail[0])
 
 
 def scan_cut(run: Run, carry: Carry, inputs: Cut, reverse: bool) -> tuple[Carry, Cut]:

@@ -17,6 +17,13 @@ where all of J, driven and mix(dq, before) need no loop, because all `before_t` 
 as a `custom_jvp`; the transpose JAX derives from it takes every weight gradient as one product over the whole
 chunk, after the loop. Being a plain JAX program it has all orders and both modes of differentiation.
 
+Several chunks are one `custom_jvp` too, `_chain_chunks`: a loop forwards over all chunks, and one for the tangents,
+whose inputs are what the first has kept. With a checkpoint around each chunk of one loop, JAX would stack what is
+kept of a chunk beside its outputs, though a cell's h is its y: an output of the step before is taken from the outputs
+instead. Of the time before, that takes 0.96, 1.06, 0.93 (LSTM), 0.79, 0.82, 0.75 (GRU) and 0.74, 0.98, 0.86 (RNN) at
+B, T, D, F = 16, 512, 256, 256, 64, 96, 512, 512 and 16, 200, 32, 32 (one core of an idle CPU, least of two turns,
+2026-11-29).
+
 What pays, as CPU time on one core (float32, jax 0.10.2, 2026-11-24; LSTM, GRU, RNN, GRU(reset_after=False) with
 B, T, D, F = 16, 512, 256, 256, then 32, 128, 64, 128), time with it / time without:
 
@@ -25,10 +32,9 @@ B, T, D, F = 16, 512, 256, 256, then 32, 128, 64, 128), time with it / time with
     W transposed before the loop           0.96 1.0  1.0  0.96    0.99 1.0  0.97 0.98
     one sum for z and m                    1.0  -    1.0  -       1.0  -    1.0  -        (16, 200, 32, 32: 0.96, 0.91)
 
-Kept gates take memory: 74 MiB instead of 45 (LSTM, the first shape), where autodiff takes 146. Those of an RNN
-are its outputs, yet several chunks keep both: 40 instead of 32, autodiff 41. Of fewer than FEWEST_GATES a step (GRU(8)
-at B = 1) it takes 1.24 of the time to keep them. Chunks of 16 and 32 steps are level at 16 rows; at 32 rows 32 steps
-take 1.07-1.15 of the time of 16.
+Kept gates take memory: 74 MiB instead of 45 (LSTM, the first shape), where autodiff takes 146. Those of an RNN are its
+outputs: 27 MiB, autodiff 41. Of fewer than `forward.FEWEST_GATES` a step (GRU(8) at B = 1) it takes 1.24 of the time
+to keep them. Chunks of 16 and 32 steps are level at 16 rows; at 32 rows 32 steps take 1.07-1.15 of the time of 16.
 """
 
 import math
@@ -42,32 +48,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqjax._internal.trees import cast_like, is_inexact, select, split_inexact
-from seqjax._internal.types import Array, Bool, Carry, Pair, PyTree
-from seqjax.core.chunks import Cut, chunk_length, cut, join, scan_cut
+from seqjax._internal.types import Carry, Pair, PyTree
+from seqjax.core.chunks import Cut, chunk_length, cut, first, join, scan_cut, together
 from seqjax.core.explanation import add_line
 from seqjax.core.fold import Fold, Sums, fold_from_parts, fold_from_step
+from seqjax.core.forward import Terms, combine, restore, run_forward
 from seqjax.core.gating import keep_gates, transpose_kernels
 from seqjax.core.held import with_held, without_held
 from seqjax.core.linearize import linearize_steps
 from seqjax.core.plan import Plan
-
-FEWEST_GATES = (
-    32  # gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them
-)
-
-
-class Terms(NamedTuple):
-    """The arrays of a chunk, and equally their tangents; the last four have a time axis, where there are any."""
-
-    q: PyTree  # parameters of mix
-    p: PyTree  # parameters of step
-    restart: Carry  # what a reset begins with, None without resets
-    filler: Carry  # what unreal steps read, a constant, so that its tangent is never used
-    carry: Carry
-    x: PyTree
-    z: PyTree
-    mask: Bool[Array, " T *B"] | None
-    resets: Bool[Array, " T *B"] | None
 
 
 @dataclass(frozen=True)
@@ -119,79 +108,6 @@ def _count_rows(cell: Any, xs: PyTree) -> int:
     return math.prod(x.shape[1 : x.ndim - axes])
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Output:
-    """In place of an array that is an output of the step anyway: which one."""
-
-    index: int
-
-
-class Kept(NamedTuple):
-    """What the forward loop keeps for the tangents of its steps, `[T, ...]`, with `_Output`s in place of outputs."""
-
-    befores: list[Any]  # leaves of the carry that a step read; of an output: that of the step before it
-    gates: list[Any] | None
-
-
-def _run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Kept]:
-    """The last carry and, for every step, the outputs and what is kept."""
-    mix = fold.mix
-
-    def body(carry: Carry, inputs: PyTree) -> Pair:
-        x, z, mask, reset = inputs
-        before = carry if reset is None else select(reset, terms.restart, carry)
-        read = select(mask, before, terms.filler)
-        s = _combine(fold, z, mix(terms.q, read)) if mix else ()
-        with keep_gates() as gates:
-            after, y = fold.step(terms.p, read, x, s)
-        # An RNN's gate is its output, and h of the next step too: the scan then stacks one array instead of three.
-        outputs = jax.tree.leaves(y)
-        plain = mask is None and reset is None
-        befores = [
-            _find(after, outputs) if plain and _is_one(after, outputs) else read
-            for read, after in zip(jax.tree.leaves(read), jax.tree.leaves(after), strict=True)
-        ]
-        few = not fold.keeps_gates or sum(gate.size for gate in gates) < FEWEST_GATES
-        kept = Kept(befores, None if few else [_find(gate, outputs) for gate in gates])
-        return select(mask, after, before), (y, kept)
-
-    inputs = (terms.x, terms.z, terms.mask, terms.resets)
-    carry, (ys, kept) = lax.scan(body, terms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
-    return carry, ys, kept
-
-
-def _is_one(array: jax.Array, outputs: list[jax.Array]) -> bool:
-    return any(array is output for output in outputs)
-
-
-def _find(array: jax.Array, outputs: list[jax.Array]) -> Any:
-    """The array, or in its place which output it is."""
-    return next((_Output(i) for i, output in enumerate(outputs) if output is array), array)
-
-
-def _restore(kept: Kept, start: Carry, ys: PyTree, reverse: bool) -> tuple[Carry, list[jax.Array] | None]:
-    """The carries that the steps of a chunk read, and their gates."""
-    outputs = jax.tree.leaves(ys)
-
-    def before(kept: Any, start: jax.Array) -> jax.Array:
-        if not isinstance(kept, _Output):
-            return kept
-        after = outputs[kept.index]
-        return jnp.concatenate([after[1:], start[None]] if reverse else [start[None], after[:-1]])
-
-    leaves, tree = jax.tree.flatten(start)
-    befores = tree.unflatten(before(*pair) for pair in zip(kept.befores, leaves, strict=True))
-    if kept.gates is None:
-        return befores, None
-    return befores, [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept.gates]
-
-
-def _combine(fold: Fold, z: PyTree, m: PyTree) -> Sums:
-    """s of z and m."""
-    return (jax.tree.map(jnp.add, z, m),) if fold.sums else (z, m)
-
-
 class _Residuals(NamedTuple):
     """What `step` has read in every step, and the gates that it has made of it."""
 
@@ -204,14 +120,14 @@ class _Residuals(NamedTuple):
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _chain_chunks(chunks: Chunks, size: int, shared: PyTree, carry: Carry, inputs: PyTree) -> Pair:
     carry, outputs = _run_chunks(chunks, shared, carry, cut(inputs, size))
-    return carry, join(Cut(*(part and part[0] for part in outputs)))
+    return carry, join(first(outputs))
 
 
 def _run_chunks(chunks: Chunks, shared: PyTree, carry: Carry, inputs: Cut) -> tuple[Carry, Cut]:
     """The last carry and, in chunks, the outputs, the carry that each chunk starts with and what its steps keep."""
 
     def chunk(carry: Carry, inputs: PyTree) -> Pair:
-        last, ys, kept = _run_forward(chunks.fold, chunks.terms(shared, carry, inputs))
+        last, ys, kept = run_forward(chunks.fold, chunks.terms(shared, carry, inputs))
         return last, (ys, carry, kept)
 
     return scan_cut(chunk, carry, inputs, chunks.fold.reverse)
@@ -235,25 +151,24 @@ def _chain_chunks_jvp(chunks: Chunks, size: int, primals: tuple[Any, ...], tange
         leaves, join_inputs = split_inexact(inputs)
         make = lambda moving, leaves: chunks.terms(join_shared(moving), start, join_inputs(leaves))
         terms, dterms = jax.jvp(make, (moving, leaves), (dmoving, dinputs))
-        found = _restore(kept, start, ys, chunks.fold.reverse)
+        found = restore(kept, start, ys, chunks.fold.reverse)
         return _tangents(chunks.fold, terms, dterms._replace(carry=dcarry), *found)
 
-    given = Cut(*zip(pieces, dpieces, outputs)) if pieces.tail is not None else Cut((pieces.head, dpieces.head, outputs.head), None)
+    given = together(pieces, dpieces, outputs)
     dlast, dys = scan_cut(jax.checkpoint(chunk, prevent_cse=False), dcarry, given, chunks.fold.reverse)
-    ys = join(Cut(*(part and part[0] for part in outputs)))
-    return (last, ys), (dlast, join(dys))
+    return (last, join(first(outputs))), (dlast, join(dys))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _chain(fold: Fold, terms: Terms) -> Pair:
-    return _run_forward(fold, terms)[:2]
+    return run_forward(fold, terms)[:2]
 
 
 @_chain.defjvp
 def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple[Pair, Pair]:
     (terms,), (dterms,) = primals, tangents
-    last, ys, kept = _run_forward(fold, terms)
-    return (last, ys), _tangents(fold, terms, dterms, *_restore(kept, terms.carry, ys, fold.reverse))
+    last, ys, kept = run_forward(fold, terms)
+    return (last, ys), _tangents(fold, terms, dterms, *restore(kept, terms.carry, ys, fold.reverse))
 
 
 def _tangents(fold: Fold, terms: Terms, dterms: Any, befores: Carry, gates: list[jax.Array] | None) -> Pair:
@@ -265,7 +180,7 @@ def _tangents(fold: Fold, terms: Terms, dterms: Any, befores: Carry, gates: list
     s, ds = (), ()
     if mix:
         m, dm = jax.jvp(lambda q: mix(q, befores), (terms.q,), (dterms.q,))
-        s, ds = _combine(fold, terms.z, m), _combine(fold, dterms.z, dm)
+        s, ds = combine(fold, terms.z, m), combine(fold, dterms.z, dm)
     residuals = _Residuals(befores, terms.x, s, gates)
     jacobian = linearize_steps(partial(_linearize, fold), terms.p, residuals)
     driven = _driven_tangents(fold, terms, dterms, residuals)

@@ -60,7 +60,7 @@ def scan(
         unroll: steps a turn of the inner loop.
         memory: "auto", or "least": the backward pass keeps the carries alone, and not the gates too, which it then
             computes again, in about a sixth more time. With B rows a cell of F units keeps, in floats a step,
-            2 B F (LSTM), B F (GRU, RNN), where "auto" adds 4 B F, 3 B F and, over several chunks, B F.
+            2 B F (LSTM) and B F (GRU, RNN), of which B F are the outputs; "auto" adds 4 B F, 3 B F and nothing.
         engine: "auto", or "scan" for the loop over time.
         checked: inside `jit`, also check values (lengths, token ids) through `jax.experimental.checkify`, by which
             the calling function must then be transformed.

@@ -1,0 +1,106 @@
+"""The loop forwards, and what it keeps for the tangents of its steps.
+
+Axes: `T` time, `B` batch (any number of axes, also none). Everything here is time-major, `[T, B, ...]`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from seqjax._internal.trees import select
+from seqjax._internal.types import Array, Bool, Carry, Pair, PyTree
+from seqjax.core.fold import Fold, Sums
+from seqjax.core.gating import keep_gates
+
+# Gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them.
+FEWEST_GATES = 32
+
+
+class Terms(NamedTuple):
+    """The arrays of a chunk, and equally their tangents; the last four have a time axis, where there are any."""
+
+    q: PyTree  # parameters of mix
+    p: PyTree  # parameters of step
+    restart: Carry  # what a reset begins with, None without resets
+    filler: Carry  # what unreal steps read, a constant, so that its tangent is never used
+    carry: Carry
+    x: PyTree
+    z: PyTree
+    mask: Bool[Array, " T *B"] | None
+    resets: Bool[Array, " T *B"] | None
+
+
+def combine(fold: Fold, z: PyTree, m: PyTree) -> Sums:
+    """s of z and m."""
+    return (jax.tree.map(jnp.add, z, m),) if fold.sums else (z, m)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Output:
+    """In place of an array that is an output of the step anyway: which one."""
+
+    index: int
+
+
+class Kept(NamedTuple):
+    """What the forward loop keeps for the tangents of its steps, `[T, ...]`, with `_Output`s in place of outputs."""
+
+    befores: list[Any]  # leaves of the carry that a step read; of an output: that of the step before it
+    gates: list[Any] | None
+
+
+def run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Kept]:
+    """The last carry and, for every step, the outputs and what is kept."""
+    mix = fold.mix
+
+    def body(carry: Carry, inputs: PyTree) -> Pair:
+        x, z, mask, reset = inputs
+        before = carry if reset is None else select(reset, terms.restart, carry)
+        read = select(mask, before, terms.filler)
+        s = combine(fold, z, mix(terms.q, read)) if mix else ()
+        with keep_gates() as gates:
+            after, y = fold.step(terms.p, read, x, s)
+        # An RNN's gate is its output, and h of the next step too: the scan then stacks one array instead of three.
+        outputs = jax.tree.leaves(y)
+        plain = mask is None and reset is None
+        befores = [
+            _find(after, outputs) if plain and _is_one(after, outputs) else read
+            for read, after in zip(jax.tree.leaves(read), jax.tree.leaves(after), strict=True)
+        ]
+        few = not fold.keeps_gates or sum(gate.size for gate in gates) < FEWEST_GATES
+        kept = Kept(befores, None if few else [_find(gate, outputs) for gate in gates])
+        return select(mask, after, before), (y, kept)
+
+    inputs = (terms.x, terms.z, terms.mask, terms.resets)
+    carry, (ys, kept) = lax.scan(body, terms.carry, inputs, reverse=fold.reverse, unroll=fold.unroll)
+    return carry, ys, kept
+
+
+def _is_one(array: jax.Array, outputs: list[jax.Array]) -> bool:
+    return any(array is output for output in outputs)
+
+
+def _find(array: jax.Array, outputs: list[jax.Array]) -> Any:
+    """The array, or in its place which output it is."""
+    return next((_Output(i) for i, output in enumerate(outputs) if output is array), array)
+
+
+def restore(kept: Kept, start: Carry, ys: PyTree, reverse: bool) -> tuple[Carry, list[jax.Array] | None]:
+    """The carries that the steps of a chunk read, and their gates."""
+    outputs = jax.tree.leaves(ys)
+
+    def before(kept: Any, start: jax.Array) -> jax.Array:
+        if not isinstance(kept, _Output):
+            return kept
+        after = outputs[kept.index]
+        return jnp.concatenate([after[1:], start[None]] if reverse else [start[None], after[:-1]])
+
+    pairs = zip(kept.befores, jax.tree.leaves(start), strict=True)
+    befores = jax.tree.unflatten(jax.tree.structure(start), [before(*pair) for pair in pairs])
+    if kept.gates is None:
+        return befores, None
+    return befores, [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept.gates]
