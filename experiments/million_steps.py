@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 NOISE, LOUD = 0.1, 10.0  # of the later steps, and the size of the first
 TABLED = (100, 10_000, 1_000_000)  # steps back
+SHOWN = 50  # powers of ten in the figure: what lies below is gone, whether 1e-100 or 1e-100,000
 STAGES = (1000, 100, 10, 1)  # the length is divided by them, one after the other
 
 
@@ -224,7 +225,11 @@ def figure(rows: Rows) -> "Figure":
         panels.setdefault(str(row["phase"]), {})[str(row["cell"])] = norms
     drawn = plot.norm_by_length(panels, rows[0]["distances"], f"{rows[0]['distances'][-1]:,} steps")
     for axis in drawn.axes:
-        axis.set(xlabel="steps back from the loss", ylabel="‖∂L_T / ∂carry‖, that of one step back = 1")
+        axis.set(
+            xlabel="steps back from the loss", ylabel="‖∂L_T / ∂carry‖ relative to k = 1", ylim=(-SHOWN, SHOWN / 5)
+        )
+        axis.set_xticks([k for k in (10**i for i in range(0, 12, 2)) if k <= rows[0]["distances"][-1]])
+        axis.xaxis.set_major_formatter("{x:,.0f}")
     return drawn
 
 
