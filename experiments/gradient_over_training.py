@@ -164,7 +164,8 @@ def figure(rows: Rows) -> "Figure":
     drawn = plot.trend(lines, "update", "half-life of the gradient in steps")
     (axis,) = drawn.axes
     axis.set_xscale("symlog", linthresh=min(at for points in lines.values() for at, *_ in points if at > 0))
-    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlim(0, None)
+    axis.xaxis.set_major_formatter("{x:,.0f}")
     return drawn
 
 
