@@ -41,7 +41,7 @@ def cut(tree: PyTree, size: int) -> Cut:
 
 def join(chunks: Cut) -> PyTree:
     """The tree of arrays `[T, ...]`."""
-    head = jax.tree.map(lambda a: a.reshape((-1,) + a.shape[2:]), chunks.head)
+    head = jax.tree.map(lambda a: a.reshape((a.shape[0] * a.shape[1],) + a.shape[2:]), chunks.head)
     return head if chunks.tail is None else jax.tree.map(lambda a, b: jnp.concatenate([a, b]), head, chunks.tail)
 
 
