@@ -58,7 +58,7 @@ TABLE = [
     Row(LSTM(3, bias_init=chrono(20), learned_carry=True), covered="the GRU with a learned carry in both directions"),
     Row(GRU(3, learned_carry=True), covered="the same in both directions"),
     Row(MGU(3)),
-    Row(Peephole(3)),
+    Row(Peephole(3), covered="the GRU, which has parameters of update too"),
     Row(TreeCell(3), mixed_tree),
     Row(stack(RNN(3), LSTM(3), GRU(3)), covered="the stacks around it, of the same cells"),
     Row(stack(Embed(5, 3), Dropout(0.3), LSTM(3), residual(stack(Norm("rms"), GRU(3))), Dense(2)), tokens),
@@ -82,7 +82,7 @@ TABLE = [
     Row(SelfAttention(3)),
     Row(LRU(3)),
     Row(Zoneout(LSTM(3), 0.3)),
-    Row(ATTENDING, make_carry=memory_for(ATTENDING)),
+    Row(ATTENDING, make_carry=memory_for(ATTENDING), covered="attention of a decoder in tests/seq2seq/test_law.py"),
     Row(ATTENDING_STACK, tokens, memory_for(ATTENDING_STACK), covered="its layers alone, and other stacks"),
     Row(HYBRID, tokens, memory_for(HYBRID), covered="the row above; Dropout and GRU stand in other stacks"),
     Row(

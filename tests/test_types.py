@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.test_style import ROOT
 
 PROGRAM = """
@@ -105,6 +107,7 @@ for wrong in (
 """
 
 
+@pytest.mark.slow  # half a minute; mypy checks all but shapes in `make lint`
 def test_annotations_hold():
     environment = {**os.environ, "SEQJAX_CHECK_TYPES": "1", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=ROOT, env=environment)

@@ -98,6 +98,7 @@ def test_every_layer_equals_plain_probes(x64, cell, make_xs):
         assert flow.inputs is None or cell.feature_axes == TreeCell.feature_axes
 
 
+@pytest.mark.slow  # the law has repeat, and the test above has layers
 def test_a_repeated_cell_is_walked_layer_by_layer(x64):
     cell = repeat(residual(GRU(2)), 3)
     params = cell.init(jax.random.key(0), 2, "float64")

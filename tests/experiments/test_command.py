@@ -40,6 +40,7 @@ def test_all_seeds_are_run_though_nobody_reads_what_they_print(here):
     assert statuses(here) == ["done"] * 2
 
 
+@pytest.mark.slow  # all seeds are run above
 def test_seeds_are_announced(here):
     process = command(here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said, told = process.communicate(timeout=300)

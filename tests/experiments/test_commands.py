@@ -29,9 +29,8 @@ def left_alone(tmp_path_factory):
     return record
 
 
-@pytest.mark.parametrize(
-    "sign", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)], ids=lambda sign: sign.name
-)
+@pytest.mark.slow  # tests/train/test_resume.py and test_run.py try it without processes
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL], ids=lambda sign: sign.name)
 def test_a_stopped_training_ends_as_one_that_was_not(here, left_alone, sign):
     """`resume` after a signal gives the rows of a run that was left alone."""
     pytest.importorskip("tyro", reason="tyro is not installed (extra: experiments)")

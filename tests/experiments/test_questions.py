@@ -78,6 +78,9 @@ WITHOUT_VALIDATION = ("efficiency", "vanishing", "gradient_over_training", "dept
 SLOW = (
     "hybrid",
     "transformer_vs_rnn",
+    "reverse",
+    "temporal_order",
+    "polyphonic_music",
     "bottleneck",
     "exposure_bias",
     "date_normalisation",
