@@ -253,7 +253,7 @@ def layer_figures(reading: str, cells: dict[str, Rows]) -> dict[str, "Figure"]:
         each, loss = cells[MIXED[reading]], "last" if reading == "text" else "middle"
         panels = {f"{phase} training": states(each, phase, loss) for phase in PHASES}
         length = len(each[0]["before_log10_inputs_from_middle"])
-        step = None if loss == "last" else length // 2 + 1
+        step = None if loss == "last" else length // 2
         title = f"{short_name(MIXED[reading])}: loss of the {loss} step"
         drawn[f"layers_{reading}"] = plot.layer_norms(panels, title=title, step=step)
     return drawn

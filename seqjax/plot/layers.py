@@ -32,7 +32,7 @@ def layer_norms(
             names are the same in all groups, the first layer first; it is drawn at the bottom.
         lines: the names that are drawn as curves too; None for all.
         title: above the figure.
-        step: the one whose loss it is, counted from 1; None for the last.
+        step: whose loss it is, counted from 0, as in `norm_by_step`; None for the last.
 
     Examples:
         >>> from seqjax import plot
@@ -90,7 +90,7 @@ def _heat_map(axis: "Axes", rows: Sequence[np.ndarray], step: int | None, low: f
     options: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "origin": "lower", "extent": place}
     image = axis.imshow(np.stack(rows), cmap=colours, vmin=low, vmax=high, **options)
     hatched = "; hatched: zero" if any(np.isnan(row).any() for row in rows) else ""
-    axis.set_xlabel(f"step t, the loss is of step {step or steps}{hatched}", fontsize=8)
+    axis.set_xlabel(f"step t, the loss is of step {steps if step is None else step + 1}{hatched}", fontsize=8)
     axis.tick_params(labelsize=7)
     return image
 
@@ -98,9 +98,9 @@ def _heat_map(axis: "Axes", rows: Sequence[np.ndarray], step: int | None, low: f
 def _curves(axis: "Axes", rows: Mapping[str, np.ndarray], step: int | None) -> None:
     for i, (name, logs) in enumerate(rows.items()):
         marker = "o" if np.isfinite(logs).sum() == 1 else None  # a line would not show it
-        back = (len(logs) if step is None else step) - 1 - np.arange(len(logs))
+        back = (len(logs) - 1 if step is None else step) - np.arange(len(logs))
         axis.plot(back[::-1], logs[::-1], **line_style(i), marker=marker, ms=3, label=name)
-    axis.set_xlabel("steps back from the loss" + ("; left of 0: ahead of it" if step else ""), fontsize=8)
+    axis.set_xlabel("steps back from the loss" + ("" if step is None else "; left of 0: ahead of it"), fontsize=8)
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

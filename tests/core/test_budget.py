@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import seqjax as sj
-from seqjax.core.budget import fit_segments, parse_bytes
+from seqjax.core.budget import count_bytes, fit_segments, parse_bytes
 from tests.own_cells import MGU
 
 CELL, T = sj.LSTM(32), 20_000
@@ -88,8 +88,8 @@ def test_levels_follow_the_formula():
     assert len(few) == 1
     assert len(more) == 2
     assert more[0] / more[1] == pytest.approx(10**6 / more[0], rel=0.02)  # as many carries at each level
-    left = 8 * (10**6 / few[0]) / few[0]  # c r = K s, as each level takes the same
-    assert left == pytest.approx(round(left / 4) * 4, rel=0.02)  # whole numbers of float32
+    _, left = count_bytes(run, carry, xs)
+    assert few[0] == pytest.approx((10**6 * 8 / left) ** 0.5, abs=1)  # K s = c T / K, as each level takes the same
 
 
 def test_too_little_memory_is_refused():

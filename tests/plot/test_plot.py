@@ -159,7 +159,7 @@ def test_norms_of_a_loss_amid_the_sequence():
     (line,) = figure.axes[0].lines
     np.testing.assert_array_equal(line.get_xydata(), [[-2, -2], [-1, -1], [0, 0], [1, np.nan]])
     assert all(part in words(figure) for part in ("inputs", "before", "GRU"))
-    above, below, scale = plot.layer_norms({"before": {"h": logs}}, step=3).axes
+    above, below, scale = plot.layer_norms({"before": {"h": logs}}, step=2).axes
     assert "∂L / ∂v_t" in scale.get_ylabel()
     assert "the loss is of step 3; hatched: zero" in above.get_xlabel() and "ahead of it" in below.get_xlabel()
     np.testing.assert_array_equal(below.lines[0].get_xydata(), [[-1, np.nan], [0, 0], [1, -1], [2, -2]])
