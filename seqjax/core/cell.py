@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from seqjax._internal.spelling import Spelled, map_options
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
+from seqjax.core.display import cell_html
 from seqjax.core.loop import run_loop
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentTypeError
@@ -29,7 +30,8 @@ class Cell(Spelled):
 
     A subclass becomes a frozen dataclass by itself; its annotated names are its options. It gives `init`,
     `initial_carry`, `step` and `out_features`; `sequence` follows from `step` and is overridden only for speed.
-    Equal cells are equal, hash equal, share one trace, pickle, and print as the call that makes them.
+    Equal cells are equal, hash equal, share one trace, pickle, and print as the call that makes them; Jupyter shows what
+    is within, with its paths.
 
     Dtypes: an output has the promoted dtype of parameters and input, `x.astype(params[...].dtype)` and back where
     the arithmetic is wider. A carry begins in float32 or wider, and goes on in the dtype that it came in; drivers
@@ -155,6 +157,9 @@ class Cell(Spelled):
     def evaluation(self) -> "Cell":
         """The cell to evaluate with: the same parameters, every random part switched off."""
         return map_options(self, Cell, lambda part: part.evaluation())
+
+    def _repr_html_(self) -> str:
+        return cell_html(self, Cell)
 
 
 def replace(cell: Cell, change: Callable[[Cell], Cell]) -> Cell:
