@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax import Cell, Embed, Gated, Wrapper, activate, linear
+from seqjax import Cell, Embed, Gated, Wrapper, activate, linear, tap
 from seqjax.core.loop import parallel
 from seqjax.core.plan import Plan
 
@@ -195,3 +195,21 @@ class Zoneout(Wrapper):
         keep = draw(carry.key, carry.draws)
         inner = jax.tree.map(lambda old, new: jnp.where(keep, old, new.astype(old.dtype)), carry.inner, inner)
         return ZoneoutCarry(inner, carry.key, carry.draws + 1), y
+
+
+class Gate(Cell):
+    """A user's linear recurrence: h' = u h + (1 - u) n with u and n of the input alone."""
+
+    features: int
+
+    @property
+    def out_features(self):
+        return self.features
+
+    def init(self, key, in_features, dtype=jnp.float32):
+        return {"kernel": jax.random.normal(key, (in_features, 2 * self.features), dtype)}
+
+    def affine(self, params, x):
+        u, n = activate(linear(params, x), "sigmoid tanh")
+        u, n = tap("u", u), tap("n", n)
+        return u, (1 - u) * n

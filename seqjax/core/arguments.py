@@ -9,10 +9,10 @@ from seqjax._internal.validation import is_count, known, true_or_false
 from seqjax.core.budget import parse_bytes
 from seqjax.core.call import Call
 from seqjax.core.cell import check_cell_type
+from seqjax.core.engines import ENGINES
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 GRADIENTS = ("deferred", "autodiff")
-ENGINES = ("auto", "scan")
 MEMORIES = ("auto", "least")
 _LACKING = ("longdouble", "float128", "clongdouble", "complex256")
 

@@ -15,9 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from seqjax._internal.spelling import Spelled, map_options
+from seqjax._internal.trees import out_dtype
 from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Key, Pair, Params, PyTree, Shape
+from seqjax._internal.validation import check_batch_shape
+from seqjax.core.affine import step_affine
 from seqjax.core.display import cell_html
-from seqjax.core.loop import run_loop
+from seqjax.core.engines import run_cell
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentTypeError
 
@@ -78,6 +81,9 @@ class Cell(Spelled):
     `check_cell` finds.
     """
 
+    diagonal: ClassVar[Any] = False
+    """Whether the recurrence is linear in the carry, and acts on each entry alone: where `affine` is defined."""
+
     asks: ClassVar[Any] = frozenset()
     """What `initial_carry` needs besides the parameters, by name: "key", "memory", "in_features", ..."""
 
@@ -92,6 +98,10 @@ class Cell(Spelled):
         for derived in ("separable", "uniform"):
             if _depth(cls, "step") < _depth(cls, derived):
                 setattr(cls, derived, False)
+        if "affine" in vars(cls):
+            cls.diagonal = cls.uniform = True
+        elif _depth(cls, "step") < _depth(cls, "affine"):
+            cls.diagonal = False
 
     @property
     def out_features(self) -> int | None:
@@ -109,13 +119,31 @@ class Cell(Spelled):
     def initial_carry(self, params: Params, batch_shape: Shape = ()) -> Carry:
         """The carry before the first step; every leaf has the axes `batch_shape` first.
 
+        Zeros, one for each output feature, where a cell that defines `affine` does not say otherwise.
         A cell with `asks` takes what it asks for as keyword arguments: `initial_carry(params, (32,), key=key)`.
         """
-        raise TypeError(f"{type(self).__name__} must define initial_carry(params, batch_shape)")
+        if type(self).affine is Cell.affine or self.out_features is None:
+            raise TypeError(f"{type(self).__name__} must define initial_carry(params, batch_shape)")
+        check_batch_shape(self, batch_shape)
+        return jnp.zeros((*batch_shape, self.out_features), jnp.promote_types(out_dtype(params, ()), jnp.float32))
 
     def step(self, params: Params, carry: Carry, x: PyTree) -> Pair:
         """One time step, x `[B, D]`: the next carry and the output `[B, F]`."""
-        raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
+        if type(self).affine is Cell.affine:
+            raise TypeError(f"{type(self).__name__} must define step(params, carry, x)")
+        return step_affine(self, params, carry, x)
+
+    def affine(self, params: Params, x: PyTree) -> tuple[Carry, Carry]:
+        """a and b of a recurrence that is linear in the carry, h' = a h + b for each of its entries.
+
+        For any leading axes of x; a and b are trees like the carry, real or complex. A cell that defines this and
+        `read` needs no `step`, and runs over all steps at once (see `engine` of `seqjax.scan`).
+        """
+        raise TypeError(f"{type(self).__name__} must define affine(params, x)")
+
+    def read(self, params: Params, h: Carry, x: PyTree) -> PyTree:
+        """The output from the carry h after a step of a cell that defines `affine`; h itself unless overridden."""
+        return h
 
     def sequence(self, params: Params, carry: Carry, xs: PyTree, plan: Plan = Plan()) -> Pair:
         """All steps, xs `[T, B, D]` (time first, as in `lax.scan`): the last carry and ys `[T, B, F]`.
@@ -123,7 +151,7 @@ class Cell(Spelled):
         `seqjax.scan` is the batch-major driver with masks and checks; `plan` is how it tells a cell of them. A cell
         that computes all steps at once writes it with `seqjax.parallel`.
         """
-        return run_loop(self, params, carry, xs, plan)
+        return run_cell(self, params, carry, xs, plan)
 
     def restart(self, params: Params, carry: Carry, batch_shape: Shape) -> Carry:
         """The carry with which a new sequence begins after a reset; `Held` parts stay what they are."""

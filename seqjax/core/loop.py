@@ -164,7 +164,7 @@ def _choose_loop(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan
         why = "there are no steps"
     elif not all(is_inexact(y) for y in jax.tree.leaves(_output_of_step(cell, params, carry, xs))):
         why = "outputs are not floating point"
-    elif plan.resets is not None and _restart_reads_carry(cell, params, carry, plan.resets.shape[1:]):
+    elif plan.resets is not None and restart_reads_carry(cell, params, carry, plan.resets.shape[1:]):
         why = "a reset reads the carry"
     else:
         return deferred_loop
@@ -177,7 +177,7 @@ def _output_of_step(cell: Any, params: Params, carry: Carry, xs: PyTree) -> PyTr
     return jax.eval_shape(cell.step, params, carry, jax.tree.map(lambda x: x[0], xs))[1]
 
 
-def _restart_reads_carry(cell: Any, params: Params, carry: Carry, batch: Shape) -> bool:
+def restart_reads_carry(cell: Any, params: Params, carry: Carry, batch: Shape) -> bool:
     """Whether the carry after a reset depends on that before it, but for what is held.
 
     Then a reset is not like another, and the deferred loop, which computes one carry a chunk for all of them, is wrong.

@@ -61,7 +61,8 @@ def scan(
         memory: "auto", or "least": the backward pass keeps the carries alone, and not the gates too, which it then
             computes again, in about a sixth more time. With B rows a cell of F units keeps, in floats a step,
             2 B F (LSTM) and B F (GRU, RNN), of which B F are the outputs; "auto" adds 4 B F, 3 B F and nothing.
-        engine: "auto", or "scan" for the loop over time.
+        engine: "scan", a loop over time; "associative", in blocks of steps that are composed, for cells whose
+            recurrences are linear in the carry (those that define `affine`); or "auto", for each part the fastest.
         checked: inside `jit`, also check values (lengths, token ids) through `jax.experimental.checkify`, by which
             the calling function must then be transformed.
 

@@ -16,8 +16,8 @@ from flax import linen, nnx
 
 from seqjax._internal.trees import cast_floats, cast_like, is_inexact, out_dtype, select
 from seqjax._internal.types import Carry, Key, Pair, Params, PyTree, Shape
+from seqjax.core.engines import run_cell
 from seqjax.core.explanation import add_line
-from seqjax.core.loop import run_loop
 from seqjax.core.plan import Plan
 from seqjax.core.taps import tap_output
 from seqjax.interop.alone import check_alone
@@ -75,7 +75,7 @@ class Kind:
 
     def sequence(self, cell: Any, params: Params, carry: Carry, xs: jax.Array, plan: Plan) -> Pair:
         """All steps: the fold, unless there is something better."""
-        return run_loop(cell, params, carry, xs, plan)
+        return run_cell(cell, params, carry, xs, plan)
 
 
 def as_output(params: Params, x: jax.Array, y: PyTree) -> PyTree:

@@ -77,7 +77,8 @@ class TestMembersArePassedOn:
 
     def test_no_member_is_forgotten(self):
         """Each public member of Cell is defined by Wrapper and by stacks, or means the same for every cell."""
-        derived = {"evaluation", "separable"}  # of the parts that are options; of whether step is made of three
+        # Of the parts that are options; of whether step is made of three; of a recurrence, which belongs to the part.
+        derived = {"evaluation", "separable", "affine", "read"}
         members = {name for name in vars(Cell) if not name.startswith("_")}
         for cls in (Wrapper, sj.combinators.Stack, sj.combinators.Bidirectional):
             bases = [base for base in cls.__mro__ if issubclass(base, Cell) and base is not Cell]

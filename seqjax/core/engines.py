@@ -1,0 +1,65 @@
+"""The one place where it is decided which engine carries a recurrence through time.
+
+    scan          a loop over time
+    associative   in blocks that are composed, for cells that are `diagonal`
+
+"auto" takes the fastest one. An engine that was asked for by name runs, or an error says why it cannot.
+"""
+
+from typing import Any
+
+import jax
+
+from seqjax._internal.trees import is_inexact
+from seqjax._internal.types import Carry, Pair, Params, PyTree
+from seqjax.core import taps
+from seqjax.core.affine import run_affine
+from seqjax.core.explanation import add_line
+from seqjax.core.linear_scan import BLOCK
+from seqjax.core.loop import restart_reads_carry, run_loop
+from seqjax.core.plan import Plan
+from seqjax.errors import ArgumentError
+
+ENGINES = ("auto", "scan", "associative")
+
+
+def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
+    """All steps of a cell that has a recurrence, xs `[T, B, ...]`; `explain` tells which engine ran, and why.
+
+    Raises:
+        ArgumentError: the engine that was asked for by name cannot run this cell.
+    """
+    why = _why_not_affine(cell, params, carry, plan)
+    if plan.engine == "associative" and why is not None:
+        raise ArgumentError(
+            f"engine='associative' cannot run {cell!r}: {why}. With engine='auto' each part of a model takes the "
+            "fastest engine that it has"
+        )
+    if why is None and taps.is_tracing():
+        why = "values inside the steps are traced"
+    if why is None:
+        return _run_diagonal(cell, params, carry, xs, plan)
+    if cell.diagonal:
+        add_line(f"{cell!r}: step by step, not all at once ({why})")
+    return run_loop(cell, params, carry, xs, plan)
+
+
+def _run_diagonal(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
+    """In blocks where a turn of a loop is dear, as on a GPU. On CPUs one costs as little as the work in it."""
+    blocks = plan.engine == "associative" or (plan.engine == "auto" and jax.default_backend() != "cpu")
+    how = f"associative in blocks of {BLOCK}" if blocks else "loop over time for h' = a h + b alone"
+    whys = {"scan": "asked for", "associative": "asked for", "auto": f"faster on this {jax.default_backend()}"}
+    gradient = ", autodiff gradient" if plan.gradient == "autodiff" else ""
+    add_line(f"{cell!r}: {how} ({whys[plan.engine]}){gradient}")
+    return run_affine(cell, params, carry, xs, plan, blocks=blocks)
+
+
+def _why_not_affine(cell: Any, params: Params, carry: Carry, plan: Plan) -> str | None:
+    """Why a cell cannot be run by its a and b; None: it can."""
+    if not cell.diagonal:
+        return "it has a recurrence, but defines no affine(params, x), by which that would be linear in the carry"
+    if not all(is_inexact(leaf) for leaf in jax.tree.leaves(carry)):
+        return "its carry holds arrays that are not floating point"
+    if plan.resets is not None and restart_reads_carry(cell, params, carry, plan.resets.shape[1:]):
+        return "a reset reads the carry"
+    return None
