@@ -12,7 +12,7 @@ from seqjax.batching.ragged import Ragged
 from seqjax.cells import *  # noqa: F403
 from seqjax.combinators import bidirectional, repeat, residual, stack
 from seqjax.core.cell import Cell, replace
-from seqjax.core.gating import activate, linear
+from seqjax.core.gating import activate, keep, linear
 from seqjax.core.held import Held
 from seqjax.core.loop import parallel
 from seqjax.core.pieces import scan_sum
@@ -53,6 +53,7 @@ __all__ = [
     "cell_from_text",
     "describe",
     "explain",
+    "keep",
     "linear",
     "parallel",
     "repeat",

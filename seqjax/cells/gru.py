@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from seqjax._internal.trees import out_dtype
 from seqjax._internal.types import Array, DTypeLike, Float, Key, Pair, Params
-from seqjax.core.gating import activate, linear
+from seqjax.core.gating import activate, keep, linear
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
 
@@ -22,7 +22,7 @@ class GRU(Gated):
 
     Args:
         features: F, the width of h.
-        reset_after: which n. With False there is no b' (`params["update"]["bias"]`, `[F]`), and as the product
+        reset_after: which n. With False there is no b' (`params["mix"]["bias"]`, `[F]`), and as the product
             then waits for r the cell is driven by its step alone.
 
     Carry: h `[B, F]`.
@@ -48,11 +48,18 @@ class GRU(Gated):
         return self.reset_after
 
     def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
-        """As `Gated`, and `update` {bias `[F]`}, zero, for the reset-after form."""
+        """As `Gated`, and `mix` has a bias `[F]`, zero, for the reset-after form."""
         params = super().init(key, in_features, dtype)
         if self.reset_after:
-            params["update"] = {"bias": jnp.zeros(self.features, dtype)}
+            params["mix"]["bias"] = jnp.zeros(self.features, dtype)
         return params
+
+    def mix(self, p: Params, carry: Float[jax.Array, "*B F"]) -> Float[jax.Array, "*B GF"]:
+        """h U + (0, 0, b'), in the precision of U, accumulated in that of h."""
+        # b' here and not in `update`, whose parameters would take a pass of their own over all steps for the gradient.
+        m = linear({"kernel": p["kernel"]}, carry, keep=True)
+        bias = jnp.pad(p["bias"].astype(m.dtype), (2 * self.features, 0))
+        return m + jnp.broadcast_to(bias, m.shape)
 
     def update(
         self, p: Params, h: Float[jax.Array, "*B F"], z: Float[jax.Array, "*B GF"], m: Float[jax.Array, "*B GF"]
@@ -62,8 +69,7 @@ class GRU(Gated):
         (z_ru, z_n), (m_ru, hidden) = (jnp.split(a, [2 * self.features], axis=-1) for a in (z, m))
         r, u = activate(z_ru + m_ru, "sigmoid sigmoid")
         r, u = tap("r", r), tap("u", u)
-        bias = jnp.broadcast_to(p["bias"].astype(hidden.dtype), hidden.shape)
-        (n,) = activate(z_n + r * (hidden + bias), "tanh")
+        (n,) = activate(z_n + r * keep(hidden), "tanh")
         n = tap("n", n)
         h = tap("h", n + u * (h - n))  # (1 - u) n + u h with one product less
         return h, h

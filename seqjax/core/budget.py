@@ -8,7 +8,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from seqjax._internal.types import Carry, PyTree
-from seqjax.core.chunks import LONGEST_CHUNK, Run
+from seqjax.core.chunks import LONGEST_CHUNK, Run, near_divisor
 from seqjax.core.explanation import collect_lines
 from seqjax.errors import ArgumentError
 
@@ -31,7 +31,8 @@ def fit_segments(budget: float, run: Run, carry: Carry, inputs: PyTree) -> list[
 
         w + n c r + K s = w + (n + 1) (T c^n s)^(1 / (n + 1))     for     r = (T s / c)^(1 / (n + 1)),   K = T / r^n
 
-    beside inputs and outputs; n = 0 takes w + T s. Each level runs forwards once more (Griewank 1992).
+    beside inputs, their copy with time first, and outputs; n = 0 takes w + T s. Each level runs forwards once more
+    (Griewank 1992). Where the budget allows, K is a divisor of T nearby, so that the inputs are not copied again.
 
     Raises:
         ArgumentError: the budget is below what any number of levels takes.
@@ -41,15 +42,25 @@ def fit_segments(budget: float, run: Run, carry: Carry, inputs: PyTree) -> list[
     least = math.inf
     for levels in range(DEEPEST + 1):
         ratio = max((length * left / max(kept, 1)) ** (1 / (levels + 1)), 1.0)
-        sizes = [max(1, round(length / ratio**level)) for level in range(1, levels + 1)]
-        takes = work + _memory_of(length, sizes, kept, left)
-        if takes <= budget:
-            return sizes
-        least = min(least, takes)
+        exact = [max(1, round(length / ratio**level)) for level in range(1, levels + 1)]
+        for sizes in (_near_divisors(length, exact), exact):
+            takes = work + _memory_of(length, sizes, kept, left)
+            if takes <= budget:
+                return sizes
+            least = min(least, takes)
     raise ArgumentError(
         f"checkpoint: {budget:,.0f} bytes were given, but {length:,} steps that leave {left:,.0f} bytes each for the "
         f"backward pass, with carries of {kept:,} bytes and {work:,.0f} to work with, take at least {least:,.0f}"
     )
+
+
+def _near_divisors(length: int, sizes: Sequence[int]) -> list[int]:
+    """Lengths of segments near those, each of which divides the one before where there is such a one."""
+    found = []
+    for size in sizes:
+        length = near_divisor(length, size)
+        found.append(length)
+    return found
 
 
 def _memory_of(length: int, sizes: Sequence[int], kept: float, left: float) -> float:

@@ -19,9 +19,15 @@ Run = Callable[[Carry, PyTree], Pair]
 def chunk_length(length: int, rows: int) -> int:
     """Steps a chunk: all of a short sequence, else a divisor of the length near the wanted one if there is one."""
     wanted = min(max(CHUNK_ROWS // max(rows, 1), SHORTEST_CHUNK), LONGEST_CHUNK)
-    if length <= 2 * wanted:
-        return length
-    sizes = [k for k in range(wanted // 2, 2 * wanted + 1) if length % k == 0]
+    return length if length <= 2 * wanted else near_divisor(length, wanted)
+
+
+def near_divisor(length: int, wanted: int) -> int:
+    """The divisor of the length that is next to `wanted`, within a factor of two; `wanted` where there is none.
+
+    Chunks of such a length are a view of the whole, others a copy.
+    """
+    sizes = [k for k in range(max(wanted // 2, 1), min(2 * wanted, length) + 1) if length % k == 0]
     return min(sizes, key=lambda k: abs(k - wanted), default=wanted)
 
 

@@ -16,7 +16,7 @@ from seqjax.core.fold import Fold, Sums
 from seqjax.core.gating import keep_gates
 
 # Gates of a step, in all rows, that are worth keeping: one array more costs as much as so few of them.
-FEWEST_GATES = 32
+FEWEST_GATES = 40
 
 
 class Terms(NamedTuple):

@@ -118,15 +118,43 @@ def activate(z: Float[jax.Array, "*B GF"], names: str) -> list[Float[jax.Array, 
     if not set(kinds) <= {"sigmoid", "tanh"}:
         return [activation(kind)(part) for kind, part in zip(kinds, split_gates(z, len(kinds)))]
     is_sigmoid = np.repeat([kind == "sigmoid" for kind in kinds], z.shape[-1] // len(kinds))
-    kept = _kept.get()
-    if kept is None or not kept.applies():
-        active = _activate(z, is_sigmoid)
-    elif kept.given:
-        active = _activate_to(z, kept.values.pop(0), is_sigmoid)
-    else:
-        active = _activate(z, is_sigmoid)
+    kept = _current()
+    if kept is not None and kept.given:
+        return split_gates(_activate_to(z, kept.values.pop(0), is_sigmoid), len(kinds))
+    active = _activate(z, is_sigmoid)
+    if kept is not None:
         kept.values.append(active)
     return split_gates(active, len(kinds))
+
+
+def keep(value: Float[jax.Array, "*B F"]) -> Float[jax.Array, "*B F"]:
+    """`value` as it is, of which the backward pass keeps every step instead of computing it again.
+
+    For what takes a product to compute and is read by more than a sum, as the h U that a reset gate multiplies; gates
+    from `activate` are kept anyway. It costs one array of all steps, which `memory="least"` does not pay.
+
+        >>> import jax, jax.numpy as jnp
+        >>> import seqjax as sj
+        >>> class MGU(sj.Gated):
+        ...     gates = ("f", "n")
+        ...     def update(self, p, h, z, m):
+        ...         (z_f, z_n), (m_f, m_n) = jnp.split(z, 2, -1), jnp.split(m, 2, -1)
+        ...         (f,) = sj.activate(z_f + m_f, "sigmoid")
+        ...         (n,) = sj.activate(z_n + f * sj.keep(m_n), "tanh")
+        ...         h = (1 - f) * h + f * n
+        ...         return h, h
+        >>> cell = MGU(8)
+        >>> params = cell.init(jax.random.key(0), 3)
+        >>> sj.scan(cell, params, jnp.ones((4, 10, 3)))[1].shape
+        (4, 10, 8)
+    """
+    kept = _current()
+    if kept is None:
+        return value
+    if kept.given:
+        return _known(value, kept.values.pop(0))
+    kept.values.append(value)
+    return value
 
 
 def split_gates(z: Num[jax.Array, "*B GF"], count: int) -> list[Num[jax.Array, "*B F"]]:
@@ -135,7 +163,7 @@ def split_gates(z: Num[jax.Array, "*B GF"], count: int) -> list[Num[jax.Array, "
 
 
 class Kept:
-    """The activated gates of one step, in the order of the calls of `activate`: collected, or given back.
+    """The activated gates of one step, and what `keep` was given, in the order of the calls: collected, or given back.
 
     Only calls under the very trace that the block was opened in count: arrays must not leave a `jit`, `vmap` or
     `scan` within the step, and there `activate` works as if there were no block.
@@ -154,9 +182,15 @@ class Kept:
 _kept: contextvars.ContextVar[Kept | None] = contextvars.ContextVar("kept", default=None)
 
 
+def _current() -> Kept | None:
+    """The block that a call now belongs to, if there is one."""
+    kept = _kept.get()
+    return kept if kept is not None and kept.applies() else None
+
+
 @contextlib.contextmanager
 def keep_gates(values: list[jax.Array] | None = None) -> Iterator[list[jax.Array]]:
-    """Collect what `activate` returns inside the block; or, with `values`, let it return those, in this order.
+    """Collect what `activate` and `keep` return inside the block; or, with `values`, let them return those, in order.
 
     Given back, an output has the derivative of the activation, by way of z. The value given must be the one that
     z has, so that derivatives of every order are exact.
@@ -193,6 +227,16 @@ def _activate_to(
     With a = tanh(s z) s + o, (s, o) = (1, 0) or (1/2, 1/2): da/dz = s^2 (1 - tanh(s z)^2) = s^2 - (a - o)^2.
     """
 
+    def slope(value: jax.Array) -> jax.Array:
+        scale, offset = _scale_and_offset(is_sigmoid, z)
+        return scale * scale - (value - offset) * (value - offset)
+
+    return _known(z, value, slope)
+
+
+def _known(z: jax.Array, value: jax.Array, slope: Callable[[jax.Array], jax.Array] | None = None) -> jax.Array:
+    """`value`, which is a function of z that has this slope; without one it is z itself."""
+
     @jax.custom_jvp
     def known(z: jax.Array, value: jax.Array) -> jax.Array:
         return value
@@ -200,9 +244,7 @@ def _activate_to(
     @known.defjvp
     def _(primals: Any, tangents: Any) -> Any:
         # The tangent of `value` is that of z seen from elsewhere: taking both would count it twice.
-        (z, value), (dz, _) = primals, tangents
-        scale, offset = _scale_and_offset(is_sigmoid, z)
-        slope = scale * scale - (value - offset) * (value - offset)
-        return value, slope * dz
+        (_, value), (dz, _) = primals, tangents
+        return value, dz if slope is None else slope(value) * dz
 
     return known(z, value)

@@ -51,7 +51,7 @@ def numpy_gru(p, x, h, reset_after):
     r = sigmoid(x @ w[0] + b[0] + h @ u[0])
     z = sigmoid(x @ w[1] + b[1] + h @ u[1])
     if reset_after:
-        n = np.tanh(x @ w[2] + b[2] + r * (h @ u[2] + np.asarray(p["update"]["bias"])))
+        n = np.tanh(x @ w[2] + b[2] + r * (h @ u[2] + np.asarray(p["mix"]["bias"])))
     else:
         n = np.tanh(x @ w[2] + b[2] + (r * h) @ u[2])
     return z * h + (1 - z) * n
@@ -134,8 +134,8 @@ def to_torch(params, module):
     def fill(suffix, p):
         names = {"weight_ih": p["project"]["kernel"].T, "weight_hh": p["mix"]["kernel"].T,
                  "bias_ih": p["project"]["bias"], "bias_hh": np.zeros(p["project"]["bias"].shape)}  # fmt: skip
-        if "update" in p:
-            names["bias_hh"][2 * F :] = p["update"]["bias"]
+        if "bias" in p["mix"]:
+            names["bias_hh"][2 * F :] = p["mix"]["bias"]
         for name, value in names.items():
             getattr(module, name + suffix).data[...] = torch.tensor(np.array(value))
 
@@ -156,7 +156,7 @@ def torch_grads(module, layers, directions):
             }
             p = {"project": {"kernel": g["weight_ih"].T, "bias": g["bias_ih"]}, "mix": {"kernel": g["weight_hh"].T}}
             if isinstance(module, torch.nn.GRU):
-                p["update"] = {"bias": g["bias_hh"][2 * F :]}
+                p["mix"]["bias"] = g["bias_hh"][2 * F :]
             layer[direction] = p
         found.append(layer)
     return found
@@ -215,7 +215,7 @@ def flax_params(kind, p):
         else:
             flax["i" + name], flax["h" + name] = {"kernel": w[k], "bias": b[k]}, {"kernel": u[k]}
     if kind == "gru":
-        flax["hn"]["bias"] = p["update"]["bias"]
+        flax["hn"]["bias"] = p["mix"]["bias"]
     return flax
 
 

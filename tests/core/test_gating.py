@@ -1,11 +1,13 @@
 """The affine map and the gates."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqjax import GRU, LSTM, activate, linear
+from seqjax import GRU, LSTM, activate, keep, linear, scan
 from seqjax.core import gating
 from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.core.gating import keep_gates
@@ -52,3 +54,28 @@ def test_linear_with_merged_axes(monkeypatch):
     close([linear(p, x) for x in xs], want, 1e-6)
     with gating.transpose_kernels():
         close([linear(p, x) for x in xs], want, 1e-6)
+
+
+def test_what_is_kept_is_neither_computed_again_nor_counted_twice(x64):
+    f = lambda z: keep(z * z) * jnp.sin(z)
+    z, other = jnp.linspace(0.1, 2, 5), jnp.linspace(3.0, 4, 5)
+    with keep_gates() as kept:
+        f(z)
+    close(kept, [z * z], 0)
+
+    def given(z):
+        with keep_gates([other * other]):
+            return f(z)
+
+    # The value that was kept, and the slope of the one that it stands for.
+    close(jax.grad(lambda z: given(z).sum())(z), 2 * z * jnp.sin(z) + other * other * jnp.cos(z), 1e-12)
+
+
+@pytest.mark.parametrize("memory", ["auto", "least"])
+def test_a_product_that_is_kept_is_not_taken_again_for_the_gradient(memory):
+    """A GRU's x W and h U, and for the gradients of h, W and U one each; h U once more where nothing is kept."""
+    cell = GRU(16)
+    params, xs = cell.init(jax.random.key(0), 8), jnp.zeros((4, 6, 8))
+    loss = lambda params: scan(cell, params, xs, memory=memory)[1].sum()
+    text = jax.jit(jax.grad(loss)).lower(params).compile().as_text()
+    assert len(re.findall(r" = \S+ dot\(", text)) == {"auto": 5, "least": 6}[memory]

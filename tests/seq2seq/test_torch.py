@@ -28,8 +28,8 @@ def torch_cell(kind, params, blocks):
         cell.weight_hh.copy_(torch.tensor(turn(p["mix"]["kernel"]).T))
         cell.bias_ih.copy_(torch.tensor(turn(p["project"]["bias"])))
         cell.bias_hh.zero_()
-        if "update" in p:
-            cell.bias_hh[2 * F :] = torch.tensor(np.asarray(p["update"]["bias"]))
+        if "bias" in p["mix"]:
+            cell.bias_hh[2 * F :] = torch.tensor(np.asarray(p["mix"]["bias"]))
     return cell
 
 

@@ -47,8 +47,8 @@ class OwnStep(sj.Cell):
 
 def own_layer(w: Weights) -> Tree:
     """The parameters of one layer."""
-    params = {"project": {"kernel": w["kernel"], "bias": w["bias"]}, "mix": {"kernel": w["recurrent"]}}
-    return params | ({"update": {"bias": w["hidden_bias"]}} if "hidden_bias" in w else {})
+    hidden = {"bias": w["hidden_bias"]} if "hidden_bias" in w else {}
+    return {"project": {"kernel": w["kernel"], "bias": w["bias"]}, "mix": {"kernel": w["recurrent"], **hidden}}
 
 
 def own_bilstm(w: Weights) -> Tree:
