@@ -15,14 +15,14 @@ from jax.typing import DTypeLike
 Array = jax.Array | np.ndarray
 
 if TYPE_CHECKING or os.environ.get("SEQJAX_CHECK_TYPES"):
-    from jaxtyping import Bool, Float, Inexact, Int, Key, Num, PyTree, Shaped
+    from jaxtyping import Bool, Complex, Float, Inexact, Int, Key, Num, PyTree, Shaped
 else:
 
     class _Word:
         def __getitem__(self, parts: Any) -> Any:
             return parts[0] if isinstance(parts, tuple) else Any
 
-    Bool = Float = Inexact = Int = Key = Num = Shaped = _Word()
+    Bool = Complex = Float = Inexact = Int = Key = Num = Shaped = _Word()
     PyTree = Any
 
 Params = dict[str, PyTree]
@@ -37,6 +37,6 @@ Pair = tuple[PyTree, PyTree]
 Shape = tuple[int, ...]
 
 __all__ = [
-    "Array", "Bool", "Carry", "DTypeLike", "Float", "Inexact", "Int", "Key", "Num", "Pair", "Params", "PyTree",
-    "Shape", "Shaped",
+    "Array", "Bool", "Carry", "Complex", "DTypeLike", "Float", "Inexact", "Int", "Key", "Num", "Pair", "Params",
+    "PyTree", "Shape", "Shaped",
 ]  # fmt: skip

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import get_opaque_trace_state
 
-from seqjax._internal.types import Array, Bool, DTypeLike, Float, Num, Params
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Key, Num, Params
 from seqjax.errors import ArgumentError, closest
+from seqjax.initializers import Initializer
 
 ACTIVATIONS = {
     "tanh": jnp.tanh,
@@ -89,6 +90,14 @@ def transpose_kernels() -> Iterator[None]:
         yield
     finally:
         _transpose.reset(token)
+
+
+def draw_gates(
+    init: Initializer, key: Key[jax.Array, ""], shape: tuple[int, int], count: int, dtype: DTypeLike
+) -> Float[jax.Array, "D GF"]:
+    """The kernels `[D, F]` of so many gates side by side, each drawn apart: an orthogonal one is so for each gate."""
+    kernels = jax.vmap(lambda k: init(k, shape, dtype))(jax.random.split(key, count))
+    return jnp.moveaxis(kernels, 0, 1).reshape(shape[0], count * shape[1])
 
 
 def may_merge_axes() -> bool:

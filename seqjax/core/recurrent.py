@@ -12,7 +12,7 @@ from seqjax._internal.types import Array, Carry, DTypeLike, Float, Key, Pair, Pa
 from seqjax._internal.validation import check_batch_shape, check_counts, check_init
 from seqjax.core.cell import Cell
 from seqjax.core.fold import update_in_dtypes
-from seqjax.core.gating import linear
+from seqjax.core.gating import draw_gates, linear
 from seqjax.initializers import Bias, Initializer, check_initializer, glorot, orthogonal, zeros
 
 
@@ -132,25 +132,17 @@ class Gated(Recurrent):
     def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
         """`project` {kernel `[D, G F]`, bias `[G F]`}, `mix` {kernel `[F, G F]`} and, if learned, `carry`."""
         check_init(self, key, in_features, dtype)
-        key_project, key_mix, key_bias = jax.random.split(key, 3)
+        (key_project, key_mix, key_bias), count = jax.random.split(key, 3), len(self.gates)
         params: Params = {
             "project": {
-                "kernel": self._draw_gates(self.kernel_init, key_project, in_features, dtype),
+                "kernel": draw_gates(self.kernel_init, key_project, (in_features, self.features), count, dtype),
                 "bias": self.bias_init(key_bias, self, dtype),
             },
-            "mix": {"kernel": self._draw_gates(self.recurrent_init, key_mix, self.features, dtype)},
+            "mix": {"kernel": draw_gates(self.recurrent_init, key_mix, (self.features, self.features), count, dtype)},
         }
         if self.learned_carry:
             params["carry"] = self._make_carry(lambda: jnp.zeros(self.features, dtype))
         return params
-
-    def _draw_gates(
-        self, init: Initializer, key: Key[jax.Array, ""], rows: int, dtype: DTypeLike
-    ) -> Float[Array, "D GF"]:
-        """The kernels `[D, F]` of all gates side by side, each drawn apart."""
-        shape, count = (rows, self.features), len(self.gates)
-        kernels = jax.vmap(lambda k: init(k, shape, dtype))(jax.random.split(key, count))
-        return jnp.moveaxis(kernels, 0, 1).reshape(rows, count * self.features)
 
     def initial_carry(self, params: Params, batch_shape: Shape = ()) -> Carry:
         """Zeros, or the learned carry, `[B, F]` each; float32, or wider where the parameters are."""
