@@ -75,7 +75,7 @@ class LRU(Cell):
         return self.features if self.states is None else self.states
 
     def init(self, key: Key[jax.Array, ""], in_features: int, dtype: DTypeLike = jnp.float32) -> Params:
-        """`ring` {nu_log, theta_log, gamma_log `[N]`}, kernels `project` `[D, 2 N]`, `read` `[2 N, F]`, `skip` `[D, F]`.
+        """`ring` {nu_log, theta_log, gamma_log `[N]`}, kernels project `[D, 2 N]`, read `[2 N, F]`, skip `[D, F]`.
 
         Of B and C there are the real parts first, then the imaginary ones.
         """

@@ -85,7 +85,7 @@ class MinGRU(_Minimal):
         >>> ys.shape, bool(jnp.all(carry == ys[:, -1]))
         ((2, 5, 8), True)
         >>> print(sj.explain(cell, params, jnp.ones((2, 5, 3)), engine="scan"))
-        MinGRU(8, bias_init=chrono(1000)): loop over time for h' = a h + b alone (asked for)
+        MinGRU(8, bias_init=chrono(1000)): loop over time for h' = a h + b alone, in chunks of 5 (asked for)
     """
 
     gates = ("u", "n")

@@ -1,7 +1,8 @@
 """Long sequences in chunks: how long one is, and the scan over them."""
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,12 @@ def near_divisor(length: int, wanted: int) -> int:
     """
     sizes = [k for k in range(max(wanted // 2, 1), min(2 * wanted, length) + 1) if length % k == 0]
     return min(sizes, key=lambda k: abs(k - wanted), default=wanted)
+
+
+def count_rows(cell: Any, xs: PyTree) -> int:
+    """The number of rows of the batch, xs `[T, B, ...]`."""
+    x, axes = jax.tree.leaves(xs)[0], jax.tree.leaves(jax.tree.broadcast(cell.feature_axes, xs))[0]
+    return math.prod(x.shape[1 : x.ndim - axes])
 
 
 class Cut(NamedTuple):

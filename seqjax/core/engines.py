@@ -10,13 +10,13 @@ from typing import Any
 
 import jax
 
-from seqjax._internal.trees import is_inexact
 from seqjax._internal.types import Carry, Pair, Params, PyTree
 from seqjax.core import taps
 from seqjax.core.affine import run_affine
+from seqjax.core.chunks import chunk_length, count_rows
 from seqjax.core.explanation import add_line
 from seqjax.core.linear_scan import BLOCK
-from seqjax.core.loop import restart_reads_carry, run_loop
+from seqjax.core.loop import count_steps, restart_reads_carry, run_loop
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError
 
@@ -46,20 +46,22 @@ def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
 
 def _run_diagonal(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
     """In blocks where a turn of a loop is dear, as on a GPU. On CPUs one costs as little as the work in it."""
-    blocks = plan.engine == "associative" or (plan.engine == "auto" and jax.default_backend() != "cpu")
-    how = f"associative in blocks of {BLOCK}" if blocks else "loop over time for h' = a h + b alone"
-    whys = {"scan": "asked for", "associative": "asked for", "auto": f"faster on this {jax.default_backend()}"}
-    gradient = ", autodiff gradient" if plan.gradient == "autodiff" else ""
-    add_line(f"{cell!r}: {how} ({whys[plan.engine]}){gradient}")
-    return run_affine(cell, params, carry, xs, plan, blocks=blocks)
+    backend, length = jax.default_backend(), count_steps(xs)
+    blocks = plan.engine == "associative" or (plan.engine == "auto" and backend != "cpu")
+    why = f"faster on this {backend}" if plan.engine == "auto" else "asked for"
+    autodiff = plan.gradient == "autodiff"
+    size = length if blocks or autodiff else chunk_length(length, count_rows(cell, xs))
+    how = (
+        f"associative in blocks of {BLOCK}" if blocks else f"loop over time for h' = a h + b alone, in chunks of {size}"
+    )
+    add_line(f"{cell!r}: {how} ({why}){', autodiff gradient' if autodiff else ''}")
+    return run_affine(cell, params, carry, xs, plan, size, blocks)
 
 
 def _why_not_affine(cell: Any, params: Params, carry: Carry, plan: Plan) -> str | None:
     """Why a cell cannot be run by its a and b; None: it can."""
     if not cell.diagonal:
         return "it has a recurrence, but defines no affine(params, x), by which that would be linear in the carry"
-    if not all(is_inexact(leaf) for leaf in jax.tree.leaves(carry)):
-        return "its carry holds arrays that are not floating point"
     if plan.resets is not None and restart_reads_carry(cell, params, carry, plan.resets.shape[1:]):
         return "a reset reads the carry"
     return None

@@ -25,28 +25,28 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax._internal.trees import select
-from seqjax._internal.types import Array, Bool, Inexact, Pair, Shaped
+from seqjax._internal.trees import is_inexact, select
+from seqjax._internal.types import Array, Bool, Num, Pair, Shaped
 
 BLOCK = 16  # steps
 
 
 def linear_scan(
-    a: Inexact[jax.Array, " T *BF"],
-    b: Inexact[jax.Array, " T *BF"],
-    h: Inexact[jax.Array, "*BF"],
+    a: Num[jax.Array, " T *BF"],
+    b: Num[jax.Array, " T *BF"],
+    h: Num[jax.Array, "*BF"],
     starts: Bool[Array, " T *B"] | None = None,
     *,
     blocks: bool = False,
     autodiff: bool = False,
-) -> Inexact[jax.Array, " T *BF"]:
+) -> Num[jax.Array, " T *BF"]:
     """All states h_t, from the state h before the first step.
 
     Args:
         a, b: of one dtype with h.
         starts: where nothing passes from the step before, whatever a is: h_t = b_t.
         blocks: in blocks of `BLOCK` steps, instead of step by step.
-        autodiff: leave the derivative to JAX.
+        autodiff: leave the derivative to JAX, as is done for whole numbers.
 
     One half of what was there, and one more, for three steps:
 
@@ -55,17 +55,19 @@ def linear_scan(
         >>> linear_scan(jnp.full(3, 0.5), jnp.ones(3), jnp.array(4.0)).tolist()
         [3.0, 2.5, 2.25]
     """
-    return _states(a, b, h, starts, blocks) if autodiff else _scan(blocks, starts, a, b, h)
+    if autodiff or not is_inexact(b):
+        return _states(a, b, h, starts, blocks)
+    return _scan(blocks, starts, a, b, h)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _scan(
     blocks: bool,
     starts: Bool[Array, " T *B"] | None,
-    a: Inexact[jax.Array, " T *BF"],
-    b: Inexact[jax.Array, " T *BF"],
-    h: Inexact[jax.Array, "*BF"],
-) -> Inexact[jax.Array, " T *BF"]:
+    a: Num[jax.Array, " T *BF"],
+    b: Num[jax.Array, " T *BF"],
+    h: Num[jax.Array, "*BF"],
+) -> Num[jax.Array, " T *BF"]:
     return _states(a, b, h, starts, blocks)
 
 
@@ -80,12 +82,12 @@ def _scan_jvp(blocks: bool, primals: tuple[Any, ...], tangents: tuple[Any, ...])
 
 
 def _states(
-    a: Inexact[jax.Array, " T *BF"],
-    b: Inexact[jax.Array, " T *BF"],
-    h: Inexact[jax.Array, "*BF"],
+    a: Num[jax.Array, " T *BF"],
+    b: Num[jax.Array, " T *BF"],
+    h: Num[jax.Array, "*BF"],
     starts: Bool[Array, " T *B"] | None,
     blocks: bool,
-) -> Inexact[jax.Array, " T *BF"]:
+) -> Num[jax.Array, " T *BF"]:
     length = a.shape[0]
     if not blocks or length <= 2 * BLOCK:
         return _loop(a, b, h, starts)
@@ -98,11 +100,11 @@ def _states(
 
 
 def _loop(
-    a: Inexact[jax.Array, " T *BF"],
-    b: Inexact[jax.Array, " T *BF"],
-    h: Inexact[jax.Array, "*BF"],
+    a: Num[jax.Array, " T *BF"],
+    b: Num[jax.Array, " T *BF"],
+    h: Num[jax.Array, "*BF"],
     starts: Bool[Array, " T *B"] | None,
-) -> Inexact[jax.Array, " T *BF"]:
+) -> Num[jax.Array, " T *BF"]:
     def body(h: jax.Array, inputs: Any) -> tuple[jax.Array, jax.Array]:
         a, b, start = inputs
         h = _step(a, b, h, start)
@@ -112,8 +114,8 @@ def _loop(
 
 
 def _compose(
-    a: Inexact[jax.Array, "K M *BF"], b: Inexact[jax.Array, "K M *BF"], starts: Bool[Array, "K M *B"] | None
-) -> tuple[Inexact[jax.Array, " M *BF"], Inexact[jax.Array, " M *BF"], Bool[Array, " M *B"] | None]:
+    a: Num[jax.Array, "K M *BF"], b: Num[jax.Array, "K M *BF"], starts: Bool[Array, "K M *B"] | None
+) -> tuple[Num[jax.Array, " M *BF"], Num[jax.Array, " M *BF"], Bool[Array, " M *B"] | None]:
     """One step for each of M blocks, and whether a new sequence begins in it."""
 
     def body(whole: tuple[jax.Array, jax.Array], inputs: Any) -> tuple[tuple[jax.Array, jax.Array], None]:
@@ -125,11 +127,11 @@ def _compose(
 
 
 def _step(
-    a: Inexact[jax.Array, "*BF"],
-    b: Inexact[jax.Array, "*BF"],
-    h: Inexact[jax.Array, "*BF"],
+    a: Num[jax.Array, "*BF"],
+    b: Num[jax.Array, "*BF"],
+    h: Num[jax.Array, "*BF"],
     start: Bool[Array, "*B"] | None,
-) -> Inexact[jax.Array, "*BF"]:
+) -> Num[jax.Array, "*BF"]:
     h = a * h + b
     return h if start is None else select(start, b, h)
 

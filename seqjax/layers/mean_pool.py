@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from seqjax._internal.types import Array, Carry, DTypeLike, Float, Int, Key, Pair, Params, Shape
+from seqjax._internal.types import Array, Carry, DTypeLike, Float, Int, Key, Params, Shape
 from seqjax._internal.validation import check_batch_shape
 from seqjax.core.cell import Cell
 from seqjax.errors import ArgumentError
@@ -59,7 +59,11 @@ class MeanPool(Cell):
         """Nothing seen."""
         return jax.tree.map(jnp.zeros_like, carry)
 
-    def step(self, params: Params, carry: Carry, x: Float[Array, "*B D"]) -> Pair:
-        """Add, count, divide."""
-        total, steps = carry.total + x.astype(carry.total.dtype), carry.steps + 1
-        return MeanPoolCarry(total, steps), (total / steps[..., None].astype(total.dtype)).astype(x.dtype)
+    def affine(self, params: Params, x: Float[Array, "*B D"]) -> tuple[Carry, Carry]:
+        """Add and count."""
+        one = jnp.ones_like(x[..., 0], jnp.int32)
+        return MeanPoolCarry(jnp.ones_like(x), one), MeanPoolCarry(jnp.asarray(x), one)
+
+    def read(self, params: Params, h: MeanPoolCarry, x: Float[Array, "*B D"]) -> Float[jax.Array, "*B D"]:
+        """Divide."""
+        return h.total / h.steps[..., None].astype(h.total.dtype)

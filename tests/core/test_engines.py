@@ -53,14 +53,16 @@ def test_nothing_passes_a_start(blocks):
 def test_the_choice_is_told():
     cell, params = model(sj.Dense(3), Gate(4), sj.GRU(4))
     text = sj.explain(cell, params, jnp.zeros((2, 100, 3)))
-    assert "Gate(4): loop over time for h' = a h + b alone (faster on this cpu)" in text
+    assert "Gate(4): loop over time for h' = a h + b alone, in chunks of 100 (faster on this cpu)" in text
     assert "GRU(4): loop over time, deferred gradient in chunks of 100" in text
     cell, params = model(sj.Dense(3), Gate(4))
     xs = jnp.zeros((2, 100, 3))
     assert f"Gate(4): associative in blocks of {BLOCK} (asked for)" in sj.explain(
         cell, params, xs, engine="associative"
     )
-    assert "alone (asked for), autodiff" in sj.explain(cell, params, xs, engine="scan", gradient="autodiff")
+    assert "alone, in chunks of 100 (asked for), autodiff" in sj.explain(
+        cell, params, xs, engine="scan", gradient="autodiff"
+    )
 
 
 def test_an_engine_that_cannot_run_a_part_is_refused():
