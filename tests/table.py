@@ -11,6 +11,8 @@ from seqjax import (
     Dense,
     Dropout,
     Embed,
+    MinGRU,
+    MinLSTM,
     Norm,
     bidirectional,
     cells,
@@ -25,7 +27,8 @@ from seqjax.interop import IN_FEATURES, as_cell
 from seqjax.nn import T5, Style, TransformerBlock, TransformerDecoder
 from seqjax.seq2seq import EncoderDecoder, attend, copying
 from tests.attending_cells import AttendingLSTM, SelfAttention, WindowAttention, memory_for
-from tests.own_cells import LRU, MGU, DelayLine, Peephole, Skip, TreeCell, Zoneout, mixed_tree, tokens
+from tests.own_cells import LRU as OwnLRU
+from tests.own_cells import MGU, DelayLine, Peephole, Skip, TreeCell, Zoneout, mixed_tree, tokens
 from tests.seq2seq.makers import masked_memory_for, source_for
 
 
@@ -51,8 +54,16 @@ DECODER = stack(Embed(5, 3), Dropout(0.3), attend(LSTM(3)), residual(attend(GRU(
 POINTER = copying(stack(Embed(5, 3), attend(RNN(3), "monotonic")), 3, 2)
 BOTH = EncoderDecoder(stack(Embed(5, 3), bidirectional(GRU(2))), stack(Embed(5, 3), attend(GRU(3), "general")), begin=0)
 
+COVERED = {
+    MinGRU: "itself in blocks, in tests/core/test_engines.py, and the LRU in a loop",
+    MinLSTM: "the MinGRU, of which it has another affine",
+}
+
 TABLE = [
-    *(Row(cell, tokens if cell.feature_axes == 0 else None) for cell in (*cells.EXAMPLES, *layers.EXAMPLES)),
+    *(
+        Row(cell, tokens if cell.feature_axes == 0 else None, covered=COVERED.get(type(cell), ""))
+        for cell in (*cells.EXAMPLES, *layers.EXAMPLES)
+    ),
     Row(RNN(3, activation="relu", recurrent_init=identity()), covered="the same cell with other initial weights"),
     Row(RNN(3, activation="identity"), covered="the RNN with relu, whose slope is kept the same way"),
     Row(LSTM(3, bias_init=chrono(20), learned_carry=True), covered="the GRU with a learned carry in both directions"),
@@ -80,7 +91,7 @@ TABLE = [
     Row(bidirectional(Dropout(0.3, per="sequence"))),
     Row(WindowAttention(3)),
     Row(SelfAttention(3)),
-    Row(LRU(3)),
+    Row(OwnLRU(3), covered="the LRU, and attention by `parallel`"),
     Row(Zoneout(LSTM(3), 0.3)),
     Row(ATTENDING, make_carry=memory_for(ATTENDING), covered="attention of a decoder in tests/seq2seq/test_law.py"),
     Row(ATTENDING_STACK, tokens, memory_for(ATTENDING_STACK), covered="its layers alone, and other stacks"),
@@ -107,7 +118,7 @@ TABLE = [
     Row(repeat(as_cell(TransformerBlock, 4, 2, window=3, style=T5), 2), features=4, covered="repeat and the blocks"),
     Row(Skip(DelayLine(2))),
     Row(
-        stack(Skip(DelayLine(2)), residual(WindowAttention(6)), bidirectional(LRU(2))),
+        stack(Skip(DelayLine(2)), residual(WindowAttention(6)), bidirectional(OwnLRU(2))),
         covered="its layers alone, and the GRU in both directions",
     ),
     Row(

@@ -46,7 +46,7 @@ def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
 
 def _run_diagonal(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
     """In blocks where a turn of a loop is dear, as on a GPU. On CPUs one costs as little as the work in it."""
-    backend, length = jax.default_backend(), count_steps(xs)
+    backend, length = jax.default_backend(), max(1, count_steps(xs))
     blocks = plan.engine == "associative" or (plan.engine == "auto" and backend != "cpu")
     why = f"faster on this {backend}" if plan.engine == "auto" else "asked for"
     autodiff = plan.gradient == "autodiff"

@@ -8,6 +8,8 @@ import pytest
 import seqjax as sj
 from seqjax.core.linear_scan import BLOCK, linear_scan
 from seqjax.core.wrapper import Wrapper
+from seqjax.testing import check_cell
+from seqjax.testing.case import check_same, run_with_gradients
 from tests.own_cells import Gate
 
 
@@ -123,3 +125,91 @@ def test_a_reset_that_reads_the_carry_goes_step_by_step():
     np.testing.assert_allclose(sj.scan(cell, params, xs, resets=resets)[1][:, 3:], want, rtol=1e-6)
     with pytest.raises(sj.ArgumentError, match="a reset reads the carry"):
         sj.scan(cell, params, xs, resets=resets, engine="associative")
+
+
+def stepped(cell):
+    """The same cell, which is known by its step alone, so that a loop runs it step by step."""
+    kind = type(cell)
+    changed = {"step": lambda self, params, carry, x: kind.step(self, params, carry, x)}
+    return type(f"Stepped{kind.__name__}", (kind,), changed)(**vars(cell))
+
+
+MASK = np.random.default_rng(0).random((3, 2 * BLOCK + 9)) < 0.8
+MASK[1] = False
+RESETS = np.random.default_rng(1).random(MASK.shape) < 0.1
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True, "checkpoint": 37}], ids=str)
+@pytest.mark.parametrize("cell", [sj.MinGRU(3, learned_carry=True), sj.LRU(3)], ids=repr)
+def test_engines_agree_over_blocks(x64, cell, options):
+    """With gaps, a row without real steps, resets and NaN in unreal steps: values and gradients."""
+    params = jax.tree.map(lambda a: a + 0.1, cell.init(jax.random.key(0), 3, jnp.float64))
+    clean = draw(1, *MASK.shape, 3)
+    dirty = jnp.where(MASK[..., None], clean, jnp.nan)
+    begin = cell.initial_carry(params, (3,)) + 0.5
+
+    def run(cell, xs, **engine):
+        call = lambda p, x, c: sj.scan(cell, p, x, c, mask=MASK, resets=RESETS, **options, **engine)
+        return jax.jit(lambda *given: run_with_gradients(lambda p, c, x: call(p, x, c), *given))(params, begin, xs)
+
+    want = run(stepped(cell), clean)
+    for engine in ("scan", "associative"):
+        found = run(cell, clean, engine=engine)
+        check_same(engine, found, want, 1e-12)
+        check_same(f"{engine}, NaN in unreal steps", run(cell, dirty, engine=engine), found)
+
+
+@pytest.mark.parametrize("gradient", ["deferred", "autodiff"])
+def test_a_budget_of_memory_and_long_chunks(gradient):
+    """More than a chunk, with a rest; what is left to `checkpoint` goes by its own segments."""
+    cell = sj.MinGRU(3)
+    params, xs = cell.init(jax.random.key(0), 3), draw(1, 1, 1000, 3)
+    run = lambda options, cell=cell: jax.jit(lambda p, x: run_with_gradients(
+        lambda p, c, x: sj.scan(cell, p, x, **options), p, (), x))(params, xs)  # fmt: skip
+    want = run({}, stepped(cell))
+    for options in ({}, {"checkpoint": "200kB"}, {"checkpoint": "sqrt"}, {"engine": "associative"}):
+        check_same(str(options), run({**options, "gradient": gradient}), want, 1e-4)
+
+
+def test_all_orders_in_blocks(x64):
+    """Forward and reverse over each other, against what JAX makes of the loop."""
+    rng = np.random.default_rng(0)
+    a, b, h = (jnp.asarray(rng.normal(size=shape)) for shape in ((3 * BLOCK, 2), (3 * BLOCK, 2), (2,)))
+
+    def derivatives(**options):
+        f = lambda s: jnp.sum(jnp.sin(linear_scan(s[0] * a / 2, s[1] * b, s[2] * h, **options)))
+        orders = (jax.hessian, lambda f: jax.jacrev(jax.jacrev(f)), lambda f: jax.jacfwd(jax.jacfwd(f)))
+        return [jax.jit(order(f))(jnp.ones(3)) for order in orders] + [jax.jit(jax.jacfwd(jax.hessian(f)))(jnp.ones(3))]
+
+    want = derivatives(autodiff=True)
+    for blocks in (False, True):
+        for found, expected in zip(derivatives(blocks=blocks), want):
+            np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+LAW = [
+    (sj.MinGRU(4, learned_carry=True), {"engine": "associative"}),
+    *(
+        pytest.param(cell, {"engine": engine, "gradient": gradient, "checkpoint": checkpoint}, marks=pytest.mark.slow)
+        for cell in (sj.MinGRU(4), sj.MinLSTM(4), sj.LRU(4))
+        for engine in ("scan", "associative")
+        for gradient in ("deferred", "autodiff")
+        for checkpoint in (None, 3)
+    ),
+]
+
+
+@pytest.mark.parametrize(("cell", "options"), LAW, ids=str)
+def test_the_law_by_engine(cell, options):
+    report = check_cell(cell, **options)
+    assert set(report.values()) == {"holds", "not tried: nothing is held"}
+
+
+def test_a_trace_goes_step_by_step():
+    cell, params = model(sj.MinGRU(3), sj.LRU(2))
+    xs = draw(1, 2, 100, 3)
+    _, ys, seen = sj.trace(cell, params, xs, engine="associative")
+    assert sorted(seen) == ["0/h", "0/n", "0/u", "0/y", "1/h", "1/y"]
+    np.testing.assert_allclose(ys, sj.scan(cell, params, xs)[1], atol=1e-5)
+    u, n, h = (seen[f"0/{name}"] for name in "unh")
+    np.testing.assert_allclose(h[:, 1:], (u * jnp.roll(h, 1, axis=1) + (1 - u) * n)[:, 1:], atol=1e-6)

@@ -44,11 +44,12 @@ MODELS = [
     (stack(Embed(5, 4), LSTM(4), as_cell(TransformerBlock, 4, 2, capacity=8), GRU(4)), tokens),
     (Zoneout(LSTM(2), 0.3), vectors),
     (Peephole(3), vectors),
+    (stack(sj.MinLSTM(2), residual(sj.MinGRU(2)), sj.LRU(3)), vectors),
     (TreeCell(3), mixed_tree),
 ]
 
 
-SLOW = (2,)  # repeat has a test of its own, and other models are bidirectional
+SLOW = (2, 9)  # repeat has a test of its own, and other models are bidirectional; a loop is a loop for linear cells
 
 
 @pytest.mark.parametrize(
