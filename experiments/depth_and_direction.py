@@ -169,7 +169,7 @@ def study(config: Config, reading: readings.Reading, text: str, cell: sj.Cell, f
             inputs, each = directions.reach(model, values, batch)
             row |= {f"{phase}_{name}": value for name, value in inputs.items()}
             layers += [{"phase": phase} | one for one in each]
-        curve = [(each["step"], round(float(each["loss"][i, 0]), 4)) for each in found.history]
+        curve = [(each["step"], float(f"{each['loss'][i, 0]:.4g}")) for each in found.history]
         row |= {"parameters": count_parameters(model, 0), "updates": config.steps}
         row["solved_at_update"] = next((step for step, nats in curve if nats < SOLVED), None)
         rows.append(row | {"skipped_updates": int(found.state.skipped.in_all[i, 0]), "losses": curve, "layers": layers})

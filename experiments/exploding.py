@@ -254,7 +254,7 @@ def figures(rows: Rows, data: str) -> dict[str, "Figure"]:
     return {
         "growth": plot.norm_by_distance({"start of training": starts}, f"RNN, {data}"),
         "norms": plot.norm_by_distance(ends, about),
-        "loss_by_rate": plot.trend(over_rates, "learning rate of SGD", "loss_nats", about, (0, np.inf)),
+        "loss_by_rate": plot.trend(over_rates, "learning rate of SGD", "nats a character", about, (0, np.inf)),
         "loss": plot.learning_curves(curves, "nats a character", bigram, title),
     }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Curve = tuple[Sequence[float], Sequence[float]]
 Bounds = tuple[float, float]
 ANY = (-math.inf, math.inf)
+FEW_NAMES, MOST_NAMES = 4, 12  # in a legend: within the panel up to the first number, none above the second
 MOST_TICKS = 12  # where there are more points than that, ticks stand where they are not in each other's way
 
 
@@ -51,9 +52,10 @@ def comparison(
     from seqjax.plot._figure import new_figure, tidy
 
     width = 10 if curves else 6
-    figure = new_figure(width, max(3.2, 1.4 + 0.32 * len(ends)), title)
-    axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
     names = list(dict.fromkeys([*ends, *curves]))
+    below = bool(curves) and FEW_NAMES < len(names) <= MOST_NAMES  # a legend that would cover the lines
+    figure = new_figure(width, max(3.2, 1.4 + 0.32 * len(ends)) + (0.4 + 0.09 * len(names) if below else 0), title)
+    axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
     if curves:
         _draw_curves(axes[0], names, curves, measure, baselines)
     _draw_results(axes[-1], names, ends, measure, bounds)
@@ -61,7 +63,9 @@ def comparison(
         for axis, draw in zip(axes[::-1], ("axvline", "axhline")):
             getattr(axis, draw)(value, color="#777777", ls=":", lw=1.2, label=None if i else "baseline")
     tidy(*axes)
-    if (curves and len(names) <= 12) or baselines:
+    if below:
+        axes[0].legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    elif (curves and len(names) <= MOST_NAMES) or baselines:
         axes[0].legend(fontsize=7)
     return figure
 

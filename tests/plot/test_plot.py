@@ -1,5 +1,7 @@
 """Figures of tasks and data sets: each can be drawn, and shows what it was given."""
 
+import io
+
 import matplotlib
 import numpy as np
 import pytest
@@ -218,6 +220,16 @@ def test_the_baseline_has_a_label():
         axis = plot.comparison(given, ends, "loss", [0.3]).axes[0]
         assert "baseline" in [text.get_text() for text in axis.get_legend().get_texts()]
     assert plot.comparison({}, {"a": (0.4, 0.1)}, "loss").axes[0].get_legend() is None
+
+
+@pytest.mark.parametrize(("count", "covers"), [(4, True), (8, False)])
+def test_a_legend_of_many_names_covers_no_lines(count, covers):
+    curves = {f"a long name, number {i}": [([1, 2], [0.5, 0.4])] for i in range(count)}
+    figure = plot.comparison(curves, dict.fromkeys(curves, (0.4, 0.1)), "loss")
+    figure.savefig(io.BytesIO())  # which lays it out
+    axis = figure.axes[0]
+    assert axis.get_legend().get_window_extent().overlaps(axis.get_window_extent()) == covers
+    assert axis.get_legend().get_window_extent().y0 >= 0
 
 
 def test_arguments_of_another_form_are_named():
