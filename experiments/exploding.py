@@ -16,7 +16,7 @@ above 100; updates that are not finite are left out and counted. The printed tab
 mean loss of each method.
 
     python -m experiments.exploding
-    python -m experiments.exploding --scales 2 --methods none norm --rates 0.1 1
+    python -m experiments.exploding --scales 2 --methods plain norm --rates 0.1 1
 """
 
 import functools
@@ -61,7 +61,7 @@ class Config:
     scales: tuple[float, ...] = (1.0, 1.5, 2.0)
     """Of the orthogonal recurrent matrix"""
     methods: tuple[str, ...] = explosions.METHODS
-    """none, or of norm, value, omega, flossing, joined by +"""
+    """plain, or of norm, value, omega, flossing, joined by +"""
     rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
     """Learning rates of SGD"""
     units: int = 64

@@ -1,6 +1,6 @@
 """What can be done about exploding gradients: two ways to clip, and two ways to keep them from exploding.
 
-A method is one of these parts, or several joined by "+", as "omega+norm"; "none" is plain SGD. Flossing is done before
+A method is one of these parts, or several joined by "+", as "omega+norm"; "plain" is SGD alone. Flossing is done before
 the training; all others in each update.
 """
 
@@ -19,7 +19,7 @@ from seqjax.diagnostics import lyapunov_exponents, norm_change
 
 Rate = float | Float[Array, ""]
 PARTS = ("norm", "value", "omega", "flossing")
-METHODS = ("none", "norm", "value", "omega", "omega+norm", "flossing", "flossing+norm")
+METHODS = ("plain", "norm", "value", "omega", "omega+norm", "flossing", "flossing+norm")
 
 
 class Settings(NamedTuple):
@@ -54,10 +54,10 @@ def parts_of(method: str) -> frozenset[str]:
     Raises:
         ArgumentError: one that there is not.
     """
-    parts = frozenset(method.split("+")) - {"none"}
+    parts = frozenset(method.split("+")) - {"plain"}
     if unknown := parts - set(PARTS):
         raise sj.ArgumentError(
-            f"methods must be none, or of {', '.join(PARTS)}, joined by +, found {min(unknown)!r} in {method!r}"
+            f"methods must be plain, or of {', '.join(PARTS)}, joined by +, found {min(unknown)!r} in {method!r}"
         )
     return parts
 

@@ -51,7 +51,7 @@ def moved(start, method):
 def test_each_way_to_clip_does_what_it_says(start):
     """Against NumPy, from the gradient that plain SGD takes."""
     model, params, batch = start
-    whole = moved(start, "none")
+    whole = moved(start, "plain")
     grads = jax.grad(lambda p: explosions.loss(model, 0.0, p, batch, None)[1]["nats"].value())(params)
     flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(grads)])
     np.testing.assert_allclose(whole, flat, atol=1e-6)
@@ -126,7 +126,7 @@ def test_saturated_states_are_those_beyond_the_bound(start):
 def test_the_best_rate_is_that_of_the_lowest_mean():
     losses = {(0.1, 0): 3.0, (0.1, 1): 3.0, (1.0, 0): 1.0, (1.0, 1): None, (0.5, 0): 2.0, (0.5, 1): 3.5}
     rows = [
-        {"scale": 1.0, "method": "none", "learning_rate": rate, "seed": seed, "loss_nats": value}
+        {"scale": 1.0, "method": "plain", "learning_rate": rate, "seed": seed, "loss_nats": value}
         for (rate, seed), value in losses.items()
     ]
     assert {row["learning_rate"] for row in exploding.best_of(rows)} == {0.5}  # 1.0 diverged with one seed
@@ -148,7 +148,7 @@ def test_a_run(here, page):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"methods": ("clip",)}, "none, or of norm, value, omega, flossing, joined by ., found 'clip'"),
+        ({"methods": ("clip",)}, "plain, or of norm, value, omega, flossing, joined by ., found 'clip'"),
         ({"methods": ("norm+omge",)}, "found 'omge' in 'norm.omge'"),
         ({"data": "digits"}, "characters of a text"),
         ({"reach": 10**7}, "length and reach must be at most"),
