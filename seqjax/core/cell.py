@@ -33,8 +33,8 @@ class Cell(Spelled):
 
     A subclass becomes a frozen dataclass by itself; its annotated names are its options. It gives `init`,
     `initial_carry`, `step` and `out_features`; `sequence` follows from `step` and is overridden only for speed.
-    Equal cells are equal, hash equal, share one trace, pickle, and print as the call that makes them; Jupyter shows what
-    is within, with its paths.
+    Equal cells are equal, hash equal, share one trace, pickle, and print as the call that makes them; Jupyter shows
+    what is within, with its paths.
 
     Dtypes: an output has the promoted dtype of parameters and input, `x.astype(params[...].dtype)` and back where
     the arithmetic is wider. A carry begins in float32 or wider, and goes on in the dtype that it came in; drivers

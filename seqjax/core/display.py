@@ -25,10 +25,12 @@ def cell_html(cell: Any, kind: type, path: str = "") -> str:
 
 
 def _parts(cell: Any, kind: type) -> dict[str, Any]:
-    """The cells within, by their place in the parameters; a wrapped cell has the place of its wrapper."""
+    """The cells within by name; the only one of a wrapper has none, as its place is that of the wrapper."""
     if hasattr(cell, "parts"):
         return cell.parts
-    return {"": value for field in dataclasses.fields(cell) if isinstance(value := getattr(cell, field.name), kind)}
+    values = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell)}
+    cells = {name: value for name, value in values.items() if isinstance(value, kind)}
+    return dict(zip([""], cells.values())) if len(cells) == 1 else cells
 
 
 def _call(cell: Any, kind: type) -> str:

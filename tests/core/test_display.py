@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 import seqjax as sj
+from seqjax import seq2seq
 from tests.table import TABLE
 
 
@@ -27,6 +28,11 @@ def test_paths_are_those_of_parameters():
     both = ["bidirectional(...)", "LSTM(4)", "LSTM(4)"]
     assert calls == ["stack(...)", "Embed(9, 4)", *both, "residual(...)", "Dense(8)"]
     assert "4 features · gates i, f, g, o" in "".join(_tree(cell).itertext())
+
+
+def test_cells_side_by_side_have_their_names():
+    cell = seq2seq.EncoderDecoder(sj.stack(sj.Embed(5, 3), sj.GRU(2)), sj.stack(sj.Embed(5, 3), sj.GRU(4)), begin=0)
+    assert [found.text for found in _tree(cell).iter("b")] == ["encoder", "0", "1", "decoder", "0", "1"]
 
 
 def test_options_of_a_compound_cell_are_told_and_a_default_is_not():
