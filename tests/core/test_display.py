@@ -31,7 +31,8 @@ def test_paths_are_those_of_parameters():
 
 
 def test_cells_side_by_side_have_their_names():
-    cell = seq2seq.EncoderDecoder(sj.stack(sj.Embed(5, 3), sj.GRU(2)), sj.stack(sj.Embed(5, 3), sj.GRU(4)), begin=0)
+    decoder = sj.stack(sj.Embed(5, 3), seq2seq.attend(sj.GRU(4)))
+    cell = seq2seq.EncoderDecoder(sj.stack(sj.Embed(5, 3), sj.GRU(2)), decoder, begin=0)
     assert [found.text for found in _tree(cell).iter("b")] == ["encoder", "0", "1", "decoder", "0", "1"]
 
 
