@@ -7,7 +7,7 @@ import pytest
 
 import seqjax as sj
 
-D, F, T, B = 3, 4, 40, 2  # T: more than two blocks
+D, F, T, B = 3, 4, 140, 2  # T: more than two blocks
 ENGINES = ("scan", "associative")
 CELLS = (sj.MinGRU(F), sj.MinLSTM(F), sj.LRU(F, states=5, r_min=0.5))
 
