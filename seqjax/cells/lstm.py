@@ -4,7 +4,6 @@ import dataclasses
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from seqjax._internal.types import Float, Pair, Params
 from seqjax.core.gating import activate
@@ -56,5 +55,6 @@ class LSTM(Gated):
         i, f, g, o = activate(z + m, "sigmoid sigmoid tanh sigmoid")
         i, f, g, o = (tap(name, gate) for name, gate in zip(self.gates, (i, f, g, o)))
         c = tap("c", f * carry.c + i * g)
-        h = tap("h", o * jnp.tanh(c))
+        (shown,) = activate(c, "tanh")
+        h = tap("h", o * shown)
         return LSTMCarry(c, h), h
