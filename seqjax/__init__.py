@@ -15,6 +15,7 @@ from seqjax.core.cell import Cell, replace
 from seqjax.core.gating import activate, keep, linear
 from seqjax.core.held import Held
 from seqjax.core.loop import parallel
+from seqjax.core.newton import Solution, newton
 from seqjax.core.pieces import scan_sum
 from seqjax.core.plan import Plan
 from seqjax.core.recurrent import Gated, Recurrent
@@ -47,6 +48,7 @@ __all__ = [
     "Ragged",
     "Recurrent",
     "SeqjaxError",
+    "Solution",
     "Wrapper",
     "activate",
     "bidirectional",
@@ -55,6 +57,7 @@ __all__ = [
     "explain",
     "keep",
     "linear",
+    "newton",
     "parallel",
     "repeat",
     "replace",

@@ -10,6 +10,7 @@ from seqjax.core.budget import parse_bytes
 from seqjax.core.call import Call
 from seqjax.core.cell import check_cell_type
 from seqjax.core.engines import ENGINES
+from seqjax.core.plan import Newton
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
 GRADIENTS = ("deferred", "autodiff")
@@ -28,7 +29,7 @@ def check_options(call: Call) -> None:
         )
     options = call.options
     for name, choices in (("gradient", GRADIENTS), ("engine", ENGINES), ("memory", MEMORIES)):
-        if getattr(options, name) not in choices:
+        if getattr(options, name) not in choices and not isinstance(getattr(options, name), Newton):
             raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {getattr(options, name)!r}")
     checkpoint = options.checkpoint
     named = checkpoint is None or checkpoint == "sqrt" or parse_bytes(checkpoint) is not None

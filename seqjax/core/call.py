@@ -16,6 +16,7 @@ from seqjax.core import taps
 from seqjax.core.cell import Cell
 from seqjax.core.explanation import is_collecting
 from seqjax.core.layout import Layout, find_layout
+from seqjax.core.plan import Newton
 from seqjax.errors import ArgumentError, closest
 
 
@@ -32,7 +33,7 @@ class Options:
     checkpoint: int | str | None = None
     unroll: int = 1
     memory: str = "auto"
-    engine: str = "auto"
+    engine: str | Newton = "auto"
     checked: bool = False
     fresh: bool = False
 

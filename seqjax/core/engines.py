@@ -2,6 +2,7 @@
 
     scan          a loop over time
     associative   in blocks that are composed, for cells that are `diagonal`
+    newton        all steps at once, by Newton's method; never taken by itself
 
 "auto" takes the fastest one. An engine that was asked for by name runs, or an error says why it cannot.
 """
@@ -17,10 +18,11 @@ from seqjax.core.chunks import chunk_length, count_rows
 from seqjax.core.explanation import add_line
 from seqjax.core.linear_scan import BLOCK
 from seqjax.core.loop import count_steps, restart_reads_carry, run_loop
+from seqjax.core.newton_run import is_newton, run_newton
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError
 
-ENGINES = ("auto", "scan", "associative")
+ENGINES = ("auto", "scan", "associative", "newton")
 
 
 def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
@@ -29,6 +31,8 @@ def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
     Raises:
         ArgumentError: the engine that was asked for by name cannot run this cell.
     """
+    if is_newton(plan):
+        return (run_newton if count_steps(xs) else run_loop)(cell, params, carry, xs, plan)
     why = _why_not_affine(cell, params, carry, plan)
     if plan.engine == "associative" and why is not None:
         raise ArgumentError(

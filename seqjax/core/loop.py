@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seqjax._internal.trees import cast_like, is_inexact, select
+from seqjax._internal.trees import cast_like, is_inexact
 from seqjax._internal.types import Array, Bool, Carry, Pair, Params, PyTree, Shape
 from seqjax.core import taps
 from seqjax.core.budget import fit_segments, parse_bytes
@@ -21,6 +21,7 @@ from seqjax.core.explanation import add_line
 from seqjax.core.gradient import deferred_loop
 from seqjax.core.held import held_parts, with_held, without_held
 from seqjax.core.linearize import find_readers
+from seqjax.core.marked import marked_step
 from seqjax.core.plan import Plan, find_starts
 
 Loop = Callable[[Carry, PyTree, Any, PyTree, Plan], Pair]
@@ -38,7 +39,7 @@ def run_loop(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
         return loop(carry, inputs, cell, (params, held, filler), plan)
 
     inputs = (xs, plan.mask, find_starts(plan), taps.current_probes())
-    carry, (ys, values) = _run_segments(segment, without_held(carry), inputs, plan, plan.reverse)
+    carry, (ys, values) = run_segments(segment, without_held(carry), inputs, plan, plan.reverse)
     taps.add_values(values)
     return with_held(carry, held), ys
 
@@ -104,7 +105,7 @@ def parallel(run: RunAll, carry: Carry, xs: PyTree, plan: Plan, *, causal: bool 
     if count_steps(xs) == 0:
         last, outputs = state, _empty_outputs(segment, state, forward)
     elif causal:
-        last, outputs = _run_segments(segment, state, forward, plan, False)
+        last, outputs = run_segments(segment, state, forward, plan, False)
     else:
         last, outputs = segment(state, forward)
     ys, values = _reverse_time(outputs) if plan.reverse else outputs
@@ -128,7 +129,7 @@ def _reverse_time(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda a: a[::-1], tree)
 
 
-def _run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bool) -> Pair:
+def run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bool) -> Pair:
     """`run` over all steps, or in segments of which the backward pass keeps the first carry alone."""
     length = count_steps(inputs)
     if plan.checkpoint is None or length == 0:
@@ -189,15 +190,5 @@ def restart_reads_carry(cell: Any, params: Params, carry: Carry, batch: Shape) -
 
 def _autodiff_loop(carry: Carry, inputs: PyTree, cell: Any, shared: PyTree, plan: Plan) -> Pair:
     """The fold as it is written, differentiated by JAX: the reference, and where taps are seen."""
-    params, held, filler = shared
-
-    def body(carry: Carry, inputs: PyTree) -> Pair:
-        x, mask, reset, probes = inputs
-        if reset is not None:
-            fresh = without_held(cell.restart(params, with_held(carry, held), reset.shape))
-            carry = select(reset, cast_like(fresh, carry), carry)
-        read = select(mask, carry, filler)  # see `fill_padding`
-        (after, y), values = taps.run_recorded(taps.tap_step, probes, cell, params, with_held(read, held), x)
-        return select(mask, cast_like(without_held(after), carry), carry), (y, values)
-
+    body = lambda carry, inputs: marked_step(cell, shared, carry, inputs)
     return lax.scan(body, carry, inputs, reverse=plan.reverse, unroll=plan.unroll)

@@ -9,6 +9,15 @@ from seqjax._internal.types import Array, Bool, Int
 
 
 @dataclass(frozen=True)
+class Newton:
+    """How `engine="newton"` solves; `seqjax.newton` tells what each means."""
+
+    jacobian: str = "dense"
+    iterations: int = 100
+    fallback: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a cell runs over a sequence; what each field means stands in `seqjax.scan`.
 
@@ -16,7 +25,7 @@ class Plan:
     lengths: `[B]`, when the mask was given as lengths: real steps then come first. The mask is there too.
     fresh: the carry is the one a sequence begins with, and no call of `sequence` or `run` will see another
         (False under `checkpoint`), so that a cache need not be looked at.
-    engine: what was asked for; "auto" leaves the choice to the cell.
+    engine: what was asked for; "auto" leaves the choice to the cell; "newton" may come with its settings.
 
     `scan` makes one for every call. A cell that overrides `sequence` is given it, and hands it on:
 
@@ -34,7 +43,7 @@ class Plan:
     resets: Bool[Array, " T *B"] | None = None
     lengths: Int[Array, "*B"] | None = None
     fresh: bool = False
-    engine: str = "auto"
+    engine: str | Newton = "auto"
     reverse: bool = False
     gradient: str = "deferred"
     checkpoint: int | str | None = None
