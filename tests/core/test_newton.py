@@ -8,6 +8,7 @@ from jax.experimental import checkify
 
 import seqjax as sj
 from seqjax.initializers import orthogonal, zeros
+from seqjax.testing import check_cell
 from tests.own_cells import TreeCell, mixed_tree
 from tests.trees import close
 
@@ -22,6 +23,9 @@ MARKS = {
 }
 
 
+slow = lambda value: pytest.param(value, marks=pytest.mark.slow)
+
+
 def make(cell, *shape):
     """Parameters, a carry that has moved, and inputs."""
     params = cell.init(jax.random.key(0), 3, jnp.float64)
@@ -30,8 +34,8 @@ def make(cell, *shape):
     return params, jax.tree.map(lambda a: a + 0.3, carry), xs
 
 
-@pytest.mark.parametrize("jacobian", ["dense", "diagonal"])
-@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize("jacobian", ["dense", slow("diagonal")])
+@pytest.mark.parametrize("cell", [slow(CELLS[0]), CELLS[1], *map(slow, CELLS[2:])], ids=repr)
 def test_it_gives_what_the_loop_gives(cell, jacobian, x64):
     params, carry, xs = make(cell, 3, 20)
     for marks in MARKS.values():
@@ -60,8 +64,8 @@ def test_no_steps_no_rows_no_state(x64):
     assert alone.converged.tolist() == [True, True] and alone.iterations == 0
 
 
-@pytest.mark.parametrize("jacobian", ["dense", "diagonal"])
-@pytest.mark.parametrize("cell", CELLS[:3], ids=repr)
+@pytest.mark.parametrize("jacobian", ["dense", slow("diagonal")])
+@pytest.mark.parametrize("cell", [slow(CELLS[0]), slow(CELLS[1]), CELLS[2]], ids=repr)
 def test_derivatives_of_all_orders_are_those_of_the_loop(cell, jacobian, x64):
     args = make(cell, 3, 20)
     marks = MARKS["mask"] | MARKS["resets"]
@@ -96,11 +100,12 @@ class TestRowsWithoutASolution:
         np.testing.assert_allclose(found.carry[1], carry[1], atol=1e-10)
         assert found.residual[0] > 1e-3 and found.residual[1] < 1e-13
 
+    @pytest.mark.slow
     def test_so_are_gradients(self, x64):
         cell, params, xs, marks = two_rows()
         for read in (lambda found: found.ys, lambda found: found.carry):
             score = lambda x: jnp.sum(read(sj.newton(cell, params, x, iterations=8, **marks)))
-            slope = jax.grad(score)(xs)
+            slope = jax.jit(jax.grad(score))(xs)
             assert np.isnan(slope[0]).any() and np.isfinite(slope[1]).all()
 
     def test_the_loop_steps_in_where_it_is_asked_to(self, x64):
@@ -108,7 +113,7 @@ class TestRowsWithoutASolution:
         found = sj.newton(cell, params, xs, iterations=8, fallback=True, **marks)
         assert found.converged.tolist() == [False, True]
         close((found.carry, found.ys), sj.scan(cell, params, xs, **marks), 1e-10)
-        alone = lambda run: jax.grad(lambda x: jnp.sum(run(x)[1][:, :9] ** 2))(xs[:, :20])
+        alone = lambda run: jax.jit(jax.grad(lambda x: jnp.sum(run(x)[1][:, :9] ** 2)))(xs[:, :20])
         slope = alone(lambda x: sj.newton(cell, params, x, iterations=2, fallback=True)[:2])
         np.testing.assert_allclose(slope, alone(lambda x: sj.scan(cell, params, x)), rtol=1e-9, atol=1e-9)
 
@@ -126,6 +131,7 @@ class TestRowsWithoutASolution:
         assert found.converged.tolist() == [False, True] and found.iterations < 10
         np.testing.assert_allclose(found.ys[1], sj.scan(cell, params, xs, carry)[1][1], atol=1e-10)
 
+    @pytest.mark.slow
     def test_time_steps_are_enough_iterations(self, x64):
         """After k iterations k states are right, also with a diagonal Jacobian that is far from the dense one."""
         cell, params, xs, _ = two_rows()
@@ -135,6 +141,7 @@ class TestRowsWithoutASolution:
             close(found.ys, sj.scan(cell, params, xs[:, :12])[1], 1e-10)
 
 
+@pytest.mark.slow
 def test_float32_and_bfloat16_keep_their_bounds():
     """8e-6 and 0.03 in the residual, and about as much in the states of networks that forget."""
     for dtype, bound in ((jnp.float32, 64 * 2**-23), (jnp.bfloat16, 4 * 2**-7)):
@@ -156,6 +163,7 @@ def test_repeated_layers_and_both_directions(x64):
         sj.newton(cell, params, xs, carry)
 
 
+@pytest.mark.slow
 def test_a_trace_sees_what_it_sees_in_the_loop(x64):
     cell = sj.stack(sj.LSTM(3), sj.GRU(3))
     params, carry, xs = make(cell, 2, 20)
@@ -170,6 +178,13 @@ def test_it_says_that_it_runs():
     params = cell.init(jax.random.key(0), 3)
     lines = sj.explain(cell, params, jnp.ones((2, 5, 3)), engine="newton").split("\n")
     assert lines == ["GRU(3): all steps at once by Newton's method, dense Jacobian", "Dense(2): all steps at once"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [sj.RNN(3), sj.LSTM(3), sj.GRU(3)], ids=repr)
+def test_the_law(cell):
+    report = check_cell(cell, engine="newton")
+    assert report["sequence_is_the_fold_of_step"] == report["all_orders_and_modes"] == report["devices"] == "holds"
 
 
 def test_what_it_refuses():
