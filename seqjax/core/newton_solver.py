@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from seqjax._internal.trees import is_inexact, out_dtype, split_inexact
-from seqjax._internal.types import Array, Bool, Carry, Float, Int, Pair, Params, PyTree
+from seqjax._internal.types import Bool, Carry, Float, Int, Pair, Params, PyTree
 from seqjax.core.loop import count_steps
 from seqjax.core.newton_linear import Equations, Operands, shift, solve_linear
 
@@ -47,15 +47,15 @@ def find_tolerance(params: Params, xs: PyTree, carry: Carry) -> float:
 class _Guess(NamedTuple):
     """The states so far."""
 
-    states: Float[Array, " T *B n"]
-    error: Float[Array, " T *B n"]
-    residual: Float[Array, " T *B"]
-    active: Bool[Array, "*B"]  # rows to go on with
-    count: Int[Array, ""]
+    states: Float[jax.Array, " T *B n"]
+    error: Float[jax.Array, " T *B n"]
+    residual: Float[jax.Array, " T *B"]
+    active: Bool[jax.Array, "*B"]  # rows to go on with
+    iterations: Int[jax.Array, ""]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def solve(equations: Equations, of: Operands) -> tuple[Array, Array, Array]:
+def solve(equations: Equations, of: Operands) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The states `[T, B, n]`, NaN in rows that are not solved, residuals `[T, B]`, and iterations, as floats.
 
     Iterations are as many floats as residuals: in `shard_map` a `custom_jvp` takes no tangents of integers.
@@ -64,26 +64,26 @@ def solve(equations: Equations, of: Operands) -> tuple[Array, Array, Array]:
     dense = settings.jacobian == "dense"
     first = jnp.broadcast_to(of.start, (count_steps(of.inputs), *of.start.shape))
 
-    def measure(states: jax.Array, count: jax.Array) -> _Guess:
+    def measure(states: jax.Array, iterations: jax.Array) -> _Guess:
         after = equations.after(of, shift(of.start, states))
         error = after - states
         residual = _largest(error) / jnp.maximum(_largest(after), 1)
         unsettled = ~(residual <= equations.tolerance)
         # All before the first unsettled step is right: if that step gives no finite number, the loop gives none.
         hopeless = jnp.any(~jnp.isfinite(residual) & (jnp.cumsum(unsettled, axis=0) == 1), axis=0)
-        return _Guess(states, error, residual, jnp.any(unsettled, axis=0) & ~hopeless, count)
+        return _Guess(states, error, residual, jnp.any(unsettled, axis=0) & ~hopeless, iterations)
 
     def improve(guess: _Guess) -> _Guess:
         befores = shift(of.start, guess.states)
         better = guess.states + solve_linear(equations, of, befores, guess.error, dense=dense)
         better = jnp.where(jnp.all(jnp.isfinite(better), axis=-1, keepdims=True), better, first)
-        return measure(jnp.where(guess.active[..., None], better, guess.states), guess.count + 1)
+        return measure(jnp.where(guess.active[..., None], better, guess.states), guess.iterations + 1)
 
-    go_on = lambda guess: jnp.any(guess.active) & (guess.count < settings.iterations)
+    go_on = lambda guess: jnp.any(guess.active) & (guess.iterations < settings.iterations)
     guess = lax.while_loop(go_on, improve, measure(first, jnp.int32(0)))
     solved = jnp.all(guess.residual <= equations.tolerance, axis=0)
     states = jnp.where(solved[..., None], guess.states, _otherwise(equations, of, guess.states, solved))
-    return states, guess.residual, jnp.zeros_like(guess.residual) + guess.count.astype(guess.residual.dtype)
+    return states, guess.residual, jnp.zeros_like(guess.residual) + guess.iterations.astype(guess.residual.dtype)
 
 
 def _otherwise(
@@ -117,7 +117,7 @@ def _solve_jvp(equations: Equations, primals: tuple[Operands], tangents: tuple[O
 
 
 def _dense_tangent(
-    equations: Equations, of: Operands, states: Float[Array, " T *B n"], driven: Float[Array, " T *B n"]
+    equations: Equations, of: Operands, states: Float[jax.Array, " T *B n"], driven: Float[jax.Array, " T *B n"]
 ) -> jax.Array:
     """d of d_t - J_t d_(t-1) = driven_t, all at once."""
     befores = shift(of.start, states)
@@ -134,7 +134,7 @@ def _dense_tangent(
 
 
 def _loop_tangent(
-    equations: Equations, of: Operands, states: Float[Array, " T *B n"], driven: Float[Array, " T *B n"]
+    equations: Equations, of: Operands, states: Float[jax.Array, " T *B n"], driven: Float[jax.Array, " T *B n"]
 ) -> jax.Array:
     """The same as a loop over time, which holds no Jacobian."""
 
