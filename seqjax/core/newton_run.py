@@ -28,7 +28,7 @@ from seqjax.errors import ArgumentError
 class Report(NamedTuple):
     """How far each step, or each row, is solved."""
 
-    residual: Float[Array, "..."]  # NaN where f gives no finite number
+    residual: Float[Array, "..."]  # inf where f gives no finite number
     solved: Bool[Array, "..."]  # the same in all steps of a row
     iterations: Int[Array, "..."]  # the same in all steps
 

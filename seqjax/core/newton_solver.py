@@ -67,7 +67,9 @@ def solve(equations: Equations, of: Operands) -> tuple[jax.Array, jax.Array, jax
     def measure(states: jax.Array, iterations: jax.Array) -> _Guess:
         after = equations.after(of, shift(of.start, states))
         error = after - states
-        residual = _largest(error) / jnp.maximum(_largest(after), 1)
+        # Not by the maximum alone: that of XLA on CPU (jax 0.10.2) passes over NaN in arrays of some sizes.
+        finite = jnp.all(jnp.isfinite(error), axis=-1)
+        residual = jnp.where(finite, _largest(error) / jnp.maximum(_largest(after), 1), jnp.inf)
         unsettled = ~(residual <= equations.tolerance)
         # All before the first unsettled step is right: if that step gives no finite number, the loop gives none.
         hopeless = jnp.any(~jnp.isfinite(residual) & (jnp.cumsum(unsettled, axis=0) == 1), axis=0)

@@ -55,7 +55,7 @@ def test_a_linear_recurrence_takes_one_iteration(x64):
 
 def test_no_steps_no_rows_no_state(x64):
     cell = sj.stack(sj.GRU(3), sj.Dense(2))
-    for shape in ((2, 0), (0, 4), (1,), (2, 1)):
+    for shape in ((2, 0), (0, 4), (1,)):
         params, carry, xs = make(cell, *shape)
         found = sj.newton(cell, params, xs, carry)
         assert found.converged.shape == found.residual.shape == shape[:-1] and found.converged.all()
@@ -65,7 +65,7 @@ def test_no_steps_no_rows_no_state(x64):
 
 
 @pytest.mark.parametrize("jacobian", ["dense", slow("diagonal")])
-@pytest.mark.parametrize("cell", [slow(CELLS[0]), slow(CELLS[1]), CELLS[2]], ids=repr)
+@pytest.mark.parametrize("cell", [CELLS[0], slow(CELLS[1]), slow(CELLS[2])], ids=repr)
 def test_derivatives_of_all_orders_are_those_of_the_loop(cell, jacobian, x64):
     args = make(cell, 3, 20)
     marks = MARKS["mask"] | MARKS["resets"]
@@ -125,10 +125,11 @@ class TestRowsWithoutASolution:
         assert run(jnp.zeros_like(xs))[0].get() is None
 
     def test_a_row_that_the_loop_cannot_run_either_takes_no_iterations(self, x64):
-        cell = sj.GRU(4)
-        params, carry, xs = make(cell, 2, 30)
+        cell = sj.GRU(64)  # wide: the maximum of XLA over many NaNs may be -inf
+        params, carry, xs = make(cell, 2, 300)
         found = sj.newton(cell, params, xs.at[0, 9].set(jnp.nan), carry)
-        assert found.converged.tolist() == [False, True] and found.iterations < 10
+        assert found.converged.tolist() == [False, True] and found.iterations < 10 and found.residual[0] == np.inf
+        assert np.isnan(found.ys[0]).all()
         np.testing.assert_allclose(found.ys[1], sj.scan(cell, params, xs, carry)[1][1], atol=1e-10)
 
     @pytest.mark.slow
