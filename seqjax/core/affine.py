@@ -11,6 +11,8 @@ What pays, as CPU time and temporary memory of a training step (one busy core, f
 
 In chunks (as long as those of the deferred gradient) what is computed lies in the cache, and the backward pass, which
 computes it again, asks for no fresh pages. To keep products or states as well takes more memory and no less time.
+While everything together is small, a single chunk of which all is kept takes less time: 0.68-0.82 for a MinGRU(128)
+whose states take 2 MiB or less (and all that it keeps 14), but 0.97-1.14 for an LRU(128) whose states take 4 MiB.
 """
 
 from functools import partial

@@ -23,6 +23,7 @@ from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError
 
 ENGINES = ("auto", "scan", "associative", "newton")
+ONE_CHUNK = 2**21  # bytes of all states, up to which a linear recurrence is one chunk (see `seqjax.core.affine`)
 
 
 def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
@@ -54,7 +55,9 @@ def _run_diagonal(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Pla
     blocks = plan.engine == "associative" or (plan.engine == "auto" and backend != "cpu")
     why = f"faster on this {backend}" if plan.engine == "auto" else "asked for"
     autodiff = plan.gradient == "autodiff"
-    size = length if blocks or autodiff else chunk_length(length, count_rows(cell, xs))
+    small = length * sum(leaf.nbytes for leaf in jax.tree.leaves(carry)) <= ONE_CHUNK and plan.memory != "least"
+    whole = blocks or autodiff or small
+    size = length if whole else chunk_length(length, count_rows(cell, xs))
     how = (
         f"associative in blocks of {BLOCK}" if blocks else f"loop over time for h' = a h + b alone, in chunks of {size}"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import seqjax as sj
+from seqjax.core import engines
 from seqjax.core.linear_scan import BLOCK, linear_scan
 from seqjax.core.wrapper import Wrapper
 from seqjax.testing import check_cell
@@ -58,6 +59,7 @@ def test_the_choice_is_told():
     assert "Gate(4): loop over time for h' = a h + b alone, in chunks of 100 (faster on this cpu)" in text
     assert "GRU(4): loop over time, deferred gradient in chunks of 100" in text
     cell, params = model(sj.Dense(3), Gate(4))
+    assert "alone, in chunks of 128 (faster" in sj.explain(cell, params, jnp.zeros((2, 2**17, 3)))
     xs = jnp.zeros((2, 100, 3))
     assert f"Gate(4): associative in blocks of {BLOCK} (asked for)" in sj.explain(
         cell, params, xs, engine="associative"
@@ -141,8 +143,9 @@ RESETS = np.random.default_rng(1).random(MASK.shape) < 0.1
 
 @pytest.mark.parametrize("options", [{}, {"reverse": True, "checkpoint": 37}], ids=str)
 @pytest.mark.parametrize("cell", [sj.MinGRU(3, learned_carry=True), sj.LRU(3)], ids=repr)
-def test_engines_agree_over_blocks(x64, cell, options):
+def test_engines_agree_over_blocks(x64, monkeypatch, cell, options):
     """With gaps, a row without real steps, resets and NaN in unreal steps: values and gradients."""
+    monkeypatch.setattr(engines, "ONE_CHUNK", 0)
     params = jax.tree.map(lambda a: a + 0.1, cell.init(jax.random.key(0), 3, jnp.float64))
     clean = draw(1, *MASK.shape, 3)
     dirty = jnp.where(MASK[..., None], clean, jnp.nan)
@@ -160,8 +163,9 @@ def test_engines_agree_over_blocks(x64, cell, options):
 
 
 @pytest.mark.parametrize("gradient", ["deferred", "autodiff"])
-def test_a_budget_of_memory_and_long_chunks(gradient):
+def test_a_budget_of_memory_and_long_chunks(monkeypatch, gradient):
     """More than a chunk, with a rest; what is left to `checkpoint` goes by its own segments."""
+    monkeypatch.setattr(engines, "ONE_CHUNK", 0)
     cell = sj.MinGRU(3)
     params, xs = cell.init(jax.random.key(0), 3), draw(1, 1, 1000, 3)
     run = lambda options, cell=cell: jax.jit(lambda p, x: run_with_gradients(
@@ -200,7 +204,8 @@ LAW = [
 
 
 @pytest.mark.parametrize(("cell", "options"), LAW, ids=str)
-def test_the_law_by_engine(cell, options):
+def test_the_law_by_engine(monkeypatch, cell, options):
+    monkeypatch.setattr(engines, "ONE_CHUNK", 0)
     report = check_cell(cell, **options)
     assert set(report.values()) == {"holds", "not tried: nothing is held"}
 
