@@ -8,6 +8,7 @@ from jax.experimental import checkify
 
 import seqjax as sj
 from seqjax.initializers import orthogonal, zeros
+from seqjax.seq2seq import Memory, attend
 from seqjax.testing import check_cell
 from tests.own_cells import TreeCell, mixed_tree
 from tests.trees import close
@@ -162,6 +163,27 @@ def test_repeated_layers_and_both_directions(x64):
         close(sj.scan(cell, params, xs, carry, lengths=[20, 7], engine="newton"), want, 1e-10)
     with pytest.raises(sj.ArgumentError, match="runs inside a loop, jit or vmap of another cell"):
         sj.newton(cell, params, xs, carry)
+
+
+def test_a_complex_carry_is_two_real_ones(x64):
+    params, _, xs = make(cell := sj.LRU(3), 2, 9)
+    found = sj.newton(cell, params, xs, lengths=[9, 4])
+    assert found.iterations == 1
+    close((found.carry, found.ys), sj.scan(cell, params, xs, lengths=[9, 4]), 1e-10)
+
+
+@pytest.mark.slow
+def test_what_is_held_is_a_constant_and_has_a_gradient(x64):
+    cell = attend(sj.GRU(4), memory_features=5)
+    params = cell.init(jax.random.key(0), 3, jnp.float64)
+    xs, values = jax.random.normal(jax.random.key(1), (2, 12, 3)), jax.random.normal(jax.random.key(2), (2, 6, 5))
+
+    def score(values, engine):
+        carry = cell.initial_carry(params, (2,), memory=Memory(values, jnp.ones((2, 6), bool)))
+        return jnp.sum(jnp.sin(sj.scan(cell, params, xs, carry, lengths=[12, 5], engine=engine)[1]))
+
+    slope = jax.jit(jax.value_and_grad(score), static_argnums=1)
+    close(slope(values, "newton"), slope(values, "scan"), 1e-9)
 
 
 @pytest.mark.slow
