@@ -28,6 +28,7 @@ from seqjax.core.chunks import scan_chunks
 from seqjax.core.linear_scan import linear_scan
 from seqjax.core.loop import count_steps, parallel
 from seqjax.core.plan import Plan
+from seqjax.core.taps import tap_states
 from seqjax.errors import ArgumentError
 
 
@@ -64,9 +65,9 @@ def run_affine(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan, 
 
 
 def step_affine(cell: Any, params: Params, carry: Carry, x: PyTree) -> Pair:
-    """One step of a `diagonal` cell: a h + b, and what it reads of that."""
+    """One step of a `diagonal` cell: a h + b, with a tap on each of its arrays, and what it reads of that."""
     a, b = find_coefficients(cell, params, carry, x)
-    after = _advance(a, carry, b)
+    after = tap_states(_advance(a, carry, b))
     return after, cast_floats(cell.read(params, after, x), out_dtype(params, x))
 
 

@@ -215,6 +215,8 @@ def test_a_trace_goes_step_by_step():
     xs = draw(1, 2, 100, 3)
     _, ys, seen = sj.trace(cell, params, xs, engine="associative")
     assert sorted(seen) == ["0/h", "0/n", "0/u", "0/y", "1/h", "1/y"]
+    flow = sj.diagnostics.gradient_flow(cell, params, xs, lambda y: y[:, 0])
+    assert sorted(flow.layers) == sorted(seen)
     np.testing.assert_allclose(ys, sj.scan(cell, params, xs)[1], atol=1e-5)
     u, n, h = (seen[f"0/{name}"] for name in "unh")
     np.testing.assert_allclose(h[:, 1:], (u * jnp.roll(h, 1, axis=1) + (1 - u) * n)[:, 1:], atol=1e-6)
