@@ -1,7 +1,7 @@
 """What bfloat16 and float32 cost in accuracy over 1,000 steps, for each cell: errors against float64.
 
-Parameters, inputs and outputs are of the narrow dtype, carries and sums of float32 (see `seqjax.Cell`). The reference is
-the same program in float64 on the same, already rounded, parameters and inputs, so that the errors are those of the
+Parameters, inputs and outputs are of the narrow dtype, carries and sums of float32 (see `seqjax.Cell`). The reference
+is the same program in float64 on the same, already rounded, parameters and inputs, so that the errors are those of the
 arithmetic and of the outputs' own rounding (2^-9 in bfloat16). Errors of outputs are the largest, over the largest
 output; of the last carry likewise; of gradients (of a random weighing of all outputs) the norm of the difference over
 the norm, all parameters together.
@@ -29,7 +29,7 @@ CELLS = (
 STEPS, ROWS, FEATURES, SEEDS = 1000, 4, 16, (0, 1, 2)
 
 
-def run(cell: sj.Cell, params: PyTree, xs: jax.Array, weights: np.ndarray) -> tuple[PyTree, jax.Array, PyTree]:
+def run(cell: sj.Cell, params: PyTree, xs: PyTree, weights: np.ndarray) -> tuple[PyTree, jax.Array, PyTree]:
     """The last carry, the outputs, and the gradients in the parameters."""
 
     def score(params: PyTree) -> tuple[jax.Array, tuple[PyTree, jax.Array]]:

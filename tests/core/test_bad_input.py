@@ -117,7 +117,7 @@ CALLS = {
     # parameters and carries
     "arguments in another order": (lambda: scan(LSTM_, XS, P), ArgumentTypeError, "params must be the dict.*order"),
     "params missing": (run(params=None), ArgumentTypeError, "params must be the dict .* found NoneType"),
-    "params of another cell": (run(params=GRU_.init(KEY, D)), ArgumentError, r"params has .*'update'.*another cell"),
+    "params of another cell": (run(params=GRU_.init(KEY, D)), ArgumentError, r"params has .*'mix'.*'bias'.*another cell"),
     "params of a narrower cell": (run(params=LSTM(2).init(KEY, D)), ArgumentError, r"params\['mix'\]\['kernel'\] has shape \(2, 8\)"),
     "a part of params missing": (run(params=without(P, "mix")), ArgumentError, r"params lacks \['mix'\]\['kernel'\]"),
     "a stack's params for its part": (run(params={"0": P}), ArgumentError, "params lacks .* and has .* beside"),
