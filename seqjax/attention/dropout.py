@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from seqjax._internal.types import Array, Float, Int, Shape
 from seqjax._internal.validation import real_number
@@ -19,21 +19,31 @@ class Dropout:
 
     data: jax.Array
     rate: float = dataclasses.field(metadata={"static": True})
-    impl: Any = dataclasses.field(metadata={"static": True})
 
     def factors(self, k_positions: Int[Array, "*#B S"], heads: int) -> Float[jax.Array, "*B N T S"]:
         """0 for a dropped pair and 1 / (1 - rate) for the others."""
         least = jnp.uint32(min(round(self.rate * 2**32), 2**32 - 1))  # of 2**32 equally likely draws, so many drop
+        one, other = (self.data[..., i].astype(jnp.uint32) for i in (0, -1))  # words of a query's key, `[*B, T]`
+        positions = jnp.broadcast_to(k_positions, (*one.shape[:-1], k_positions.shape[-1])).astype(jnp.uint32)
+        pairs = _mix(one[..., :, None] ^ positions[..., None, :] * _ODD) + other[..., :, None]
+        heads_first = (*(1 for _ in one.shape[:-1]), heads, 1, 1)
+        each = (jnp.arange(1, heads + 1, dtype=jnp.uint32) * _ODD).reshape(heads_first)
+        draws = _mix(pairs[..., None, :, :] ^ each)
+        return (draws >= least) / jnp.float32(1 - self.rate)
 
-        def draw(key: jax.Array, position: jax.Array) -> jax.Array:
-            return jax.random.bits(jax.random.fold_in(key, position), (heads,), jnp.uint32) >= least
 
-        keys = jax.random.wrap_key_data(self.data, impl=self.impl)
-        for_queries = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))
-        for _ in keys.shape[:-1]:
-            for_queries = jax.vmap(for_queries)
-        positions = jnp.broadcast_to(k_positions, (*keys.shape[:-1], k_positions.shape[-1]))
-        return jnp.moveaxis(for_queries(keys, positions), -1, -3) / jnp.float32(1 - self.rate)
+_ODD = np.uint32(0x9E3779B9)  # 2^32 over the golden ratio: multiples of it differ in all bits
+
+
+def _mix(x: jax.Array) -> jax.Array:
+    """Each bit of the result depends on all bits of x: the last steps of MurmurHash3 (Appleby 2011), a bijection.
+
+    Numbers of a query differ by its own key, which comes of `jax.random`; within its row this is enough, and takes an
+    eighth of the arithmetic of a number of `jax.random` for each pair.
+    """
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def make_dropout(given: object, batch: Shape, q_positions: Int[Array, "*#B T"]) -> Dropout | None:
@@ -65,4 +75,4 @@ def make_dropout(given: object, batch: Shape, q_positions: Int[Array, "*#B T"]) 
         key = fold(rows, jnp.broadcast_to(q_positions, shape).reshape(-1, shape[-1])).reshape(shape)
     elif key.shape != shape:
         raise ArgumentError(f"the keys of dropout must be one key or have the shape [*B, T] {shape}, found {key.shape}")
-    return Dropout(jax.random.key_data(key), rate, jax.random.key_impl(key))
+    return Dropout(jax.random.key_data(key), rate)

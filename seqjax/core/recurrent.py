@@ -20,7 +20,7 @@ class Recurrent(Cell):
     """A cell split in three, from which the driver makes training fast.
 
         z = project(p, x)              time-parallel, before the loop; sees params["project"]
-        m = mix(p, carry)              the recurrent linear map; sees params["mix"]
+        m = mix(p, carry)              the recurrent affine map; sees params["mix"]
         carry', y = update(p, carry, z, m)     elementwise; sees params["update"], which must stay small
 
     Each accepts any leading axes, and a branch of the parameters that a cell does not need may be absent.
@@ -60,7 +60,7 @@ class Recurrent(Cell):
         return linear(p, x)
 
     def mix(self, p: Params, carry: Carry) -> PyTree:
-        """m from the carry, linear in it."""
+        """m from the carry, linear in it but for a constant."""
         raise TypeError(f"{type(self).__name__} must define mix(p, carry)")
 
     def update(self, p: Params, carry: Carry, z: PyTree, m: PyTree) -> Pair:
