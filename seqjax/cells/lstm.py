@@ -4,8 +4,10 @@ import dataclasses
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jax.experimental import rnn
 
-from seqjax._internal.types import Float, Pair, Params
+from seqjax._internal.types import Float, Int, Pair, Params
 from seqjax.core.gating import activate
 from seqjax.core.recurrent import Gated
 from seqjax.core.taps import tap
@@ -58,3 +60,18 @@ class LSTM(Gated):
         (shown,) = activate(c, "tanh")
         h = tap("h", o * shown)
         return LSTMCarry(c, h), h
+
+    def cudnn(
+        self, params: Params, carry: LSTMCarry, xs: Float[jax.Array, "T *B D"], lengths: Int[jax.Array, "*B"]
+    ) -> Pair:
+        """All steps by cuDNN, which has these equations, the gates in this order, and a second bias; time first."""
+        steps, *batch, width = xs.shape
+        project, features = params["project"], self.features
+        zeros = jnp.zeros(4 * features, xs.dtype)
+        parts = (project["kernel"].T, params["mix"]["kernel"].T, project.get("bias", zeros), zeros)
+        rows = jnp.moveaxis(xs.reshape(steps, -1, width), 0, 1)
+        h, c = (a.reshape(1, -1, features) for a in (carry.h, carry.c))
+        weights = jnp.concatenate([part.ravel() for part in parts])
+        ys, h, c = rnn.lstm(rows, h, c, weights, lengths.ravel(), width, features, 1, 0.0, False)
+        after = LSTMCarry(c.reshape(carry.c.shape), h.reshape(carry.h.shape))
+        return after, jnp.moveaxis(ys, 0, 1).reshape(steps, *batch, features)

@@ -3,8 +3,9 @@
     scan          a loop over time
     associative   in blocks that are composed, for cells that are `diagonal`
     newton        all steps at once, by Newton's method; never taken by itself
+    cudnn         one kernel of NVIDIA's, for an LSTM on a GPU; never taken by itself
 
-"auto" takes the fastest one. An engine that was asked for by name runs, or an error says why it cannot.
+"auto" takes the faster one of the first two. An engine that was asked for by name runs, or an error says why it cannot.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from seqjax._internal.types import Carry, Pair, Params, PyTree
 from seqjax.core import taps
 from seqjax.core.affine import run_affine
 from seqjax.core.chunks import chunk_length, count_rows
+from seqjax.core.cudnn import run_cudnn
 from seqjax.core.explanation import add_line
 from seqjax.core.linear_scan import BLOCK
 from seqjax.core.loop import count_steps, restart_reads_carry, run_loop
@@ -22,7 +24,7 @@ from seqjax.core.newton_run import is_newton, run_newton
 from seqjax.core.plan import Plan
 from seqjax.errors import ArgumentError
 
-ENGINES = ("auto", "scan", "associative", "newton")
+ENGINES = ("auto", "scan", "associative", "newton", "cudnn")
 ONE_CHUNK = 2**21  # bytes of all states, up to which a linear recurrence is one chunk (see `seqjax.core.affine`)
 
 
@@ -34,6 +36,8 @@ def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
     """
     if is_newton(plan):
         return (run_newton if count_steps(xs) else run_loop)(cell, params, carry, xs, plan)
+    if plan.engine == "cudnn" and count_steps(xs):
+        return run_cudnn(cell, params, carry, xs, plan)
     why = _why_not_affine(cell, params, carry, plan)
     if plan.engine == "associative" and why is not None:
         raise ArgumentError(

@@ -63,8 +63,9 @@ def scan(
             2 B F (LSTM) and B F (GRU, RNN), of which B F are the outputs; "auto" adds 4 B F, 3 B F and nothing.
         engine: "scan", a loop over time; "associative", in blocks of steps that are composed, for cells whose
             recurrences are linear in the carry (those that define `affine`); "newton", all steps at once for any
-            recurrence, with NaN in rows that it does not solve (see `seqjax.newton`, which reports how it went); or
-            "auto", for each part the fastest of the first two.
+            recurrence, with NaN in rows that it does not solve (see `seqjax.newton`, which reports how it went);
+            "cudnn", one kernel of NVIDIA's for a float32 LSTM on a GPU, without resets and with a gradient of first
+            order in reverse; or "auto", for each part the fastest of the first two.
         checked: inside `jit`, also check values (lengths, token ids) through `jax.experimental.checkify`, by which
             the calling function must then be transformed.
 

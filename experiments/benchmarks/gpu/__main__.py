@@ -1,5 +1,6 @@
 """Recurrent layers on a GPU, beside Flax's scan, JAX's cuDNN LSTM and torch's cuDNN layers, in one run.
 
+"cudnn" is seqjax with `engine="cudnn"`, which has an LSTM alone: `jax.experimental.rnn`, with its weights put together.
 Every framework has a process of its own, of which one computes at a time; all get the same weights and data. Programs
 are asked for in the order of what matters most, and none is begun after `SECONDS`. Times are wall time until the loss
 is on the host, the least and the median of at least five runs after one that compiles. `difference` is that of the loss

@@ -35,7 +35,7 @@ def program_of_jax(framework: str, point: Point, precision: str) -> tuple[Progra
 
     if precision == "float16" or (precision == "bfloat16" and framework != "seqjax"):
         raise NotOffered(f"{framework} is not measured in {precision}")
-    model = model_of_cudnn(point) if framework == "cudnn" else _model(framework, point)
+    model = _model(framework, point)
     dtype = jnp.dtype(precision if precision == "bfloat16" else "float32")
     cast = lambda tree: jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
     own, xs = model.own(cast(make_weights(point))), cast(make_data(point).xs)
@@ -55,35 +55,9 @@ def program_of_jax(framework: str, point: Point, precision: str) -> tuple[Progra
 
 
 def _model(framework: str, point: Point) -> Any:
-    file = "ours" if framework == "seqjax" else framework
-    return importlib.import_module(f"experiments.benchmarks.peers.{file}").make(point)
-
-
-def model_of_cudnn(point: Point) -> Any:
-    """JAX's binding of cuDNN's LSTM, `jax.experimental.rnn`: weights in one vector, two biases, lengths of all steps.
-
-    Raises:
-        NotOffered: another layer than an LSTM.
-    """
-    import jax
-    import jax.numpy as jnp
-    from jax.experimental import rnn
-
-    from experiments.benchmarks.peers.model import Model
-
-    if point.work != "lstm":
-        raise NotOffered("JAX binds no other layer of cuDNN")
-
-    def own(w: Tree) -> Tree:
-        parts = (w["kernel"].T, w["recurrent"].T, w["bias"], jnp.zeros_like(w["bias"]))  # gates i, f, g, o, as here
-        return jnp.concatenate([part.ravel() for part in parts])
-
-    def apply(own: jax.Array, xs: jax.Array, lengths: jax.Array | None) -> jax.Array:
-        state = jnp.zeros((1, point.batch_size, point.features), xs.dtype)
-        steps = jnp.full(point.batch_size, point.length, jnp.int32)
-        return rnn.lstm(xs, state, state, own, steps, point.in_features, point.features, 1, 0.0, False)[0]
-
-    return Model(own, apply)
+    file = "ours" if framework in ("seqjax", "cudnn") else framework
+    make = importlib.import_module(f"experiments.benchmarks.peers.{file}").make
+    return make(point, "cudnn") if framework == "cudnn" else make(point)
 
 
 def program_of_torch(point: Point, precision: str) -> tuple[Program, Tree]:

@@ -74,9 +74,9 @@ def cell_of(point: Point) -> sj.Cell:
     }[point.work]  # fmt: skip
 
 
-def make(point: Point) -> Model:
+def make(point: Point, engine: str = "auto") -> Model:
     """The model of a work."""
-    return model_of(point, cell_of(point))
+    return model_of(point, cell_of(point), engine)
 
 
 def make_step_alone(point: Point) -> Model:
@@ -86,10 +86,10 @@ def make_step_alone(point: Point) -> Model:
     return model_of(point, OwnStep(point.features))
 
 
-def model_of(point: Point, cell: sj.Cell) -> Model:
+def model_of(point: Point, cell: sj.Cell, engine: str = "auto") -> Model:
     """The model that runs a cell."""
     own = {"bilstm": own_bilstm, "text": own_text}.get(point.work, own_layer)
-    return Model(own, lambda params, xs, lengths: sj.scan(cell, params, xs, lengths=lengths)[1])
+    return Model(own, lambda params, xs, lengths: sj.scan(cell, params, xs, lengths=lengths, engine=engine)[1])
 
 
 def stream(point: Point, weights: Weights) -> Stream:
