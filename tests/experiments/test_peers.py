@@ -9,6 +9,7 @@ import pytest
 
 from experiments.benchmarks.peers import __main__ as command
 from experiments.benchmarks.peers import linen, measure, nnx, ours, processes, ratios
+from experiments.benchmarks.peers.flows import Flow
 from experiments.benchmarks.peers.frameworks import FRAMEWORKS
 from experiments.benchmarks.peers.model import Program, regroup
 from experiments.benchmarks.peers.work import GATES, WORKS, NotOffered, Point, make_data, make_weights, real_steps
@@ -143,6 +144,17 @@ def test_flax_gives_our_numbers_in_every_work(name, work):
             assert max(differences(MAKERS[name], point).values()) < 1e-5
         except NotOffered:
             assert work == "gru_before" or (name == "step alone" and work != "own")
+
+
+def test_flows_are_the_same():
+    """Ours and Flax's norms of the gradient in every carry."""
+    point = dataclasses.replace(TINY, call="flow", lengths=False)
+    own = Flow(ours, point).numbers()
+    assert own["norms"].shape == (2, 5) and np.all(own["norms"] > 0)
+    for found in (Flow(linen, point), Flow(nnx, point)):
+        assert ratios.find_differences(found.numbers(), own)["norms"] < 1e-5
+    with pytest.raises(NotOffered, match="without lengths"):
+        Flow(linen, TINY)
 
 
 def test_a_process_that_ends_is_said_and_left_out(capsys):

@@ -27,6 +27,7 @@ from experiments.harness.environment import where
 from experiments.harness.tables import table, text_rows
 
 OTHERS = ("stream", "sweep", "import")
+CALLS = ("train", "forward", "flow")
 NAMES = [name for name in FRAMEWORKS if name not in OURS]
 
 
@@ -42,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--peers", nargs="*", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     works = (*WORKS, *OTHERS)
     made.add_argument("--works", nargs="+", choices=works, default=works, metavar="WORK", help=", ".join(works))
-    made.add_argument("--calls", nargs="+", choices=("train", "forward"), default=["train", "forward"])
+    made.add_argument(
+        "--calls", nargs="+", choices=CALLS, default=["train", "forward"], metavar="CALL", help=", ".join(CALLS)
+    )
     made.add_argument("--shapes", nargs="+", type=shape_of, default=SHAPES, metavar="B,T,D,F")
     made.add_argument("--lengths", nargs="+", choices=("without", "with"), default=["without", "with"])
     made.add_argument("--turns", type=int, default=Effort.turns, help="of every framework")

@@ -59,9 +59,11 @@ class Program:
     def __init__(self, model: Model, point: Point) -> None:
         data, weights = make_data(point), make_weights(point)
         self.model, self.point, self.weights = model, point, jax.tree.map(jnp.asarray, weights)
-        self.args = (model.own(self.weights), *map(_put, (data.xs, data.targets, data.lengths)))
-        function = self._train(data) if point.call == "train" else self._forward
-        jax.block_until_ready(self.args)
+        args = (model.own(self.weights), *map(_put, (data.xs, data.targets, data.lengths)))
+        self._compile(self._train(data) if point.call == "train" else self._forward, args)
+
+    def _compile(self, function: Callable[..., Tree], args: Tree) -> None:
+        self.args = jax.block_until_ready(args)
         start, cpu_start = time.perf_counter(), time.process_time()
         self.compiled = jax.jit(function).lower(*self.args).compile()
         self.compile_s, self.compile_cpu_s = time.perf_counter() - start, time.process_time() - cpu_start

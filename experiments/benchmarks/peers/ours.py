@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import seqjax as sj
 from experiments.benchmarks.peers.model import Model, Stream
 from experiments.benchmarks.peers.work import VOCABULARY, NotOffered, Point, Tree, Weights
+from seqjax.diagnostics import gradient_flow
 
 
 class Own(sj.Gated):
@@ -96,3 +97,9 @@ def stream(point: Point, weights: Weights) -> Stream:
     """One step of an LSTM."""
     cell, params = sj.LSTM(point.features), own_layer(weights)
     return Stream(cell.step, params, cell.initial_carry(params, (point.batch_size,)))
+
+
+def flow(point: Point, weights: Weights, xs: jax.Array) -> jax.Array:
+    """All norms of the gradient in the carry, first step first."""
+    logs = gradient_flow(sj.LSTM(point.features), own_layer(weights), xs, lambda y: jnp.sum(y, axis=-1)).joint
+    return jnp.exp(logs[:, :0:-1])

@@ -187,6 +187,38 @@ def _with_leaf(tree: Tree, name: str, leaf: np.ndarray) -> Tree:
     return found
 
 
+class Flow:
+    """The norms of dL/d carry before every step, `[B, T]`, of a loop over an LSTM cell: L is the sum of its last h."""
+
+    compile_s = compile_cpu_s = temporary_mib = None
+
+    def __init__(self, point: Point) -> None:
+        if point.work != "lstm" or point.lengths:
+            raise NotOffered("flows are measured for an LSTM, without lengths")
+        self.point, self.cell = point, torch.nn.LSTMCell(point.in_features, point.features)
+        own = own_layer(make_weights(point), suffix="")
+        self.cell.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in own.items()})
+        self.xs = torch.from_numpy(make_data(point).xs)
+
+    def run(self) -> torch.Tensor:
+        """Run once."""
+        shape = (self.point.batch_size, self.point.features)
+        state = tuple(torch.zeros(shape, requires_grad=True) for _ in range(2))
+        states: list[torch.Tensor] = []
+        for x in self.xs.unbind(1):
+            state = tuple(
+                a.clone() for a in state
+            )  # as h is made from c, whose own gradient would have that of h in it
+            states += state
+            state = self.cell(x, state)
+        found = torch.autograd.grad(state[0].sum(), states)
+        return (torch.stack(found[::2]).square().sum(-1) + torch.stack(found[1::2]).square().sum(-1)).sqrt().T
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """What it gives."""
+        return {"norms": self.run().numpy()}
+
+
 def make_stream(point: Point) -> Callable[[], None]:
     """A function that takes one step of an LSTM, without gradients."""
     cell = torch.nn.LSTMCell(point.in_features, point.features)

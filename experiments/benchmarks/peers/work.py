@@ -42,7 +42,8 @@ SHAPES = ((32, 128, 64, 128), (16, 512, 256, 256), (1, 1024, 128, 128), (64, 96,
 class Point:
     """One measured thing: what is computed, at which sizes.
 
-    call: "train" gives the loss and its gradients in parameters and inputs, "forward" the outputs.
+    call: "train" gives the loss and its gradients in parameters and inputs, "forward" the outputs, "flow" the norms of
+        the gradient in the carry before every step.
     lengths: whether sequences have lengths of their own, between half the steps and all.
     """
 

@@ -41,10 +41,12 @@ class Worker:
     def _program(self, point: Point) -> Any:
         make = getattr(self.module, self.framework.make)
         if self.framework.file == "torch_modules":
-            return make(point)
+            return (self.module.Flow if point.call == "flow" else make)(point)
+        from experiments.benchmarks.peers.flows import Flow
         from experiments.benchmarks.peers.model import Program
 
-        return Program(make(point), point)
+        model = make(point)
+        return Flow(self.module, point) if point.call == "flow" else Program(model, point)
 
     def turn(self, runs: int, seconds: float) -> Tree:
         """Milliseconds of wall and CPU time of each of at least so many runs, and of more in so many seconds."""
