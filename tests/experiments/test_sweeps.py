@@ -6,7 +6,9 @@ from experiments.benchmarks import sweeps
 
 def test_rows_of_one_and_two_members(monkeypatch):
     monkeypatch.setattr(sweeps, "STEPS", 5)
-    one, two = sweeps.measure(sj.RNN(3), 2, (1, 2))
-    assert (one["members"], one["cpu_per_member"], one["wall_per_member"]) == (1, 1, 1)
-    assert two["members"] == 2
-    assert two["wall_per_member"] == two["wall_min_ms"] / (2 * one["wall_min_ms"])
+    alone, swept, at_once = sweeps.measure(sj.RNN(3), 2, (2,))
+    assert [row["way"] for row in (alone, swept, at_once)] == ["alone", "sweep", "vmap"]
+    assert (alone["members"], alone["cpu_per_member"], alone["wall_per_member"]) == (1, 1, 1)
+    for row in (swept, at_once):
+        assert row["members"] == 2
+        assert row["wall_per_member"] == row["wall_min_ms"] / (2 * alone["wall_min_ms"])

@@ -33,7 +33,10 @@ def begun(key):
     return {"w": jax.random.normal(key, (2,))}
 
 
-def test_each_member_of_a_sweep_is_its_single_run():
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_each_member_of_a_sweep_is_its_single_run(device, monkeypatch):
+    """One after another, as on CPUs, and all at once."""
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
     seeds, rates = (0, 7), (0.1, 1e30)
     options = dict(steps=7, every=3, progress=False)
     found = sweep(lambda rate: adam(rate, clip=1.0), begun, source(), seeds=seeds, learning_rates=rates, **options)
