@@ -15,6 +15,7 @@ While everything together is small, a single chunk of which all is kept takes le
 whose states take 2 MiB or less (and all that it keeps 14), but 0.97-1.14 for an LRU(128) whose states take 4 MiB.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,8 +33,10 @@ from seqjax.core.taps import tap_states
 from seqjax.errors import ArgumentError
 
 
-def run_affine(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan, size: int, blocks: bool) -> Pair:
-    """All steps of a `diagonal` cell, xs `[T, B, ...]`, in chunks of `size` of them.
+def run_affine(
+    cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan, size_of: Callable[[int], int], blocks: bool
+) -> Pair:
+    """All steps of a `diagonal` cell, xs `[T, B, ...]`; so many of them in chunks of `size_of` them.
 
     The backward pass keeps the carry that each chunk starts with, and computes the rest again.
     """
@@ -57,6 +60,7 @@ def run_affine(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan, 
         return jax.tree.map(lambda h: h[-1], states), ys
 
     def run(carry: Carry, xs: PyTree, mask: Bool[Array, " T *B"] | None, starts: Bool[Array, " T *B"] | None) -> Pair:
+        size = size_of(count_steps(xs))
         if count_steps(xs) <= size:
             return chunk(carry, (xs, mask, starts))
         return scan_chunks(jax.checkpoint(chunk, prevent_cse=False), carry, (xs, mask, starts), size, False)
@@ -75,19 +79,34 @@ def find_coefficients(cell: Any, params: Params, carry: Carry, x: PyTree) -> tup
     """a and b for x of one step or of all, in the dtypes of the carry.
 
     Raises:
-        ArgumentError: they are no trees of arrays like those of the carry.
+        ArgumentError: they are no trees of arrays like those of the carry, or complex where that is real.
     """
-    a, b = cell.affine(params, x)
+    found = cell.affine(params, x)
+    if not isinstance(found, tuple) or len(found) != 2 or not all(map(_is_array, jax.tree.leaves(found))):
+        raise ArgumentError(f"{cell!r}: affine must give a pair (a, b) of trees of arrays, found {found!r}")
+    a, b = found
     shapes = lambda tree, axes: jax.tree.map(lambda leaf: tuple(leaf.shape[axes:]), tree)
     extra = jax.tree.leaves(b)[0].ndim - jax.tree.leaves(carry)[0].ndim
     expected = shapes(carry, 0)
     for name, tree in (("a", a), ("b", b)):
         if shapes(tree, extra) != expected:
             raise ArgumentError(
-                f"{cell!r}: affine must give {name} like the carry, {expected} for each step, "
-                f"found {shapes(tree, extra)}"
+                f"{cell!r}: affine must give {name} like the carry, {expected} for each step, found {shapes(tree, 0)}"
+            )
+        if any(map(_loses_a_part, jax.tree.leaves(tree), jax.tree.leaves(carry))):
+            raise ArgumentError(
+                f"{cell!r}: affine gives complex numbers as {name}, and the carry is real. Define initial_carry with "
+                "complex zeros"
             )
     return cast_like(a, carry), cast_like(b, carry)
+
+
+def _loses_a_part(found: jax.Array, carry: jax.Array) -> bool:
+    return jnp.issubdtype(found.dtype, jnp.complexfloating) and not jnp.issubdtype(carry.dtype, jnp.complexfloating)
+
+
+def _is_array(leaf: object) -> bool:
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
 
 
 def _advance(a: Carry, h: Carry, b: Carry) -> Carry:

@@ -29,10 +29,13 @@ def check_options(call: Call) -> None:
         )
     options = call.options
     for name, choices in (("gradient", GRADIENTS), ("engine", ENGINES), ("memory", MEMORIES)):
-        if getattr(options, name) not in choices and not isinstance(getattr(options, name), Newton):
-            raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {getattr(options, name)!r}")
+        value = getattr(options, name)
+        known_one = isinstance(value, str) and value in choices
+        if not known_one and not (name == "engine" and isinstance(value, Newton)):
+            raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {value!r}")
     checkpoint = options.checkpoint
-    named = checkpoint is None or checkpoint == "sqrt" or parse_bytes(checkpoint) is not None
+    named = isinstance(checkpoint, str) and (checkpoint == "sqrt" or parse_bytes(checkpoint) is not None)
+    named = checkpoint is None or named
     if not named and not is_count(checkpoint):
         raise ArgumentError(
             'checkpoint must be None, a number of steps above 0, "sqrt", or memory such as "512MB" or "2GiB", '

@@ -59,18 +59,20 @@ class Call:
     resets: Any = None
 
     @classmethod
-    def of(cls, cell: Cell, params: Params, xs: PyTree, carry: Carry, options: dict[str, Any]) -> "Call":
+    def of(
+        cls, cell: Cell, params: Params, xs: PyTree, carry: Carry, options: dict[str, Any], fresh: bool = False
+    ) -> "Call":
         """From the keyword arguments of `scan`.
 
         Raises:
             ArgumentError: one of them is no option of `scan`.
         """
-        known = [field.name for field in dataclasses.fields(Options)]
+        known = [field.name for field in dataclasses.fields(Options) if field.name != "fresh"]
         for name in options.keys() - {*known, *ARRAYS}:
             raise ArgumentError(f"{name!r} is no option of scan.{closest(name, [*known, *ARRAYS])}")
         arrays = {name: options[name] for name in options.keys() & set(ARRAYS)}
         plain = {name: options[name] for name in options.keys() & set(known)}
-        return cls(cell, Options(**plain), params, xs, carry, **arrays)
+        return cls(cell, Options(**plain, fresh=fresh), params, xs, carry, **arrays)
 
     @cached_property
     def layout(self) -> Layout:

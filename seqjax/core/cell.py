@@ -92,11 +92,11 @@ class Cell(Spelled):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Whoever overrides `step` alone means it: what its bases derive from another step is taken back.
+        # Whoever overrides `step` or `update` alone means it: what its bases derive from another one is taken back.
         if _depth(cls, "step") < _depth(cls, "sequence"):
             cls.sequence = Cell.sequence  # type: ignore[method-assign]
-        for derived in ("separable", "uniform"):
-            if _depth(cls, "step") < _depth(cls, derived):
+        for method, derived in (("step", "separable"), ("step", "uniform"), ("update", "sums")):
+            if hasattr(cls, derived) and _depth(cls, method) < _depth(cls, derived):
                 setattr(cls, derived, False)
         if "affine" in vars(cls):
             cls.diagonal = cls.uniform = True

@@ -36,7 +36,7 @@ def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
     """
     if is_newton(plan):
         return (run_newton if count_steps(xs) else run_loop)(cell, params, carry, xs, plan)
-    if plan.engine == "cudnn" and count_steps(xs):
+    if plan.engine == "cudnn":
         return run_cudnn(cell, params, carry, xs, plan)
     why = _why_not_affine(cell, params, carry, plan)
     if plan.engine == "associative" and why is not None:
@@ -55,18 +55,21 @@ def run_cell(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
 
 def _run_diagonal(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) -> Pair:
     """In blocks where a turn of a loop is dear, as on a GPU. On CPUs one costs as little as the work in it."""
-    backend, length = jax.default_backend(), max(1, count_steps(xs))
+    backend = jax.default_backend()
     blocks = plan.engine == "associative" or (plan.engine == "auto" and backend != "cpu")
     why = f"faster on this {backend}" if plan.engine == "auto" else "asked for"
     autodiff = plan.gradient == "autodiff"
-    small = length * sum(leaf.nbytes for leaf in jax.tree.leaves(carry)) <= ONE_CHUNK and plan.memory != "least"
-    whole = blocks or autodiff or small
-    size = length if whole else chunk_length(length, count_rows(cell, xs))
-    how = (
-        f"associative in blocks of {BLOCK}" if blocks else f"loop over time for h' = a h + b alone, in chunks of {size}"
-    )
-    add_line(f"{cell!r}: {how} ({why}){', autodiff gradient' if autodiff else ''}")
-    return run_affine(cell, params, carry, xs, plan, size, blocks)
+
+    def size_of(length: int) -> int:
+        """Steps of a chunk of so many steps, which are a segment where there is a `checkpoint`."""
+        small = length * sum(leaf.nbytes for leaf in jax.tree.leaves(carry)) <= ONE_CHUNK and plan.memory != "least"
+        size = length if blocks or autodiff or small else chunk_length(length, count_rows(cell, xs))
+        loop = f"loop over time for h' = a h + b alone, in chunks of {size}"
+        how = f"associative in blocks of {BLOCK}" if blocks else loop
+        add_line(f"{cell!r}: {how} ({why}){', autodiff gradient' if autodiff else ''}")
+        return size
+
+    return run_affine(cell, params, carry, xs, plan, size_of, blocks)
 
 
 def _why_not_affine(cell: Any, params: Params, carry: Carry, plan: Plan) -> str | None:

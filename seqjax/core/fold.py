@@ -22,6 +22,7 @@ class Fold(NamedTuple):
     sums: bool  # s is z + m
     uniform: bool  # time may be one more batch axis of a step
     keeps_gates: bool  # for the backward pass, where there are enough of them
+    padded: bool  # the real steps of a row stand beside one another, as those that lengths tell
     reverse: bool
     unroll: int
 
@@ -34,7 +35,7 @@ def fold_from_parts(cell: Any, params: Params, xs: PyTree, plan: Plan) -> Fold:
         # A cell that reads z + m alone is given the sum as z, and zeros as m, which XLA drops.
         return update_in_dtypes(cell, dtype, p, carry, *s, *((jnp.zeros_like(s[0]),) if sums else ()))
 
-    return Fold(step, cell.mix, sums, True, plan.memory != "least", plan.reverse, plan.unroll)
+    return Fold(step, cell.mix, sums, True, plan.memory != "least", plan.lengths is not None, plan.reverse, plan.unroll)
 
 
 def fold_from_step(cell: Any, held: list[Held], plan: Plan) -> Fold:
@@ -46,7 +47,8 @@ def fold_from_step(cell: Any, held: list[Held], plan: Plan) -> Fold:
         return cast_like(without_held(after), carry), y
 
     uniform = cell.uniform and not held
-    return Fold(step, None, False, uniform, plan.memory != "least", plan.reverse, plan.unroll)
+    padded = plan.lengths is not None
+    return Fold(step, None, False, uniform, plan.memory != "least", padded, plan.reverse, plan.unroll)
 
 
 def update_in_dtypes(

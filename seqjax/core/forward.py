@@ -66,7 +66,7 @@ def run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Kept]:
             after, y = fold.step(terms.p, read, x, s)
         # An RNN's gate is its output, and h of the next step too: the scan then stacks one array instead of three.
         outputs = jax.tree.leaves(y)
-        plain = mask is None and reset is None
+        plain = reset is None and (mask is None or fold.padded)
         befores = [
             _find(after, outputs) if plain and _is_one(after, outputs) else read
             for read, after in zip(jax.tree.leaves(read), jax.tree.leaves(after), strict=True)
@@ -80,6 +80,10 @@ def run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Kept]:
     return carry, ys, kept
 
 
+def _over(a: Any, mask: Bool[Array, " T *B"]) -> jax.Array:
+    return jnp.broadcast_to(a, mask.shape[:1] + a.shape)
+
+
 def _is_one(array: jax.Array, outputs: list[jax.Array]) -> bool:
     return any(array is output for output in outputs)
 
@@ -89,18 +93,27 @@ def _find(array: jax.Array, outputs: list[jax.Array]) -> Any:
     return next((_Output(i) for i, output in enumerate(outputs) if output is array), array)
 
 
-def restore(kept: Kept, start: Carry, ys: PyTree, reverse: bool) -> tuple[Carry, list[jax.Array] | None]:
+def restore(fold: Fold, kept: Kept, terms: Terms, ys: PyTree) -> tuple[Carry, list[jax.Array] | None]:
     """The carries that the steps of a chunk read, and their gates."""
-    outputs = jax.tree.leaves(ys)
+    outputs, mask = jax.tree.leaves(ys), None if terms.mask is None else jnp.asarray(terms.mask)
 
-    def before(kept: Any, start: jax.Array) -> jax.Array:
+    def shift(a: jax.Array, first: jax.Array) -> jax.Array:
+        """What was there a step before."""
+        return jnp.concatenate([a[1:], first[None]] if fold.reverse else [first[None], a[:-1]])
+
+    def before(kept: Any, start: jax.Array, filler: jax.Array | None) -> jax.Array:
         if not isinstance(kept, _Output):
             return kept
-        after = outputs[kept.index]
-        return jnp.concatenate([after[1:], start[None]] if reverse else [start[None], after[:-1]])
+        outputs_before = shift(outputs[kept.index], start)
+        if mask is None:
+            return outputs_before
+        # Padding lies on one side of the real steps, so that before a real step comes another one, or the start.
+        follows = shift(mask, jnp.zeros_like(mask[0]))
+        return select(mask, select(follows, outputs_before, _over(start, mask)), _over(filler, mask))
 
-    pairs = zip(kept.befores, jax.tree.leaves(start), strict=True)
-    befores = jax.tree.unflatten(jax.tree.structure(start), [before(*pair) for pair in pairs])
+    fillers = [None] * len(kept.befores) if mask is None else jax.tree.leaves(terms.filler)
+    triples = zip(kept.befores, jax.tree.leaves(terms.carry), fillers, strict=True)
+    befores = jax.tree.unflatten(jax.tree.structure(terms.carry), [before(*triple) for triple in triples])
     if kept.gates is None:
         return befores, None
     return befores, [outputs[gate.index] if isinstance(gate, _Output) else gate for gate in kept.gates]

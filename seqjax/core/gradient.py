@@ -32,6 +32,11 @@ B, T, D, F = 16, 512, 256, 256, then 32, 128, 64, 128), time with it / time with
     W transposed before the loop           0.96 1.0  1.0  0.96    0.99 1.0  0.97 0.98
     one sum for z and m                    1.0  -    1.0  -       1.0  -    1.0  -        (16, 200, 32, 32: 0.96, 0.91)
 
+Padding that lengths tell costs 1.06, 0.98, 0.99, 1.05 (RNN) and 1.02, 1.02, 1.02, 1.02 (LSTM) of the time without, at
+32, 128, 64, 128, 16, 512, 256, 256, 32, 784, 1, 128 and 128, 64, 128, 256, because there too the carries are outputs
+of the step before; stacked beside them it was 1.17, 1.14, 1.09, 1.22 and 1.10, 1.04, 1.04, 1.10 (least times of
+turns, a busy core, 2026-11-30). Under a mask, which may have gaps, and with resets they are stacked.
+
 Kept gates take memory: 74 MiB instead of 45 (LSTM, the first shape), where autodiff takes 146. Those of an RNN are its
 outputs: 27 MiB, autodiff 41. Of fewer than `forward.FEWEST_GATES` a step (GRU(8) at B = 1) it takes 1.24 of the time
 to keep them. Chunks of 16 and 32 steps are level at 16 rows; at 32 rows 32 steps take 1.07-1.15 of the time of 16.
@@ -144,7 +149,7 @@ def _chain_chunks_jvp(chunks: Chunks, size: int, primals: tuple[Any, ...], tange
         leaves, join_inputs = split_inexact(inputs)
         make = lambda moving, leaves: chunks.terms(join_shared(moving), start, join_inputs(leaves))
         terms, dterms = jax.jvp(make, (moving, leaves), (dmoving, dinputs))
-        found = restore(kept, start, ys, chunks.fold.reverse)
+        found = restore(chunks.fold, kept, terms, ys)
         return _tangents(chunks.fold, terms, dterms._replace(carry=dcarry), *found)
 
     given = together(pieces, dpieces, outputs)
@@ -161,7 +166,7 @@ def _chain(fold: Fold, terms: Terms) -> Pair:
 def _chain_jvp(fold: Fold, primals: tuple[Terms], tangents: tuple[Any]) -> tuple[Pair, Pair]:
     (terms,), (dterms,) = primals, tangents
     last, ys, kept = run_forward(fold, terms)
-    return (last, ys), _tangents(fold, terms, dterms, *restore(kept, terms.carry, ys, fold.reverse))
+    return (last, ys), _tangents(fold, terms, dterms, *restore(fold, kept, terms, ys))
 
 
 def _tangents(fold: Fold, terms: Terms, dterms: Any, befores: Carry, gates: list[jax.Array] | None) -> Pair:

@@ -6,10 +6,11 @@ In a loop, T turns of one product and one sum. Or in blocks, as steps compose,
 
     (a_2, b_2) after (a_1, b_1)  =  (a_2 a_1, a_2 b_1 + b_2),
 
-and the order in which they are composed is free. T steps are cut into T / K blocks of K. All blocks side by side, each
-becomes one step, in K turns; the T / K steps that this makes give the state before each block, by the same means; and
-from these K turns, again side by side, give all states. That is about 2 K log T / log K turns instead of T, of three
-times the work.
+and the order in which they are composed is free (but for products of a beyond the range of floats: a recurrence that
+grows, |a| > 1, may be inf or NaN in blocks of many steps where the loop is finite, as inf times a state of 0). T
+steps are cut into T / K blocks of K. All blocks side by side, each becomes one step, in K turns; the T / K steps that
+this makes give the state before each block, by the same means; and from these K turns, again side by side, give all
+states. That is about 2 K log T / log K turns instead of T, of three times the work.
 
 The derivative is a recurrence of the same kind,
 
@@ -131,7 +132,10 @@ def _compose(
 
     def body(whole: tuple[jax.Array, jax.Array], inputs: Any) -> tuple[tuple[jax.Array, jax.Array], None]:
         a, b, start = inputs
-        return (a * whole[0], _step(a, b, whole[1], start)), None
+        product = a * whole[0]
+        if start is not None:  # an a that grows would be inf long before anything reads it, and inf times 0 NaN
+            product = select(start, jnp.zeros_like(product), product)
+        return (product, _step(a, b, whole[1], start)), None
 
     (a, b), _ = lax.scan(body, (jnp.ones_like(a[0]), jnp.zeros_like(b[0])), (a, b, starts))
     return a, b, None if starts is None else jnp.any(starts, axis=0)

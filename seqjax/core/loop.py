@@ -39,7 +39,7 @@ def run_loop(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) ->
         return loop(carry, inputs, cell, (params, held, filler), plan)
 
     inputs = (xs, plan.mask, find_starts(plan), taps.current_probes())
-    carry, (ys, values) = run_segments(segment, without_held(carry), inputs, plan, plan.reverse)
+    carry, (ys, values) = run_segments(segment, without_held(carry), inputs, plan, plan.reverse, repr(cell))
     taps.add_values(values)
     return with_held(carry, held), ys
 
@@ -105,7 +105,7 @@ def parallel(run: RunAll, carry: Carry, xs: PyTree, plan: Plan, *, causal: bool 
     if count_steps(xs) == 0:
         last, outputs = state, _empty_outputs(segment, state, forward)
     elif causal:
-        last, outputs = run_segments(segment, state, forward, plan, False)
+        last, outputs = run_segments(segment, state, forward, plan, False, "what computes all steps at once")
     else:
         last, outputs = segment(state, forward)
     ys, values = _reverse_time(outputs) if plan.reverse else outputs
@@ -129,8 +129,11 @@ def _reverse_time(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda a: a[::-1], tree)
 
 
-def run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bool) -> Pair:
-    """`run` over all steps, or in segments of which the backward pass keeps the first carry alone."""
+def run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bool, name: str) -> Pair:
+    """`run` over all steps, or in segments of which the backward pass keeps the first carry alone.
+
+    name: of what is run, for `explain`.
+    """
     length = count_steps(inputs)
     if plan.checkpoint is None or length == 0:
         return run(carry, inputs)
@@ -139,10 +142,11 @@ def run_segments(run: Run, carry: Carry, inputs: PyTree, plan: Plan, reverse: bo
         sizes = fit_segments(budget, run, carry, inputs)
     else:
         sizes = [max(1, math.isqrt(length)) if plan.checkpoint == "sqrt" else int(plan.checkpoint)]
+    found = _run_levels(run, carry, inputs, sizes, reverse)
     if sizes:
         steps = " and, within these, every ".join(map(str, sizes))
-        add_line(f"recomputed in the backward pass from a carry kept every {steps} steps")
-    return _run_levels(run, carry, inputs, sizes, reverse)
+        add_line(f"{name}: recomputed in the backward pass from a carry kept every {steps} steps")
+    return found
 
 
 def _run_levels(run: Run, carry: Carry, inputs: PyTree, sizes: Sequence[int], reverse: bool) -> Pair:

@@ -65,6 +65,8 @@ class Equations:
             # A unit vector has no axis of time or batch, and neither has its product with a weight.
             if dense:
                 return jax.jacfwd(f)(before)
+            if before.size == 0:
+                return jnp.zeros_like(before)
             unit = lambda i: jnp.zeros_like(before, shape=before.shape).at[i].set(1)
             return lax.map(lambda i: jax.jvp(f, (before,), (unit(i),))[1][i], np.arange(before.size))
 

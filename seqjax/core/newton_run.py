@@ -66,7 +66,7 @@ def run_newton(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Plan) 
     filler = None if plan.mask is None else lax.stop_gradient(moving)
     run = lambda carry, inputs: _run_segment(carry, inputs, cell, (params, held, filler), settings, plan.reverse)
     inputs = (xs, plan.mask, find_starts(plan), taps.current_probes())
-    last, (ys, values, steps) = run_segments(run, moving, inputs, plan, plan.reverse)
+    last, (ys, values, steps) = run_segments(run, moving, inputs, plan, plan.reverse, repr(cell))
     report = Report(
         jnp.max(steps.residual, axis=0), jnp.all(steps.solved, axis=0), jnp.max(steps.iterations, initial=0)
     )

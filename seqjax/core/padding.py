@@ -47,7 +47,8 @@ def _mean_of_rows(
     """The mean over the rows that have real steps; where none has, numbers between 0 and 1."""
     axes = tuple(range(batch_axes))
     count = jnp.sum(has_steps, axis=axes, keepdims=True).astype(first.dtype)
-    mean = jnp.sum(jnp.where(has_steps, first, 0), axis=axes, keepdims=True) / jnp.maximum(count.real, 1)
+    # Divided before they are summed, as a sum of many rows may be no float.
+    mean = jnp.sum(jnp.where(has_steps, first / jnp.maximum(count.real, 1), 0), axis=axes, keepdims=True)
     features = first.shape[batch_axes:]
     numbers = jnp.linspace(0.25, 0.75, max(1, math.prod(features)), dtype=first.dtype).reshape(mean.shape)
     filler = jnp.where(count.real > 0, mean, numbers).astype(first.dtype)

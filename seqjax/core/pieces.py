@@ -11,7 +11,7 @@ from seqjax._internal.types import Array, Carry, Int, Pair, Params, PyTree
 from seqjax._internal.validation import whole_number
 from seqjax.core import driver
 from seqjax.core.call import Call
-from seqjax.core.cell import Cell
+from seqjax.core.cell import Cell, check_cell_type
 from seqjax.core.scan import scan
 from seqjax.errors import ArgumentError, ArgumentTypeError
 
@@ -41,7 +41,7 @@ def scan_sum(
         piece: gives piece i (int32, traced) as a pair (xs `[B, K, D]`, what the score is to know, such as targets).
             It may make them of a key (`jax.random.fold_in(key, i)`), slice an array, or read a file through
             `jax.pure_callback`; it must give the same each time.
-        score: `(ys [B, K, F], what it is to know) -> a tree of arrays`, which are summed over the pieces.
+        score: `(ys [B, K, F], what it is to know) -> a tree of arrays`, which are summed over the pieces; flags count.
         count: number of pieces.
         carry: the carry to start from, as for `scan`.
         options: of `scan`: gradient, checkpoint, unroll, memory, engine.
@@ -50,7 +50,8 @@ def scan_sum(
         The last carry, and the sum.
 
     Raises:
-        ArgumentError, ArgumentTypeError: as `scan`; options of whole sequences; a piece that is no pair.
+        ArgumentError, ArgumentTypeError: as `scan`; options of whole sequences; a cell that reads both
+            directions; a piece that is no pair.
 
     The mean square of a running sum over 1,000,000 steps, which are never in memory:
 
@@ -68,6 +69,9 @@ def scan_sum(
         0.9993
     """
     number = whole_number("count", count, 1)
+    check_cell_type("scan_sum", cell)
+    if not cell.causal:
+        raise ArgumentError(f"scan_sum reads the sequence forwards, piece by piece, and {cell!r} reads both directions")
     for name in NEEDS_ALL:
         if options.get(name, False) is not False and options[name] is not None:
             raise ArgumentError(f"scan_sum has no {name}: it reads the sequence forwards, batch first, every step real")
@@ -77,7 +81,7 @@ def scan_sum(
     def run(carry: Carry, i: Int[jax.Array, ""]) -> Pair:
         xs, given = _pair_of(piece, i)
         carry, ys = scan(cell, params, xs, carry, **options)
-        return carry, jax.tree.map(jnp.asarray, score(ys, given))
+        return carry, jax.tree.map(_number, score(ys, given))
 
     again = jax.checkpoint(run, prevent_cse=False)
 
@@ -88,6 +92,12 @@ def scan_sum(
     shapes = jax.eval_shape(run, start, jnp.int32(0))[1]
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
     return lax.scan(body, (start, zeros), jnp.arange(number, dtype=jnp.int32))[0]
+
+
+def _number(score: jax.Array) -> jax.Array:
+    """As an array; flags, whose sum would be a flag, as 0 and 1."""
+    score = jnp.asarray(score)
+    return score.astype(jnp.int32) if score.dtype == bool else score
 
 
 def _pair_of(piece: Piece, i: Int[jax.Array, ""]) -> tuple[PyTree, PyTree]:

@@ -112,7 +112,7 @@ def scan_fresh(cell: Cell, params: Params, xs: PyTree, carry: Carry, **options: 
         >>> scan_fresh(cell, params, jnp.ones((2, 5, 3)), carry)[1].shape
         (2, 5, 4)
     """
-    return driver.execute(driver.prepare(Call.of(cell, params, xs, carry, {**options, "fresh": True})))
+    return driver.execute(driver.prepare(Call.of(cell, params, xs, carry, options, fresh=True)))
 
 
 def explain(cell: Cell, params: Params, xs: PyTree, carry: Carry = None, **options: Any) -> str:
@@ -131,6 +131,7 @@ def explain(cell: Cell, params: Params, xs: PyTree, carry: Carry = None, **optio
         >>> print(sj.explain(sj.LSTM(16), params["1"], jnp.zeros((4, 9, 8)), gradient="autodiff"))
         LSTM(16): loop over time, autodiff gradient (asked for)
     """
+    Call.of(cell, params, xs, carry, options)
     with collect_lines() as lines:
         jax.eval_shape(lambda p, x, c: scan(cell, p, x, c, **options), params, xs, carry)
     return "\n".join(lines)

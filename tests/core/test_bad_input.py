@@ -24,6 +24,7 @@ from seqjax import (
     scan,
     stack,
 )
+from seqjax.core.plan import Newton
 from seqjax.diagnostics import gradient_flow, half_life
 from seqjax.initializers import chrono, forget_bias, orthogonal, zeros
 
@@ -134,7 +135,10 @@ CALLS = {
     "no cell": (run(cell="LSTM"), ArgumentTypeError, "scan: expected a cell such as LSTM"),
     "a class for a cell": (run(cell=LSTM), ArgumentTypeError, r"Write LSTM\(...\) with its features"),
     "an unknown gradient": (run(gradient="defered"), ArgumentError, "gradient must be one of deferred, autodiff"),
-    "an unknown engine": (run(engine="fused"), ArgumentError, "engine must be one of auto, scan, associative, newton, found 'fused'"),
+    "an unknown engine": (run(engine="fused"), ArgumentError, "engine must be one of auto, scan, associative, newton, cudnn, found 'fused'"),
+    "an array as gradient": (run(gradient=np.array(["autodiff"] * 2)), ArgumentError, "gradient must be one of"),
+    "settings of Newton's method as gradient": (run(gradient=Newton()), ArgumentError, "gradient must be one of deferred"),
+    "an array as checkpoint": (run(checkpoint=np.array([2, 3])), ArgumentError, "checkpoint must be None, a number"),
     "checkpoint 0": (run(checkpoint=0), ArgumentError, "checkpoint must be None, a number of steps above 0"),
     "checkpoint misspelt": (run(checkpoint="root"), ArgumentError, "checkpoint must be .* found 'root'"),
     "memory most": (run(memory="most"), ArgumentError, "memory must be one of auto, least, found 'most'"),

@@ -59,6 +59,17 @@ class TestOverriddenStep:
 
         self.check(Doubled(option))
 
+    @pytest.mark.parametrize("base", [RNN, LSTM])
+    def test_an_update_of_its_own_is_given_both_parts(self, base):
+        """That z and m are read as their sum alone is what the base says of its own update."""
+
+        class Scaled(base):
+            def update(self, p, carry, z, m):
+                return super().update(p, carry, z + z * m, m)
+
+        assert base.sums and not Scaled.sums
+        self.check(Scaled(3))
+
     def test_by_a_mixin(self):
         class Doubling:
             def step(self, params, carry, x):

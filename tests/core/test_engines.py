@@ -102,6 +102,47 @@ def test_a_step_of_its_own_takes_affine_back():
     np.testing.assert_allclose(sj.scan(Twice(2), params, xs)[1], 2 * sj.scan(Gate(2), params, xs)[1], rtol=1e-6)
 
 
+class Grow(sj.Cell):
+    """h' = 5 h + x."""
+
+    out_features = 1
+
+    def init(self, key, in_features, dtype=jnp.float32):
+        return {"a": jnp.full(1, 5.0, dtype)}
+
+    def affine(self, params, x):
+        return jnp.broadcast_to(params["a"], x.shape), x
+
+
+def test_what_grows_within_its_resets_has_a_gradient_in_blocks():
+    """The product of a over a whole block, which nothing reads, was inf, and the gradient inf times 0."""
+    cell, xs, resets = Grow(), jnp.ones((1, 2 * BLOCK + 8, 1)), np.arange(2 * BLOCK + 8)[None] % 10 == 0
+    params = cell.init(jax.random.key(0), 1)
+    loss = lambda params, xs, engine: jnp.sum(1e-6 * sj.scan(cell, params, xs, resets=resets, engine=engine)[1])
+    loop, blocks = (jax.grad(loss, (0, 1))(params, xs, engine) for engine in ("scan", "associative"))
+    assert np.all(np.isfinite(loop[1]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), blocks, loop)
+
+
+@pytest.mark.parametrize(
+    "found, words",
+    [
+        (lambda x: (x * (1 + 1j), x), "gives complex numbers as a, and the carry is real. Define initial_carry"),
+        (lambda x: (0.5, x), "affine must give a pair .* of trees of arrays, found .0.5, "),
+        (lambda x: x, "affine must give a pair .* of trees of arrays, found "),
+        (lambda x: (jnp.ones(1), x), r"affine must give a like the carry, .2, 1. for each step, found .1,."),
+    ],
+    ids=["complex", "number", "no pair", "no axes"],
+)
+def test_what_affine_gives_is_looked_at(found, words):
+    class Wrong(Grow):
+        def affine(self, params, x):
+            return found(x)
+
+    with pytest.raises(sj.ArgumentError, match=words):
+        sj.scan(Wrong(), {"a": jnp.ones(1)}, jnp.ones((2, 3, 1)))
+
+
 def test_affine_must_be_like_the_carry():
     class Wide(Gate):
         def affine(self, params, x):

@@ -54,6 +54,21 @@ def test_a_linear_recurrence_takes_one_iteration(x64):
     close((found.carry, found.ys), sj.scan(cell, params, xs, carry), 1e-10)
 
 
+class Stateless(sj.Cell):
+    """A step without a carry."""
+
+    out_features = 3
+
+    def init(self, key, in_features, dtype=jnp.float32):
+        return {}
+
+    def initial_carry(self, params, batch_shape=()):
+        return ()
+
+    def step(self, params, carry, x):
+        return (), x
+
+
 def test_no_steps_no_rows_no_state(x64):
     cell = sj.stack(sj.GRU(3), sj.Dense(2))
     for shape in ((2, 0), (0, 4), (1,)):
@@ -63,6 +78,9 @@ def test_no_steps_no_rows_no_state(x64):
         close((found.carry, found.ys), sj.scan(cell, params, xs, carry), 1e-10)
     alone = sj.newton(sj.Dense(2), sj.Dense(2).init(jax.random.key(0), 3), jnp.ones((2, 4, 3)))
     assert alone.converged.tolist() == [True, True] and alone.iterations == 0
+    for jacobian in ("dense", "diagonal"):  # a recurrence of nothing
+        found = sj.newton(Stateless(), {}, jnp.ones((2, 4, 3)), jacobian=jacobian)
+        assert found.converged.all() and np.array_equal(found.ys, np.ones((2, 4, 3)))
 
 
 @pytest.mark.parametrize("jacobian", ["dense", slow("diagonal")])

@@ -80,6 +80,14 @@ def test_a_row_without_real_steps_stays_within_the_domain():
         assert np.all(np.isfinite(jax.grad(f)(params)["s"]))
 
 
+def test_rows_whose_sum_is_no_float_give_a_mean():
+    """It was inf, from which the gradient of a row without real steps was NaN."""
+    cell = sj.RNN(3)
+    params, xs = cell.init(jax.random.key(0), 2), np.full((4, 3, 2), 2e38, np.float32)
+    grads = jax.grad(lambda p: scan(cell, p, xs, lengths=[3, 3, 3, 0])[1].sum())(params)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads))
+
+
 class Singular(sj.RNN):
     """It divides by the length of its input: padding must not be zeros."""
 

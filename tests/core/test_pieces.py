@@ -119,6 +119,12 @@ def test_what_is_read_from_elsewhere():
     chex.assert_trees_all_close(got, want, rtol=1e-4, atol=1e-5)
 
 
+def test_flags_are_counted():
+    ones = lambda ys, _: jnp.ones((), bool)
+    assert sj.scan_sum(CELL, PARAMS, cut(np.float32(XS)), ones, COUNT)[1] == COUNT
+
+
+BOTH = sj.bidirectional(sj.GRU(2))
 CELL = sj.GRU(2)
 PARAMS = CELL.init(jax.random.key(0), 3)
 WRONG = {
@@ -135,6 +141,10 @@ WRONG = {
     "pass carry=cell.initial_carry": lambda: sj.scan_sum(
         sj.Dropout(0.5), {}, cut(np.float32(XS)), lambda ys, _: jnp.sum(ys), 2
     ),
+    "scan_sum reads the sequence forwards, .* reads both directions": lambda: sj.scan_sum(
+        BOTH, BOTH.init(jax.random.key(0), 3), cut(np.float32(XS)), lambda ys, _: jnp.sum(ys), 2
+    ),
+    "'fresh' is no option of scan": lambda: call(fresh=True),
     "carry has shape .2, 7., expected .2, 2.": lambda: call(carry=jnp.ones((B, 7))),
 }
 
