@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,6 +32,11 @@ ACTIVATIONS = {
     "softplus": jax.nn.softplus,
     "softsign": jax.nn.soft_sign,
 }
+
+
+Slope = Callable[[jax.Array], jax.Array]
+SLOPES: dict[str, Slope | None] = {"relu": lambda a: (a > 0).astype(a.dtype), "identity": None}
+"""Derivatives as functions of the output, as sigmoid and tanh have one; None: z itself, whose slope is 1."""
 
 
 def activation(name: str) -> Callable[[jax.Array], jax.Array]:
@@ -115,7 +121,8 @@ def activate(z: Float[jax.Array, "*B GF"], names: str) -> list[Float[jax.Array, 
 
     Sigmoids and tanhs share one contiguous pass, sigmoid(x) = tanh(x / 2) / 2 + 1/2, whose derivative needs
     its output alone. (XLA:CPU's own logistic is several times slower than its tanh.) The deferred gradient keeps
-    that output of every step, and forms the derivative from it without computing z again.
+    that output of every step, and forms the derivative from it without computing z again; so it does for relu and
+    identity.
 
         >>> import jax.numpy as jnp
         >>> import seqjax as sj
@@ -124,15 +131,13 @@ def activate(z: Float[jax.Array, "*B GF"], names: str) -> list[Float[jax.Array, 
         [[0.5 0.5]] [[ 0.762 -0.762]]
     """
     kinds = names.split()
-    if not set(kinds) <= {"sigmoid", "tanh"}:
+    if set(kinds) <= {"sigmoid", "tanh"}:
+        is_sigmoid = np.repeat([kind == "sigmoid" for kind in kinds], z.shape[-1] // len(kinds))
+        active = _keep_output(z, partial(_activate, is_sigmoid), partial(_slope, is_sigmoid))
+    elif len(set(kinds)) == 1 and kinds[0] in SLOPES:
+        active = _keep_output(z, activation(kinds[0]), SLOPES[kinds[0]])
+    else:
         return [activation(kind)(part) for kind, part in zip(kinds, split_gates(z, len(kinds)))]
-    is_sigmoid = np.repeat([kind == "sigmoid" for kind in kinds], z.shape[-1] // len(kinds))
-    kept = _current()
-    if kept is not None and kept.given:
-        return split_gates(_activate_to(z, kept.values.pop(0), is_sigmoid), len(kinds))
-    active = _activate(z, is_sigmoid)
-    if kept is not None:
-        kept.values.append(active)
     return split_gates(active, len(kinds))
 
 
@@ -157,12 +162,17 @@ def keep(value: Float[jax.Array, "*B F"]) -> Float[jax.Array, "*B F"]:
         >>> sj.scan(cell, params, jnp.ones((4, 10, 3)))[1].shape
         (4, 10, 8)
     """
+    return _keep_output(value, lambda value: value, None)
+
+
+def _keep_output(z: jax.Array, function: Slope, slope: Slope | None) -> jax.Array:
+    """`function(z)`, kept for the backward pass or known from the forward one; its slope is a function of it."""
     kept = _current()
-    if kept is None:
-        return value
-    if kept.given:
-        return _known(value, kept.values.pop(0))
-    kept.values.append(value)
+    if kept is not None and kept.given:
+        return _known(z, kept.values.pop(0), slope)
+    value = function(z)
+    if kept is not None:
+        kept.values.append(value)
     return value
 
 
@@ -218,7 +228,7 @@ def _scale_and_offset(is_sigmoid: Bool[Array, " GF"], z: Float[jax.Array, "*B GF
     return tuple(jnp.broadcast_to(jnp.asarray(a, z.dtype), z.shape) for a in (scale, offset))  # type: ignore
 
 
-def _activate(z: Float[jax.Array, "*B GF"], is_sigmoid: Bool[Array, " GF"]) -> Float[jax.Array, "*B GF"]:
+def _activate(is_sigmoid: Bool[Array, " GF"], z: Float[jax.Array, "*B GF"]) -> Float[jax.Array, "*B GF"]:
     if not is_sigmoid.any():
         active = jnp.tanh(z)
     else:
@@ -228,22 +238,13 @@ def _activate(z: Float[jax.Array, "*B GF"], is_sigmoid: Bool[Array, " GF"]) -> F
     return jax.lax.optimization_barrier(active)
 
 
-def _activate_to(
-    z: Float[jax.Array, "*B GF"], value: Float[jax.Array, "*B GF"], is_sigmoid: Bool[Array, " GF"]
-) -> Float[jax.Array, "*B GF"]:
-    """`_activate(z)`, known to be `value`.
-
-    With a = tanh(s z) s + o, (s, o) = (1, 0) or (1/2, 1/2): da/dz = s^2 (1 - tanh(s z)^2) = s^2 - (a - o)^2.
-    """
-
-    def slope(value: jax.Array) -> jax.Array:
-        scale, offset = _scale_and_offset(is_sigmoid, z)
-        return scale * scale - (value - offset) * (value - offset)
-
-    return _known(z, value, slope)
+def _slope(is_sigmoid: Bool[Array, " GF"], value: Float[jax.Array, "*B GF"]) -> Float[jax.Array, "*B GF"]:
+    """Of a = tanh(s z) s + o, (s, o) = (1, 0) or (1/2, 1/2): da/dz = s^2 (1 - tanh(s z)^2) = s^2 - (a - o)^2."""
+    scale, offset = _scale_and_offset(is_sigmoid, value)
+    return scale * scale - (value - offset) * (value - offset)
 
 
-def _known(z: jax.Array, value: jax.Array, slope: Callable[[jax.Array], jax.Array] | None = None) -> jax.Array:
+def _known(z: jax.Array, value: jax.Array, slope: Slope | None) -> jax.Array:
     """`value`, which is a function of z that has this slope; without one it is z itself."""
 
     @jax.custom_jvp

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqjax import GRU, LSTM, activate, keep, linear, scan
+from seqjax import GRU, LSTM, RNN, activate, keep, linear, scan
 from seqjax.core import gating
 from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.core.gating import keep_gates
@@ -18,9 +18,10 @@ D, B, T = 3, 2, 2 * LONGEST_CHUNK + 5
 NOISE = np.random.default_rng(0)
 
 
-def test_gates_can_be_given_back():
+@pytest.mark.parametrize("names", ["sigmoid tanh", "relu", "identity identity"])
+def test_gates_can_be_given_back(names):
     z = jnp.linspace(-2, 2, 8).reshape(2, 4)
-    f = lambda z: jnp.concatenate(activate(z, "sigmoid tanh"), -1)
+    f = lambda z: jnp.concatenate(activate(z, names), -1)
     with keep_gates() as kept:
         want = f(z)
 
@@ -72,9 +73,12 @@ def test_what_is_kept_is_neither_computed_again_nor_counted_twice(x64):
 
 
 @pytest.mark.parametrize("memory", ["auto", "least"])
-def test_a_product_that_is_kept_is_not_taken_again_for_the_gradient(memory):
-    """A GRU's x W and h U, and for the gradients of h, W and U one each; h U once more where nothing is kept."""
-    cell = GRU(16)
+@pytest.mark.parametrize("cell", [GRU(16), RNN(16, activation="relu")], ids=repr)
+def test_a_product_that_is_kept_is_not_taken_again_for_the_gradient(cell, memory):
+    """x W and h U, and for the gradients of h, W and U one each; h U once more where nothing is kept.
+
+    The relu of an RNN was not kept.
+    """
     params, xs = cell.init(jax.random.key(0), 8), jnp.zeros((4, 6, 8))
     loss = lambda params: scan(cell, params, xs, memory=memory)[1].sum()
     text = jax.jit(jax.grad(loss)).lower(params).compile().as_text()
