@@ -120,8 +120,10 @@ def extend(
     if fresh and known(cache.count) and np.any(cache.count):
         raise ArgumentError("fresh=True is for an empty cache, which is not read; this one holds tokens")
     k, v = jnp.asarray(k).astype(cache.k.dtype), jnp.asarray(v).astype(cache.v.dtype)
-    write = _put if k.shape[-3] == 1 else _merge
-    after = write(_forget(cache, places), k, v, places, window) if k.shape[-3] else cache
+    if k.shape[-3] == 1:
+        after = put_token(cache, k, v, places, window)
+    else:
+        after = _merge(_forget(cache, places), k, v, places, window) if k.shape[-3] else cache
     if fresh:
         return after, Keys(k, v, places.position, places.segment, places.real)
     if k.shape[-3] == 1:
@@ -143,8 +145,20 @@ def _forget(cache: Cache, places: Places) -> Cache:
     return cache._replace(k=clear(cache.k), v=clear(cache.v), at=jnp.where(ended, -1, cache.at))
 
 
-def _put(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int | None) -> Cache:
-    """One token, in its slot."""
+def put_token(
+    cache: Cache, k: Float[jax.Array, "*B 1 K H"], v: Float[jax.Array, "*B 1 K H"], places: Places, window: int | None
+) -> Cache:
+    """The cache with one token more in its slot; what `extend` does for one, without its checks.
+
+    >>> import jax.numpy as jnp
+    >>> from seqjax import attention
+    >>> from seqjax.attention.cache import put_token
+    >>> cache = attention.empty((1,), 4, kv_heads=1, head_features=2)
+    >>> k = v = jnp.ones((1, 1, 1, 2))
+    >>> put_token(cache, k, v, attention.places(cache.count, steps=1), None).at.tolist()
+    [[0, -1, -1, -1]]
+    """
+    cache = _forget(cache, places)
     capacity, position = cache.at.shape[-1], places.position
     kept = places.real if window is not None else places.real & (position < capacity)
     slot = jnp.where(kept, position % capacity, capacity)  # beyond the last: nowhere

@@ -139,9 +139,10 @@ def step_members(
 ) -> tuple[State, dict[str, Mean]]:
     """A step of all members, whose axis comes first in the state: on CPUs one after another, elsewhere at once.
 
-    A CPU core has nothing to spare for a second member, and `vmap` makes of a member's products others in which its
-    matrices lie apart: of the CPU time of the step of a member alone, one of 8 takes 0.54, 1.19, 0.94, 1.96 with `vmap`
-    and 0.38, 0.69, 0.74, 0.99 in a loop (RNN(32), LSTM(32), GRU(32), LSTM(128); `experiments.benchmarks.sweeps`).
+    A CPU core has nothing to spare for a second member, and `vmap` makes products with a batch axis on both sides of a
+    member's, and chunks that caches do not hold: of the CPU time of the step of a member alone, one of 8 takes 0.58,
+    0.84, 0.84, 1.09 with `vmap` and 0.54, 0.60, 0.64, 0.59 in a loop (RNN(32), LSTM(32), GRU(32), LSTM(128);
+    `experiments.benchmarks.sweeps`).
     """
     step = lambda rate, state: make_step(rate)(state, batch)
     if jax.default_backend() == "cpu":
