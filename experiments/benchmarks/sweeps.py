@@ -76,6 +76,7 @@ def measure(cell: sj.Cell, turns: int, members: tuple[int, ...] = MEMBERS) -> li
     wall: dict[tuple[str, int], list[float]] = {name: [] for name in calls}
     for _ in range(turns):
         for name, call in calls.items():
+            call()  # as after steps of its own, not after those of another program
             begun, cpu_begun = time.perf_counter(), time.process_time()
             call()
             cpu[name].append(1e3 * (time.process_time() - cpu_begun))

@@ -35,8 +35,7 @@ def check_options(call: Call) -> None:
             raise ArgumentError(f"{name} must be one of {', '.join(choices)}, found {value!r}")
     checkpoint = options.checkpoint
     named = isinstance(checkpoint, str) and (checkpoint == "sqrt" or parse_bytes(checkpoint) is not None)
-    named = checkpoint is None or named
-    if not named and not is_count(checkpoint):
+    if checkpoint is not None and not named and not is_count(checkpoint):
         raise ArgumentError(
             'checkpoint must be None, a number of steps above 0, "sqrt", or memory such as "512MB" or "2GiB", '
             f"found {checkpoint!r}"

@@ -52,7 +52,7 @@ def _obstacles(cell: Any, arrays: PyTree, plan: Plan) -> list[str]:
     has_one = "cudnn" in vars(type(cell))
     dtypes = sorted({str(a.dtype) for a in jax.tree.leaves(arrays)} - {"float32"})
     reasons = {
-        "it has an LSTM alone, and no cell made from one": not has_one,
+        "it runs LSTM alone, and no class derived from it": not has_one,
         f"the device is {jax.default_backend()}, no GPU": jax.default_backend() not in ("gpu", "cuda"),
         f"it takes float32, found {', '.join(dtypes)}": bool(dtypes),
         "it knows no resets": plan.resets is not None,

@@ -140,9 +140,8 @@ def step_members(
     """A step of all members, whose axis comes first in the state: on CPUs one after another, elsewhere at once.
 
     A CPU core has nothing to spare for a second member, and `vmap` makes products with a batch axis on both sides of a
-    member's, and chunks that caches do not hold: of the CPU time of the step of a member alone, one of 8 takes 0.58,
-    0.84, 0.84, 1.09 with `vmap` and 0.54, 0.60, 0.64, 0.59 in a loop (RNN(32), LSTM(32), GRU(32), LSTM(128);
-    `experiments.benchmarks.sweeps`).
+    member's, and chunks that caches do not hold: of the CPU time by `vmap` a loop over 8 members takes 0.93, 0.71,
+    0.76, 0.54 (RNN(32), LSTM(32), GRU(32), LSTM(128); `experiments.benchmarks.sweeps`).
     """
     step = lambda rate, state: make_step(rate)(state, batch)
     if jax.default_backend() == "cpu":

@@ -94,8 +94,8 @@ class Coupled(sj.LSTM):
 @pytest.mark.parametrize(
     "cell, options, words",
     [
-        (sj.GRU(4), {}, "it has an LSTM alone, and no cell made from one"),
-        (Coupled(4), {}, "it has an LSTM alone, and no cell made from one"),
+        (sj.GRU(4), {}, "it runs LSTM alone, and no class derived from it"),
+        (Coupled(4), {}, "it runs LSTM alone, and no class derived from it"),
         (sj.LSTM(4), {}, r"engine='cudnn' cannot run LSTM\(4\): the device is cpu, no GPU. Run it with engine='auto'"),
         (sj.LSTM(4), {"resets": np.ones((2, 3), bool)}, "it knows no resets"),
         (sj.LSTM(4), {"gradient": "autodiff"}, "gradient='autodiff' is that of a loop"),

@@ -49,5 +49,5 @@ def outputs_of_ours():
 
 
 def test_what_is_not_there_is_said():
-    assert "it has an LSTM alone" in worker.answer("cudnn", "tf32", 0.0, **POINT | {"work": "gru"})["left_out"]
+    assert "it runs LSTM alone" in worker.answer("cudnn", "tf32", 0.0, **POINT | {"work": "gru"})["left_out"]
     assert "not measured in float16" in worker.answer("seqjax", "float16", 0.0, **POINT)["left_out"]
