@@ -18,6 +18,7 @@ so that sequences beyond `longest_flow` have only the loss, and what an update t
 import functools
 import math
 import resource
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ NOISE, LOUD = 0.1, 10.0  # of the later steps, and the size of the first
 TABLED = (100, 10_000, 1_000_000)  # steps back
 SHOWN = 50  # powers of ten in the figure: what lies below is gone, whether 1e-100 or 1e-100,000
 STAGES = (1000, 100, 10, 1)  # the length is divided by them, one after the other
+SLOW = 5.0  # seconds of an update after which a line says so
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,16 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
     model = sj.stack(cell, sj.Dense(1))
     params = jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), 2)
     before = measure(config, model, params)
+    told(f"loss at the start: {before['loss_nats']}")
     params, taken = fit(config, model, params)
     same: Row = {"cell": repr(cell), "seed": config.seed, "parameters": size_of(params)}
     after = measure(config, model, params) | taken
     return [same | {"phase": "start"} | before, same | {"phase": "trained"} | after]
+
+
+def told(line: str) -> None:
+    """Print what a reader who waits for minutes wants to know, and when it was."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def answers(model: sj.Cell, length: int, params: PyTree, sequences: Sequences) -> Float[jax.Array, " B"]:
@@ -167,6 +175,8 @@ def fit(config: Config, model: sj.Cell, params: PyTree) -> tuple[PyTree, Row]:
             start = time.process_time()
             params, state = jax.block_until_ready(compiled(params, state, jax.random.fold_in(key, number)))
             taken = {"update_cpu_seconds": round(time.process_time() - start, 3)}
+            if taken["update_cpu_seconds"] > SLOW:
+                told(f"update {number} of {sum(config.updates)}, at {config.length // part:,} steps: {taken}")
         if updates:
             taken |= {"update_steps": config.length // part, "temporary_mib": temporary_mib(compiled)}
     return params, taken | {"updates": number, "resident_mib": resident_mib()}
@@ -184,10 +194,12 @@ def resident_mib() -> float:
 
 def measure(config: Config, model: Stack, params: PyTree) -> Row:
     """Loss and share of right answers on new sequences of the whole length; norms of the flow, relative to k = 1."""
-    new = Sequences(jax.random.fold_in(jax.random.key(config.seed), 0), max(config.batch_size, 8))
+    very_long = config.length > config.longest_flow
+    rows = config.batch_size if very_long else max(config.batch_size, 8)
+    new = Sequences(jax.random.fold_in(jax.random.key(config.seed), 0), rows)
     loss, right = jax.jit(functools.partial(nats, model, config.length))(params, new)
     row: Row = {"loss_nats": float(loss), "accuracy": float(right)}
-    if config.length > config.longest_flow:
+    if very_long:
         return row
     logs = flow_of(model, config.length, params, Sequences(new.key, 1))
     at = distances(len(logs) - 1)
