@@ -56,7 +56,10 @@ class Recurrent(Cell):
     """Whether `update` reads z and m as their sum z + m alone, which saves the driver one of two arrays."""
 
     def project(self, p: Params, x: PyTree) -> PyTree:
-        """z from x, for any leading axes: the affine map x W + b unless overridden."""
+        """z from x, for any leading axes: the affine map x W + b unless overridden.
+
+        Where gates meet each other before the next h, as in a GRU, a z of one array a gate is faster on CPUs.
+        """
         return linear(p, x)
 
     def mix(self, p: Params, carry: Carry) -> PyTree:
