@@ -28,30 +28,38 @@ def gpt2(**options):
     sizes = {"n_positions": 32, "n_embd": 16, "n_layer": 3, "n_head": 4}
     special = {"bos_token_id": 0, "eos_token_id": 0}
     return random(
-        transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=VOCABULARY, **sizes | special | options))
+        lambda: transformers.GPT2LMHeadModel(
+            transformers.GPT2Config(vocab_size=VOCABULARY, **sizes | special | options)
+        )
     )
 
 
 def bert(**options):
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
     config = transformers.BertConfig(vocab_size=VOCABULARY, **sizes | {"max_position_embeddings": 32} | options)
-    return random(transformers.BertForMaskedLM(config))
+    return random(lambda: transformers.BertForMaskedLM(config))
 
 
 def bert_encoder(**options):
-    return random(transformers.BertModel(bert().config, **options))
+    return random(lambda: transformers.BertModel(bert().config, **options))
 
 
 def t5(**options):
     sizes = {"d_model": 16, "d_kv": 6, "d_ff": 24, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4}
     buckets = {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 5}
     config = transformers.T5Config(vocab_size=VOCABULARY, **sizes | buckets | options)
-    return random(transformers.T5ForConditionalGeneration(config))
+    return random(lambda: transformers.T5ForConditionalGeneration(config))
 
 
-def random(model, seed=0):
-    """The model with all parameters drawn, biases and norms too, which begin as zeros and ones."""
+def random(make, seed=0):
+    """The model of `make` with all parameters drawn, biases and norms too, which begin as zeros and ones.
+
+    Always the same: what `make` draws comes from torch's one generator, whose state depends on the tests before.
+    """
     generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
