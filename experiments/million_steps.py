@@ -119,14 +119,14 @@ def study(config: Config, cell: sj.Cell, folder: Path) -> Rows:
     model = sj.stack(cell, sj.Dense(1))
     params = jax.jit(model.init, static_argnums=1)(jax.random.key(config.seed), 2)
     before = measure(config, model, params)
-    told(f"loss at the start: {before['loss_nats']}")
+    print_progress(f"loss at the start: {before['loss_nats']}")
     params, taken = fit(config, model, params)
     same: Row = {"cell": repr(cell), "seed": config.seed, "parameters": size_of(params)}
     after = measure(config, model, params) | taken
     return [same | {"phase": "start"} | before, same | {"phase": "trained"} | after]
 
 
-def told(line: str) -> None:
+def print_progress(line: str) -> None:
     """Print what a reader who waits for minutes wants to know, and when it was."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
@@ -176,7 +176,7 @@ def fit(config: Config, model: sj.Cell, params: PyTree) -> tuple[PyTree, Row]:
             params, state = jax.block_until_ready(compiled(params, state, jax.random.fold_in(key, number)))
             taken = {"update_cpu_seconds": round(time.process_time() - start, 3)}
             if taken["update_cpu_seconds"] > SLOW:
-                told(f"update {number} of {sum(config.updates)}, at {config.length // part:,} steps: {taken}")
+                print_progress(f"update {number} of {sum(config.updates)}, at {config.length // part:,} steps: {taken}")
         if updates:
             taken |= {"update_steps": config.length // part, "temporary_mib": temporary_mib(compiled)}
     return params, taken | {"updates": number, "resident_mib": resident_mib()}

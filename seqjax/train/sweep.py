@@ -140,8 +140,8 @@ def step_members(
     """A step of all members, whose axis comes first in the state: on CPUs one after another, elsewhere at once.
 
     A CPU core has nothing to spare for a second member, and `vmap` makes products with a batch axis on both sides of a
-    member's, and chunks that caches do not hold: of the CPU time by `vmap` a loop over 8 members takes 0.93, 0.71,
-    0.76, 0.54 (RNN(32), LSTM(32), GRU(32), LSTM(128); `experiments.benchmarks.sweeps`).
+    member's, and chunks that caches do not hold: of the CPU time by `vmap` a loop over 8 members takes 1.08, 0.73,
+    0.72, 0.55 (RNN(32), LSTM(32), GRU(32), LSTM(128); `experiments.benchmarks.sweeps`).
     """
     step = lambda rate, state: make_step(rate)(state, batch)
     if jax.default_backend() == "cpu":
