@@ -59,10 +59,10 @@ def check_extend(cache: Any, k: Array, v: Array, places: Any, window: int | None
     check_cache(cache)
     if not all(hasattr(places, name) for name in ("position", "segment", "real", "count")):
         raise ArgumentTypeError(f"places must be what `places` returns, found {type(places).__name__}")
-    batch, (capacity, *heads) = cache.count.shape, cache.k.shape[-3:]
+    batch, (heads, capacity, width) = cache.count.shape, cache.k.shape[-3:]
     steps = places.position.shape[-1]
     for name, new in (("k", k), ("v", v)):
-        wanted = (*batch, steps, *heads)
+        wanted = (*batch, steps, heads, width)
         if np.shape(new) != wanted:
             slip = ". Heads come after time: [*B, T, K, H]" if sorted(np.shape(new)) == sorted(wanted) else ""
             raise ArgumentError(

@@ -21,13 +21,14 @@ from seqjax.errors import ArgumentError
 class Cache(NamedTuple):
     """What is kept of the tokens so far, batch axes first in every leaf: a carry.
 
-    k, v: `[*B, C, K, H]`, zeros in slots that hold nothing.
+    k, v: `[*B, K, C, H]`, zeros in slots that hold nothing. Heads come before slots, as the products with a query read
+        them: no step copies a cache to turn it.
     at: int32 `[*B, C]`, the position of the token in each slot, -1 where there is none.
     count: int32 `[*B]`, the number of real tokens since the last reset.
     """
 
-    k: Float[jax.Array, "*B C K H"]
-    v: Float[jax.Array, "*B C K H"]
+    k: Float[jax.Array, "*B K C H"]
+    v: Float[jax.Array, "*B K C H"]
     at: Int[jax.Array, "*B C"]
     count: Int[jax.Array, "*B"]  # type: ignore[assignment]  # a tuple has a method of this name, unused here
 
@@ -65,10 +66,10 @@ def empty(
         >>> from seqjax import attention
         >>> cache = attention.empty((2,), 16, kv_heads=1, head_features=4)
         >>> cache.k.shape, cache.count.tolist()
-        ((2, 16, 1, 4), [0, 0])
+        ((2, 1, 16, 4), [0, 0])
     """
     check_empty(batch_shape, capacity, kv_heads, head_features, dtype)
-    zeros = jnp.zeros((*batch_shape, capacity, kv_heads, head_features), dtype)
+    zeros = jnp.zeros((*batch_shape, kv_heads, capacity, head_features), dtype)
     return Cache(zeros, zeros, jnp.full((*batch_shape, capacity), -1, jnp.int32), jnp.zeros(batch_shape, jnp.int32))
 
 
@@ -128,12 +129,25 @@ def extend(
         return after, Keys(k, v, places.position, places.segment, places.real)
     if k.shape[-3] == 1:
         segment = jnp.broadcast_to(places.segment, after.at.shape)
-        return after, Keys(after.k, after.v, after.at, segment, after.at >= 0)
+        return after, Keys(turn(after.k), turn(after.v), after.at, segment, after.at >= 0)
     parts = [
-        (cache.k, k, -3), (cache.v, v, -3), (cache.at, places.position, -1),
+        (turn(cache.k), k, -3), (turn(cache.v), v, -3), (cache.at, places.position, -1),
         (jnp.zeros_like(cache.at), places.segment, -1), (cache.at >= 0, places.real, -1),
     ]  # fmt: skip
     return after, Keys(*(jnp.concatenate([old, new], axis=axis) for old, new, axis in parts))
+
+
+def turn(a: jax.Array) -> jax.Array:
+    """`[*B, K, C, H]` as `[*B, C, K, H]`, and back.
+
+    `dot_product` turns it again, and nothing is left of both inside jit.
+
+    >>> import jax.numpy as jnp
+    >>> from seqjax.attention.cache import turn
+    >>> turn(jnp.zeros((2, 16, 1, 4))).shape
+    (2, 1, 16, 4)
+    """
+    return jnp.swapaxes(a, -3, -2)
 
 
 def _forget(cache: Cache, places: Places) -> Cache:
@@ -164,11 +178,12 @@ def put_token(
     slot = jnp.where(kept, position % capacity, capacity)  # beyond the last: nowhere
 
     def put(old: jax.Array, slot: jax.Array, new: jax.Array) -> jax.Array:
-        return old.at[slot].set(new, mode="drop", unique_indices=True)
+        return old.at[..., slot, :].set(new, mode="drop", unique_indices=True)
 
     for _ in range(places.count.ndim):
         put = jax.vmap(put)
-    return Cache(put(cache.k, slot, k), put(cache.v, slot, v), put(cache.at, slot, position), places.count)
+    at = put(cache.at[..., None], slot, position[..., None])[..., 0]
+    return Cache(put(cache.k, slot, turn(k)), put(cache.v, slot, turn(v)), at, places.count)
 
 
 def _merge(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int | None) -> Cache:
@@ -179,8 +194,7 @@ def _merge(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int
     step, new = _steps_at(position, last, places)
 
     def take(old: jax.Array, added: jax.Array, step: jax.Array, new: jax.Array) -> jax.Array:
-        there = new.reshape(new.shape + (1,) * (old.ndim - 1))
-        return jnp.where(there, added.at[step].get(mode="clip"), old)
+        return jnp.where(new[:, None], turn(added.at[step].get(mode="clip")), old)
 
     for _ in range(places.count.ndim):
         take = jax.vmap(take)

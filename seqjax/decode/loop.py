@@ -2,7 +2,8 @@
 
 The tokens of the prompt but the last are read by `scan`; the last is what the first step reads. So no logits of the
 prompt are computed, and a prompt of one token needs no scan at all. With one beam there is no axis K in the carry;
-with more, the step is mapped over it, and what is `Held` is read by all beams of a row without being copied.
+with more, the step is mapped over it, and what is `Held` is read by all beams of a row without being copied. K comes
+first in the carry: behind the rows, every product of the step turned its arrays, at twice the time of a transformer's.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ from seqjax.decode.strategy import Sizes, View, Written
 class Progress(NamedTuple):
     """What the loop carries.
 
-    step: tokens written so far. last: `[B, K]`, the tokens to read next. carry: `[B, ...]`, or `[B, K, ...]`.
+    step: tokens written so far. last: `[B, K]`, the tokens to read next. carry: `[B, ...]`, or `[K, B, ...]`.
     tokens, log_probs: `[B, K, L]`. search: what the strategy keeps.
     failure: int32 `[B]`, 0; or step + 1 where logits were NaN; or -(step + 1) where processors left no token.
     """
@@ -70,7 +71,7 @@ def begin(request: Request) -> tuple[Fixed, Progress]:
     fixed = Fixed(request, held_parts(carry), _row_keys(request, batch))
     carry = without_held(carry)
     if beams > 1:
-        carry = jax.tree.map(lambda a: jnp.broadcast_to(a[:, None], (batch, beams, *a.shape[1:])), carry)
+        carry = jax.tree.map(lambda a: jnp.broadcast_to(a, (beams, *a.shape)), carry)
     last = jnp.take_along_axis(prompt, jnp.maximum(lengths - 1, 0)[:, None], axis=1)
     last = jnp.broadcast_to(last, (batch, beams))
     _, logits, seen = jax.eval_shape(lambda: run_cell(fixed, carry, last))
@@ -102,7 +103,7 @@ def run_cell(fixed: Fixed, carry: Carry, last: Int[Array, "B K"]) -> tuple[Carry
         return without_held(trees.cast_like(after, whole)), logits, seen
 
     if last.shape[1] > 1:
-        return jax.vmap(one, in_axes=1, out_axes=1)(carry, last)
+        return jax.vmap(one, in_axes=(0, 1), out_axes=(0, 1, 1))(carry, last)
     carry, logits, seen = one(carry, last[:, 0])
     return carry, logits[:, None], {path: value[:, None] for path, value in seen.items()}
 
@@ -120,13 +121,17 @@ def advance(fixed: Fixed, progress: Progress) -> Progress:
     gained = jnp.where(choice.real & alive[:, None], gained, 0)
     gained = jnp.where((broken | empty)[:, None], jnp.nan, gained)
     last = jnp.where((alive & ~broken & ~empty)[:, None], choice.tokens, view.fill)
-    move = lambda tree: _move(tree, choice.ancestors if last.shape[1] > 1 else None)
+    tokens, log_probs = progress.tokens, progress.log_probs
+    ancestors, rows = choice.ancestors, jnp.arange(last.shape[0])
+    if last.shape[1] > 1 and ancestors is not None:
+        carry = jax.tree.map(lambda a: a[ancestors.T, rows], carry)
+        tokens, log_probs = (a[rows[:, None], ancestors] for a in (tokens, log_probs))
     return Progress(
         step + 1,
         last,
-        move(carry),
-        _write(move(progress.tokens), last, step),
-        _write(move(progress.log_probs), gained, step),
+        carry,
+        _write(tokens, last, step),
+        _write(log_probs, gained, step),
         trees.select(alive, search, progress.search),
         progress.failure + jnp.where(broken, step + 1, 0) - jnp.where(empty, step + 1, 0),
     )
@@ -169,13 +174,6 @@ def _row_keys(request: Request, batch: int) -> Any:
     if request.key is None or not request.strategy.draws:
         return None
     return jax.random.split(request.key, batch) if request.key.ndim == 0 else request.key
-
-
-def _move(tree: Any, ancestors: Int[Array, "B K"] | None) -> Any:
-    """Each beam from its ancestor."""
-    if ancestors is None:
-        return tree
-    return jax.tree.map(lambda leaf: jax.vmap(lambda beams, index: beams[index])(leaf, ancestors), tree)
 
 
 def _write(buffer: Array, column: Array, step: Array) -> jax.Array:

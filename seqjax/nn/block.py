@@ -168,7 +168,7 @@ class TransformerBlock(nnx.Module):
         if self.cross is not None:
             check_kind(self, carry, (cache.Cache, Held))
             kept, held = carry
-            check_held(self, held, batch, heads)
+            check_held(self, held.value[0], batch, heads)
         check_cache(self, kept, batch, heads)
         return kept, held
 
@@ -179,7 +179,8 @@ class TransformerBlock(nnx.Module):
                 raise ArgumentError("TransformerBlock was given a memory, but reads none: make it with cross=True")
             return None
         memory = check_memory(self, memory, self.features, batch)
-        return Held((*self.cross.project(memory.values), memory.mask))
+        k, v = self.cross.project(memory.values)
+        return Held((cache.turn(k), cache.turn(v), memory.mask))
 
     def run(
         self, kept: cache.Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None
@@ -201,8 +202,9 @@ class TransformerBlock(nnx.Module):
         def attend_across(x: jax.Array) -> jax.Array:
             k, v, real = held.value  # type: ignore[union-attr]
             mask = None if real is None else mask_of_zeroed(real)
+            q, k, v = self.cross.query(x), cache.turn(k), cache.turn(v)
             with taps.scope("cross"):
-                return self.cross.attend(self.cross.query(x), k, v, mask, keys=fold_keys(keys, 2))
+                return self.cross.attend(q, k, v, mask, keys=fold_keys(keys, 2))
 
         x = jnp.asarray(x, jnp.promote_types(x.dtype, self.attention.query.kernel.dtype))
         x = self._add(x, self.attention_norm, attend, fold_keys(keys, 1))

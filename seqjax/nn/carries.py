@@ -6,7 +6,6 @@ from flax import nnx
 
 from seqjax._internal.types import Array, Shape
 from seqjax.attention.cache import Cache
-from seqjax.core.held import Held
 from seqjax.errors import ArgumentError, ArgumentTypeError, NotCausalError
 
 
@@ -65,35 +64,44 @@ def _described(carry: Any) -> str:
     return type(carry).__name__
 
 
-def check_cache(module: Any, cache: Any, batch: Shape, heads: Shape, layers: Shape = ()) -> None:
-    """Refuse a cache that is not `[*B, *layers, C, *heads]`, heads and their width.
+def check_layers(module: Any, name: str, layers: Any, number: int) -> None:
+    """Refuse what is no tuple of so many layers."""
+    if type(layers) is not tuple:
+        raise ArgumentTypeError(f"{type(module).__name__}: {name} must be a tuple, found {type(layers).__name__}")
+    if len(layers) != number:
+        raise ArgumentError(
+            f"{type(module).__name__}: {name} must be of {number} layers, found {len(layers)}. It is of another module"
+        )
+
+
+def check_cache(module: Any, cache: Any, batch: Shape, heads: Shape) -> None:
+    """Refuse a cache whose keys are not `[*B, K, C, H]`, with K and H in `heads`.
 
     Raises:
         ArgumentError, ArgumentTypeError: so it is.
     """
     check_kind(module, cache, Cache)
-    _check_shape(module, "the carry", cache.k.shape, batch, layers, heads)
-    if cache.at.shape != cache.k.shape[:-2] or cache.count.shape != (*batch, *layers):
+    _check_shape(module, "the carry", cache.k.shape, batch, heads)
+    if cache.at.shape != (*batch, cache.k.shape[-2]) or cache.count.shape != batch:
         raise ArgumentError(
             f"{type(module).__name__}: the parts of the carry do not fit each other, found k {cache.k.shape}, at "
             f"{cache.at.shape}, count {cache.count.shape}. Leaves of a carry have the batch axes first"
         )
 
 
-def check_held(module: Any, held: Held, batch: Shape, heads: Shape, layers: Shape = ()) -> None:
-    """Refuse keys and values of a memory that are not `[*B, *layers, S, *heads]`."""
-    _check_shape(module, "the memory in the carry", held.value[0].shape, batch, layers, heads)
+def check_held(module: Any, keys: Array, batch: Shape, heads: Shape) -> None:
+    """Refuse keys of a memory that are not `[*B, K, S, H]`, with K and H in `heads`."""
+    _check_shape(module, "the memory in the carry", keys.shape, batch, heads)
 
 
-def _check_shape(module: Any, name: str, found: Shape, batch: Shape, layers: Shape, heads: Shape) -> None:
-    inner = (*layers, *heads)
-    own = (*found[len(found) - 3 - len(layers) : -3], *found[-2:])
-    before = found[: max(0, len(found) - 3 - len(layers))]
-    if len(found) == len(batch) + len(layers) + 3 and before == batch and own == inner:
+def _check_shape(module: Any, name: str, found: Shape, batch: Shape, heads: Shape) -> None:
+    own = (found[-3:-2], found[-1:])
+    if found[:-3] == batch and own == (heads[:1], heads[1:]):
         return
     text = lambda sizes: f"[{', '.join(map(str, sizes))}]"
-    slip = "It is of another batch" if own == inner else "It is of another module"
+    wanted = text((*batch, heads[0], "...", heads[1]))
+    slip = "It is of another batch" if own == (heads[:1], heads[1:]) else "It is of another module"
     raise ArgumentError(
-        f"{type(module).__name__}: {name} must have keys {text((*batch, *layers, '...', *heads))}, found {text(found)}."
+        f"{type(module).__name__}: {name} must have keys {wanted}, found {text(found)}."
         f" {slip}: for inputs of the batch {batch} make one by initial_carry({batch}) of this module"
     )

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from seqjax._internal.types import Array, Bool, Carry, DTypeLike, Float, Int, Key, Shape
+from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Shape
 from seqjax._internal.validation import check_batch_shape
 from seqjax.attention import cache
 from seqjax.attention.placement import Places
-from seqjax.nn.carries import check_cache, check_kind
+from seqjax.nn.carries import check_cache, check_kind, check_layers
 from seqjax.nn.checks import check_count, check_rngs, check_tokens
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
 from seqjax.nn.embedding import Embedding, make_head
@@ -21,10 +21,10 @@ from seqjax.nn.trunk import Trunk
 
 
 class DecoderCarry(NamedTuple):
-    """count: int32 `[*B]`, real tokens since the last reset. layers: the carries of the blocks, `[*B, L, ...]`."""
+    """count: int32 `[*B]`, real tokens since the last reset. layers: the cache of each block."""
 
     count: Int[jax.Array, "*B"]  # type: ignore[assignment]
-    layers: Carry
+    layers: tuple[cache.Cache, ...]
 
 
 class TransformerDecoder(nnx.Module):
@@ -180,7 +180,9 @@ def check_decoder_carry(module: Any, trunk: Trunk, carry: Any, batch: Shape) -> 
         ArgumentError, ArgumentTypeError: so it is.
     """
     check_kind(module, carry, DecoderCarry)
-    check_cache(module, carry.layers, batch, trunk.kv_sizes, (trunk.number,))
+    check_layers(module, "the carry", carry.layers, trunk.number)
+    for kept in carry.layers:
+        check_cache(module, kept, batch, trunk.kv_sizes)
 
 
 def poison(
@@ -193,4 +195,4 @@ def poison(
     if places is None:
         return ys
     ys = embedding.poison(ys, places)
-    return ys if carry is None else cache.poison(ys, carry.layers, places, window=trunk.style.window)
+    return ys if carry is None else cache.poison(ys, carry.layers[0], places, window=trunk.style.window)

@@ -9,7 +9,7 @@ from seqjax._internal.types import Array, Bool, DTypeLike, Float, Int, Key, Shap
 from seqjax.attention.memory import Memory
 from seqjax.core.held import Held
 from seqjax.errors import ArgumentError
-from seqjax.nn.carries import check_held, check_kind
+from seqjax.nn.carries import check_held, check_kind, check_layers
 from seqjax.nn.checks import check_count, check_flags, check_rngs, check_tokens
 from seqjax.nn.decoder import DecoderCarry, check_decoder_carry, empty_carry, poison
 from seqjax.nn.dropout import fold_keys, is_random, token_keys
@@ -179,7 +179,9 @@ class EncoderDecoder(nnx.Module):
         check_kind(self, carry, (DecoderCarry, Held))
         kept, held = carry
         check_decoder_carry(self, self.decoder, kept, target.shape[:-1])
-        check_held(self, held, target.shape[:-1], self.decoder.kv_sizes, (self.decoder.number,))
+        check_layers(self, "the memory in the carry", held.value, self.decoder.number)
+        for k, _, _ in held.value:
+            check_held(self, k, target.shape[:-1], self.decoder.kv_sizes)
         kept, logits = self._decode(kept, held, target, mask, resets, fresh, key)
         return (kept, held), logits
 

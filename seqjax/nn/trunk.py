@@ -4,17 +4,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax import lax
 
-from seqjax._internal.types import Array, DTypeLike, Pair, Shape
+from seqjax._internal.types import Array, DTypeLike, Pair, PyTree, Shape
 from seqjax._internal.validation import true_or_false
 from seqjax.attention.bias import Bias, relative
-from seqjax.attention.cache import Cache, put_token
+from seqjax.attention.cache import Cache
 from seqjax.attention.memory import Memory
+from seqjax.core import taps
 from seqjax.core.held import Held
-from seqjax.core.layered import move_axis, scan_layers
+from seqjax.core.layered import scan_layers
 from seqjax.nn.block import TransformerBlock
 from seqjax.nn.checks import check_count
 from seqjax.nn.dropout import fold_keys
@@ -27,7 +27,7 @@ KINDS = {"encoder": (False, False), "decoder": (True, False), "reader": (True, T
 
 
 class Trunk(nnx.Module):
-    """`layers` blocks and, where the style has it, a norm: parameters of blocks are `[L, ...]`, carries `[*B, L, ...]`.
+    """`layers` blocks and, where the style has it, a norm: parameters of blocks are `[L, ...]`, carries a tuple.
 
     A table of relative positions is there once, for all layers.
     """
@@ -73,69 +73,67 @@ class Trunk(nnx.Module):
             return None
         return relative(self.relative[...], bidirectional=not self.causal, max_distance=self.style.max_distance)
 
-    def empty_cache(self, batch_shape: Shape, dtype: DTypeLike | None) -> Cache:
-        """A cache for each layer, `[*B, L, ...]`."""
-        axis = len(batch_shape)
-        one = lambda block: block.attention.initial_carry(batch_shape, dtype=dtype)
-        return jax.vmap(one, out_axes=axis)(self.layers)
+    def empty_cache(self, batch_shape: Shape, dtype: DTypeLike | None) -> tuple[Cache, ...]:
+        """A cache for each layer."""
+        block = jax.tree.map(lambda a: a[0], self.layers)
+        return (block.attention.initial_carry(batch_shape, dtype=dtype),) * self.number
 
     def hold(self, memory: Memory) -> Held:
-        """Keys and values of a memory for each layer, `[*B, L, ...]`."""
-        return jax.vmap(lambda block: block.hold(memory), out_axes=memory.values.ndim - 2)(self.layers)
+        """Keys, values and mask of a memory for each layer."""
+        return Held(_split(jax.vmap(lambda block: block.hold(memory).value)(self.layers), self.number))
 
-    def run(self, kept: Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None) -> Pair:
+    def run(
+        self, kept: tuple[Cache, ...] | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None
+    ) -> Pair:
         """Through all layers and the norm: the caches afterwards (None where there were none) and the output."""
         shared = shared._replace(bias=self.bias())
         x = jnp.asarray(x, jnp.promote_types(x.dtype, self.layers.attention.query.kernel.dtype))
-        run = self._run_sequence if kept is None or x.shape[-2] != 1 else self._run_token
-        kept, x = run(kept, held, x, shared, keys)
+        each = kept is not None and x.shape[-2] == 1 and not taps.is_tracing()
+        memories = None if held is None else held.value
+        kept, x = (self._run_token if each else self._run_sequence)(kept, memories, x, shared, keys)
         return kept, x if self.norm is None else self.norm(x)
 
-    def _run_sequence(self, kept: Any, held: Any, x: jax.Array, shared: Shared, keys: Array | None) -> Pair:
-        axis = x.ndim - 2
-
+    def _run_sequence(self, kept: Any, memories: Any, x: jax.Array, shared: Shared, keys: Array | None) -> Pair:
         def layer(x: jax.Array, inputs: Any) -> Pair:
-            block, kept, held, number = inputs
+            block, kept, memory, number = inputs
+            held = None if memory is None else Held(memory)
             kept, x = block.run(kept, held, x, shared, fold_keys(keys, number + 1))
             return x, kept
 
-        inputs = (self.layers, move_axis(kept, axis, 0), move_axis(held, axis, 0), jnp.arange(self.number))
-        x, kept = scan_layers(layer, x, inputs, self.number, axis + 1, remat=self.remat)
-        return move_axis(kept, 0, axis), x
+        inputs = (self.layers, _join(kept), _join(memories), jnp.arange(self.number))
+        x, kept = scan_layers(layer, x, inputs, self.number, x.ndim - 1, remat=self.remat)
+        return None if kept is None else _split(kept, self.number), x
 
-    def _run_token(self, kept: Any, held: Any, x: jax.Array, shared: Shared, keys: Array | None) -> Pair:
-        """One token: each layer looks at its part of the caches, and all write their key and value at the end.
+    def _run_token(self, kept: Any, memories: Any, x: jax.Array, shared: Shared, keys: Array | None) -> Pair:
+        """One token, layer by layer: each writes into a cache of its own, and reads it where it lies.
 
-        To move the axis of layers to the front and back takes two copies of all caches, and to give each layer's cache
-        back two more, which is more work than the token itself.
+        In a loop over the layers their caches would be one array, and to cut a layer out of it is more work than the
+        token itself: half of the time of a step of GPT-2 with 32 rows. The price is a program that grows with L.
         """
-        axis = x.ndim - 2
+        after = []
+        # The barrier lets XLA cut the layers out before a loop over tokens: it never moves mere slices out of a loop.
+        blocks = lax.optimization_barrier(_split(self.layers, self.number))
+        for number in range(self.number):
 
-        def layer(x: jax.Array, inputs: Any) -> Pair:
-            block, number = inputs
-            own = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, number, axis, keepdims=False), (kept, held))
-            after, x = block.run(*own, x, shared, fold_keys(keys, number + 1))
-            return x, _newest(after, shared.places)
+            def layer(own: Cache, x: jax.Array, number: int = number) -> Pair:
+                held = None if memories is None else Held(memories[number])
+                return blocks[number].run(own, held, x, shared, fold_keys(keys, number + 1))
 
-        x, new = scan_layers(layer, x, (self.layers, jnp.arange(self.number)), self.number, axis + 1, remat=self.remat)
-        k, v = move_axis(new, 0, axis)
-        return put_token(kept, k, v, _for_layers(shared.places, axis, self.number), self.style.window), x
-
-
-def _newest(kept: Cache, places: Any) -> Pair:
-    """Key and value `[*B, 1, K, H]` in the slot of a token; of one that found no room any, as nobody writes them."""
-    slot = (places.position % kept.at.shape[-1])[..., None, None]
-    return jnp.take_along_axis(kept.k, slot, axis=-3), jnp.take_along_axis(kept.v, slot, axis=-3)
+            own, x = (jax.checkpoint(layer) if self.remat else layer)(kept[number], x)
+            after.append(own)
+        return tuple(after), x
 
 
-def _for_layers(places: Any, axis: int, number: int) -> Any:
-    """Places `[*B, ...]` as those of each layer, `[*B, L, ...]`; what is NumPy's stays so, and known."""
+def _join(layers: tuple[PyTree, ...] | None) -> PyTree:
+    """What each layer has as one tree of arrays `[L, ...]`."""
+    return None if layers is None else jax.tree.map(lambda *parts: jnp.stack(parts), *layers)
 
-    def widen(a: Array) -> Array:
-        library: Any = np if isinstance(a, np.ndarray) else jnp
-        return library.broadcast_to(library.expand_dims(a, axis), a.shape[:axis] + (number,) + a.shape[axis:])
 
-    return jax.tree.map(widen, places)
+def _split(tree: PyTree, number: int) -> tuple[PyTree, ...]:
+    """The same again for each layer. (The gradient of L indices would be L arrays `[L, ...]` to add.)"""
+    leaves, structure = jax.tree.flatten(tree)
+    parts = [jnp.unstack(leaf) for leaf in leaves]
+    return tuple(jax.tree.unflatten(structure, [part[n] for part in parts]) for n in range(number))
 
 
 def stack_modules(make: Any, keys: Array) -> Any:

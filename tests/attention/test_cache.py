@@ -35,7 +35,7 @@ def compare(mask, resets, cuts, capacity, window, fresh=False):
             position, number = row.slots(capacity).get(slot, (-1, None))
             k, v = (0, 0) if number is None else numbered(number)
             assert cache.at[b, slot] == position
-            assert np.all(cache.k[b, slot] == k) and np.all(cache.v[b, slot] == v)
+            assert np.all(cache.k[b, :, slot] == k) and np.all(cache.v[b, :, slot] == v)
 
 
 @settings(max_examples=100)

@@ -114,7 +114,7 @@ class TestReplace:
         cell = stack(Dense(3), WindowAttention(3, 2))
         params = cell.init(jax.random.key(0), D)
         wide = replace(cell, lambda c: dataclasses.replace(c, window=9) if isinstance(c, WindowAttention) else c)
-        assert wide.initial_carry(params, (B,))[1].k.shape == (B, 9, 1, 3)
+        assert wide.initial_carry(params, (B,))[1].k.shape == (B, 1, 9, 3)
         scan(wide, params, XS)
 
 

@@ -128,7 +128,7 @@ def test_slots_of_a_cache_counted_as_positions():
     with pytest.raises(sj.ArgumentError, match="of 4 queries and 16 keys: say where they stand"):
         attention_distance(weights)
     places = sj.attention.places(carry.count, steps=4)
-    new = jnp.zeros((2, 4, *carry.k.shape[-2:]))
+    new = jnp.zeros((2, 4, carry.k.shape[-3], carry.k.shape[-1]))
     keys = sj.attention.extend(carry, new, new, places)[1]
     found = attention_distance(weights, (places.position, keys.position))
     np.testing.assert_allclose(found, attention_distance(whole)[:, 3:], atol=1e-5)

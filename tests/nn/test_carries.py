@@ -51,15 +51,20 @@ TYPES = {
     "final_norm must be True or False, found 'yes'": lambda: Style(final_norm="yes"),
 }
 VALUES = {
-    r"\[2, ..., 4, 2\], found \[3, 8, 4, 2\]. It is of another batch": lambda: heads().extend(carry_of(heads, (3,)), X),
-    r"\[2, ..., 4, 2\], found \[2, 8, 2, 2\]. It is of another module": lambda: heads().extend(
+    r"\[2, 4, ..., 2\], found \[3, 4, 8, 2\]. It is of another batch": lambda: heads().extend(carry_of(heads, (3,)), X),
+    r"\[2, 4, ..., 2\], found \[2, 2, 8, 2\]. It is of another module": lambda: heads().extend(
         heads(style=Style(kv_heads=2)).initial_carry((2,)), X
     ),
-    r"\[2, 2, ..., 4, 2\], found \[3, 2, 8, 4, 2\]. It is of another batch": lambda: decoder().extend(
-        carry_of(decoder, (3,)), TOKENS
+    r"TransformerDecoder: the carry must have keys \[2, 4, ..., 2\], found \[3, 4, 8, 2\]. It is of another batch": lambda: (
+        decoder().extend(carry_of(decoder, (3,)), TOKENS)
     ),
-    r"found \[2, 3, 8, 4, 2\]. It is of another module": lambda: decoder().extend(carry_of(lambda: decoder(3)), TOKENS),
-    r"the memory in the carry must have keys \[1, 2, ..., 4, 2\], found \[2, 2, 6, 4, 2\]": lambda: both().extend(
+    "the carry must be of 2 layers, found 3. It is of another module": lambda: decoder().extend(
+        carry_of(lambda: decoder(3)), TOKENS
+    ),
+    "the memory in the carry must be of 2 layers, found 1": lambda: both().extend(
+        (carry_of(both)[0], carry_of(lambda: drawn(EncoderDecoder, 11, 8, 4, 1, capacity=8))[1]), TOKENS
+    ),
+    r"the memory in the carry must have keys \[1, 4, ..., 2\], found \[2, 4, 6, 2\]": lambda: both().extend(
         (both().initial_carry((1,), memory=X[:1])[0], carry_of(both)[1]), TOKENS[:1]
     ),
     r"memory \(3, 6, 8\) is of the batch \(3,\), expected \(2,\)": lambda: block(cross=True)(X, vectors(3, 6, 8)),
@@ -150,7 +155,7 @@ def test_nan_in_padding_reached_outputs_and_gradients_of_attention():
 def test_a_window_in_the_style_is_that_of_all_layers():
     """Against blocks with the window; any chunks; far beyond what fits."""
     module = decoder(positions="rotary", capacity=4, style=Style(window=3))
-    assert module.initial_carry((2,)).layers.at.shape == (2, 2, 3)
+    assert [kept.at.shape for kept in module.initial_carry((2,)).layers] == [(2, 3), (2, 3)]
     whole = call(module, TOKENS)
     _, ys = extend_in_chunks(module, module.initial_carry((2,)), TOKENS, (4, 1, 1))
     np.testing.assert_allclose(ys, whole, atol=2e-5)

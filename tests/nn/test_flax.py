@@ -171,7 +171,7 @@ def test_bfloat16_is_near_float64(x64):
     extend = lambda model, tokens: model.extend(model.initial_carry((2,)), tokens, fresh=True)
     carry, extended = jax.jit(jax.vmap(extend))(narrow, tokens)
     expected, found = run(wide, tokens), run(narrow, tokens)
-    assert (expected.dtype, found.dtype, carry.layers.k.dtype) == (jnp.float64, jnp.bfloat16, jnp.bfloat16)
+    assert (expected.dtype, found.dtype, carry.layers[0].k.dtype) == (jnp.float64, jnp.bfloat16, jnp.bfloat16)
     for ys in (found, extended):
         error = jnp.sqrt(jnp.mean((ys - expected) ** 2) / jnp.mean(expected**2))
         assert error < 5.3 * 2**-9

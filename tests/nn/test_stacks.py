@@ -90,7 +90,7 @@ def test_encoder_decoder(options):
     start = jax.jit(lambda model: model.initial_carry((2,), memory=model.encode(source, real)))
     carry = start(model)
     held = jax.tree.leaves(carry, is_leaf=lambda node: isinstance(node, Held))[-1]
-    assert isinstance(held, Held) and held.value[0].shape == (2, 1, 5, 2, 4)  # keys of each layer, projected once
+    assert isinstance(held, Held) and held.value[0][0].shape == (2, 2, 5, 4)  # keys of each layer, projected once
     _, ys = extend_in_chunks(model, carry, TOKENS, (4, 1, 1, 1))
     np.testing.assert_allclose(ys, whole, atol=2e-5)
     np.testing.assert_allclose(run(model, source[1:, :3], TOKENS[1:], None), whole[1:], atol=2e-5)
