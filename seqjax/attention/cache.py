@@ -69,8 +69,9 @@ def empty(
         ((2, 1, 16, 4), [0, 0])
     """
     check_empty(batch_shape, capacity, kv_heads, head_features, dtype)
-    zeros = jnp.zeros((*batch_shape, kv_heads, capacity, head_features), dtype)
-    return Cache(zeros, zeros, jnp.full((*batch_shape, capacity), -1, jnp.int32), jnp.zeros(batch_shape, jnp.int32))
+    # Two arrays: who gives the cache away to a jitted step could not give one array away twice.
+    k, v = (jnp.zeros((*batch_shape, kv_heads, capacity, head_features), dtype) for _ in range(2))
+    return Cache(k, v, jnp.full((*batch_shape, capacity), -1, jnp.int32), jnp.zeros(batch_shape, jnp.int32))
 
 
 def extend(
@@ -122,7 +123,7 @@ def extend(
         raise ArgumentError("fresh=True is for an empty cache, which is not read; this one holds tokens")
     k, v = jnp.asarray(k).astype(cache.k.dtype), jnp.asarray(v).astype(cache.v.dtype)
     if k.shape[-3] == 1:
-        after = put_token(cache, k, v, places, window)
+        after = _put_token(cache, k, v, places, window)
     else:
         after = _merge(_forget(cache, places), k, v, places, window) if k.shape[-3] else cache
     if fresh:
@@ -159,19 +160,8 @@ def _forget(cache: Cache, places: Places) -> Cache:
     return cache._replace(k=clear(cache.k), v=clear(cache.v), at=jnp.where(ended, -1, cache.at))
 
 
-def put_token(
-    cache: Cache, k: Float[jax.Array, "*B 1 K H"], v: Float[jax.Array, "*B 1 K H"], places: Places, window: int | None
-) -> Cache:
-    """The cache with one token more in its slot; what `extend` does for one, without its checks.
-
-    >>> import jax.numpy as jnp
-    >>> from seqjax import attention
-    >>> from seqjax.attention.cache import put_token
-    >>> cache = attention.empty((1,), 4, kv_heads=1, head_features=2)
-    >>> k = v = jnp.ones((1, 1, 1, 2))
-    >>> put_token(cache, k, v, attention.places(cache.count, steps=1), None).at.tolist()
-    [[0, -1, -1, -1]]
-    """
+def _put_token(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int | None) -> Cache:
+    """One token in its slot."""
     cache = _forget(cache, places)
     capacity, position = cache.at.shape[-1], places.position
     kept = places.real if window is not None else places.real & (position < capacity)

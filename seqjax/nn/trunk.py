@@ -76,7 +76,7 @@ class Trunk(nnx.Module):
     def empty_cache(self, batch_shape: Shape, dtype: DTypeLike | None) -> tuple[Cache, ...]:
         """A cache for each layer."""
         block = jax.tree.map(lambda a: a[0], self.layers)
-        return (block.attention.initial_carry(batch_shape, dtype=dtype),) * self.number
+        return tuple(block.attention.initial_carry(batch_shape, dtype=dtype) for _ in range(self.number))
 
     def hold(self, memory: Memory) -> Held:
         """Keys, values and mask of a memory for each layer."""
@@ -110,16 +110,17 @@ class Trunk(nnx.Module):
         In a loop over the layers their caches would be one array, and to cut a layer out of it is more work than the
         token itself: half of the time of a step of GPT-2 with 32 rows. The price is a program that grows with L.
         """
-        after = []
         # The barrier lets XLA cut the layers out before a loop over tokens: it never moves mere slices out of a loop.
         blocks = lax.optimization_barrier(_split(self.layers, self.number))
-        for number in range(self.number):
 
-            def layer(own: Cache, x: jax.Array, number: int = number) -> Pair:
-                held = None if memories is None else Held(memories[number])
-                return blocks[number].run(own, held, x, shared, fold_keys(keys, number + 1))
+        def layer(number: int, own: Cache, x: jax.Array) -> Pair:
+            held = None if memories is None else Held(memories[number])
+            return blocks[number].run(own, held, x, shared, fold_keys(keys, number + 1))
 
-            own, x = (jax.checkpoint(layer) if self.remat else layer)(kept[number], x)
+        run = jax.checkpoint(layer, static_argnums=0) if self.remat else layer
+        after = []
+        for number, own in enumerate(kept):
+            own, x = run(number, own, x)
             after.append(own)
         return tuple(after), x
 

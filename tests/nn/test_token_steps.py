@@ -46,3 +46,11 @@ def test_gradients_through_steps_are_those_of_the_sequence(x64, kind, remat):
     model, memory = jax.tree.map(lambda a: a.astype(jnp.float64), (model, MEMORY))
     grads = [jax.jit(jax.grad(loss, (0, 1)), static_argnums=2)(model, memory, by_steps) for by_steps in (True, False)]
     chex.assert_trees_all_close(*grads, atol=1e-10)
+
+
+def test_a_first_carry_can_be_given_away():
+    """Keys and values of an empty cache were one array, which cannot be donated twice."""
+    module = drawn(TransformerDecoder, 11, 8, 2, 2, positions="rotary", capacity=5)
+    step = jax.jit(lambda carry, token: module.extend(carry, token), donate_argnums=0)
+    carry, logits = step(module.initial_carry((2,)), TOKENS[:, :1])
+    assert carry.count.tolist() == [1, 1] and bool(jnp.all(jnp.isfinite(logits)))
