@@ -122,10 +122,9 @@ def advance(fixed: Fixed, progress: Progress) -> Progress:
     gained = jnp.where((broken | empty)[:, None], jnp.nan, gained)
     last = jnp.where((alive & ~broken & ~empty)[:, None], choice.tokens, view.fill)
     tokens, log_probs = progress.tokens, progress.log_probs
-    ancestors, rows = choice.ancestors, jnp.arange(last.shape[0])
-    if last.shape[1] > 1 and ancestors is not None:
-        carry = jax.tree.map(lambda a: a[ancestors.T, rows], carry)
-        tokens, log_probs = (a[rows[:, None], ancestors] for a in (tokens, log_probs))
+    if last.shape[1] > 1 and choice.ancestors is not None:
+        carry = _move(carry, choice.ancestors.T, beams=0)
+        tokens, log_probs = _move((tokens, log_probs), choice.ancestors, beams=1)
     return Progress(
         step + 1,
         last,
@@ -174,6 +173,16 @@ def _row_keys(request: Request, batch: int) -> Any:
     if request.key is None or not request.strategy.draws:
         return None
     return jax.random.split(request.key, batch) if request.key.ndim == 0 else request.key
+
+
+def _move(tree: Any, ancestors: Int[Array, "..."], beams: int) -> Any:
+    """Each beam from its ancestor, along the axis `beams`; rows are an axis of both, so that devices may share them."""
+
+    def move(leaf: Array) -> jax.Array:
+        index = ancestors.reshape(ancestors.shape + (1,) * (leaf.ndim - 2))
+        return jnp.take_along_axis(leaf, index, axis=beams, mode="promise_in_bounds")
+
+    return jax.tree.map(move, tree)
 
 
 def _write(buffer: Array, column: Array, step: Array) -> jax.Array:

@@ -168,7 +168,7 @@ class TransformerBlock(nnx.Module):
         if self.cross is not None:
             check_kind(self, carry, (cache.Cache, Held))
             kept, held = carry
-            check_held(self, held.value[0], batch, heads)
+            check_held(self, held.value, batch, heads)
         check_cache(self, kept, batch, heads)
         return kept, held
 

@@ -89,9 +89,14 @@ def check_cache(module: Any, cache: Any, batch: Shape, heads: Shape) -> None:
         )
 
 
-def check_held(module: Any, keys: Array, batch: Shape, heads: Shape) -> None:
-    """Refuse keys of a memory that are not `[*B, K, S, H]`, with K and H in `heads`."""
-    _check_shape(module, "the memory in the carry", keys.shape, batch, heads)
+def check_held(module: Any, value: Any, batch: Shape, heads: Shape) -> None:
+    """Refuse what is no triple of keys, values and mask of a memory, keys `[*B, K, S, H]` with K and H in `heads`."""
+    if type(value) is not tuple or len(value) != 3 or not hasattr(value[0], "shape"):
+        raise ArgumentTypeError(
+            f"{type(module).__name__}: the memory in the carry must be keys, values and mask, as initial_carry of this "
+            f"module makes them, found {_described(value)}"
+        )
+    _check_shape(module, "the memory in the carry", value[0].shape, batch, heads)
 
 
 def _check_shape(module: Any, name: str, found: Shape, batch: Shape, heads: Shape) -> None:

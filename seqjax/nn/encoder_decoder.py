@@ -180,8 +180,8 @@ class EncoderDecoder(nnx.Module):
         kept, held = carry
         check_decoder_carry(self, self.decoder, kept, target.shape[:-1])
         check_layers(self, "the memory in the carry", held.value, self.decoder.number)
-        for k, _, _ in held.value:
-            check_held(self, k, target.shape[:-1], self.decoder.kv_sizes)
+        for value in held.value:
+            check_held(self, value, target.shape[:-1], self.decoder.kv_sizes)
         kept, logits = self._decode(kept, held, target, mask, resets, fresh, key)
         return (kept, held), logits
 

@@ -1,4 +1,4 @@
-"""Many blocks one after another, compiled once."""
+"""Many blocks one after another: compiled once for sequences, each for itself for a token at a time."""
 
 from typing import Any
 
@@ -12,9 +12,8 @@ from seqjax._internal.validation import true_or_false
 from seqjax.attention.bias import Bias, relative
 from seqjax.attention.cache import Cache
 from seqjax.attention.memory import Memory
-from seqjax.core import taps
 from seqjax.core.held import Held
-from seqjax.core.layered import scan_layers
+from seqjax.core.layered import chain_layers, scan_layers
 from seqjax.nn.block import TransformerBlock
 from seqjax.nn.checks import check_count
 from seqjax.nn.dropout import fold_keys
@@ -88,7 +87,7 @@ class Trunk(nnx.Module):
         """Through all layers and the norm: the caches afterwards (None where there were none) and the output."""
         shared = shared._replace(bias=self.bias())
         x = jnp.asarray(x, jnp.promote_types(x.dtype, self.layers.attention.query.kernel.dtype))
-        each = kept is not None and x.shape[-2] == 1 and not taps.is_tracing()
+        each = kept is not None and x.shape[-2] == 1
         memories = None if held is None else held.value
         kept, x = (self._run_token if each else self._run_sequence)(kept, memories, x, shared, keys)
         return kept, x if self.norm is None else self.norm(x)
@@ -108,20 +107,20 @@ class Trunk(nnx.Module):
         """One token, layer by layer: each writes into a cache of its own, and reads it where it lies.
 
         In a loop over the layers their caches would be one array, and to cut a layer out of it is more work than the
-        token itself: half of the time of a step of GPT-2 with 32 rows. The price is a program that grows with L.
+        token itself: half of the time of a step of GPT-2 with 32 rows. The price is a program that grows with L, and,
+        in a loop over tokens, a second copy of the layers' weights.
         """
         # The barrier lets XLA cut the layers out before a loop over tokens: it never moves mere slices out of a loop.
         blocks = lax.optimization_barrier(_split(self.layers, self.number))
 
-        def layer(number: int, own: Cache, x: jax.Array) -> Pair:
-            held = None if memories is None else Held(memories[number])
-            return blocks[number].run(own, held, x, shared, fold_keys(keys, number + 1))
+        def layer(x: jax.Array, inputs: Any) -> Pair:
+            block, own, memory, number = inputs
+            held = None if memory is None else Held(memory)
+            own, x = block.run(own, held, x, shared, fold_keys(keys, number + 1))
+            return x, own
 
-        run = jax.checkpoint(layer, static_argnums=0) if self.remat else layer
-        after = []
-        for number, own in enumerate(kept):
-            own, x = run(number, own, x)
-            after.append(own)
+        inputs = zip(blocks, kept, memories or (None,) * self.number, range(self.number))
+        x, after = chain_layers(layer, x, tuple(inputs), x.ndim - 1, remat=self.remat)
         return tuple(after), x
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import seqjax as sj
 from seqjax.interop import as_cell
 from seqjax.nn import LLAMA, TransformerDecoder
-from tests.attending_cells import AttendingLSTM
+from seqjax.seq2seq import Memory, attend
 
 V = 7
 
@@ -18,11 +18,20 @@ def make_models():
         "rnn": sj.stack(sj.Embed(V, 6), sj.GRU(8), sj.Dense(V)),
         "transformer": as_cell(TransformerDecoder, V, 8, 2, 2, capacity=64, style=LLAMA, positions="rotary"),
         "hybrid": sj.stack(sj.Embed(V, 8), sj.LSTM(8), sj.residual(block), sj.Dense(V)),
-        "attending": sj.stack(sj.Embed(V, 6), AttendingLSTM(8), sj.Dense(V)),
+        "attending": sj.stack(sj.Embed(V, 6), attend(sj.LSTM(8), memory_features=8), sj.Dense(V)),
     }
 
 
 MODELS = make_models()
+TRACES = []
+
+
+class Counted(sj.Wrapper):
+    """It counts how often its step is traced."""
+
+    def step(self, params, carry, x):
+        TRACES.append(jnp.shape(x))
+        return self.cell.step(params, carry, x)
 
 
 def start(name, batch, seed=0, dtype=jnp.float32):
@@ -31,7 +40,7 @@ def start(name, batch, seed=0, dtype=jnp.float32):
     params = jax.tree.map(lambda a: 3 * a, cell.init(jax.random.key(seed), 0, dtype))
     carry = None
     if cell.asks:
-        memory = jax.random.normal(jax.random.key(seed + 1), (batch, 5, 8), dtype)
+        memory = Memory(jax.random.normal(jax.random.key(seed + 1), (batch, 5, 8), dtype))
         carry = cell.initial_carry(params, (batch,), memory=memory)
     return cell, params, carry
 

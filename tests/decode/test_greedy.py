@@ -9,7 +9,7 @@ import pytest
 
 import seqjax as sj
 from seqjax import decode
-from tests.decode.models import V, prompts, start, write_plainly
+from tests.decode.models import TRACES, Counted, V, prompts, start, write_plainly
 
 B, P, L = 3, 4, 6
 RAGGED = [4, 1, 3]
@@ -78,17 +78,6 @@ def test_rows_may_be_moved():
     lengths = np.array(RAGGED)[order]
     there = decode.generate(cell, params, prompt[order], lengths=lengths, carry=moved, key=keys[order], **options)
     assert there.tokens.tolist() == here.tokens[order].tolist()
-
-
-class Counted(sj.Wrapper):
-    """It counts how often its step is traced."""
-
-    def step(self, params, carry, x):
-        TRACES.append(jnp.shape(x))
-        return self.cell.step(params, carry, x)
-
-
-TRACES = []
 
 
 def test_one_program_serves_all_lengths():

@@ -3,9 +3,12 @@
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import lax
 
+import seqjax as sj
+from seqjax.interop import as_cell
 from seqjax.nn import EncoderDecoder, TransformerDecoder
 from tests.nn.extending import drawn, vectors
 
@@ -54,3 +57,20 @@ def test_a_first_carry_can_be_given_away():
     step = jax.jit(lambda carry, token: module.extend(carry, token), donate_argnums=0)
     carry, logits = step(module.initial_carry((2,)), TOKENS[:, :1])
     assert carry.count.tolist() == [1, 1] and bool(jnp.all(jnp.isfinite(logits)))
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_what_a_token_taps_is_that_of_the_sequence(remat):
+    """A traced token was run as a sequence, which stacked all caches; what is tapped has an axis of layers all the same."""
+    cell = as_cell(TransformerDecoder, 11, 8, 2, 3, positions="rotary", capacity=5, remat=remat)
+    params = cell.init(jax.random.key(0), 0)
+    whole = sj.trace(cell, params, TOKENS)[2]
+    carry, found = cell.initial_carry(params, (2,)), []
+    for t in range(5):
+        carry, _, seen = sj.trace(cell, params, TOKENS[:, t : t + 1], carry)
+        found.append(seen)
+    weights = [path for path in whole if path.endswith("weights")]
+    assert weights and whole.keys() == found[0].keys()
+    for path in weights:
+        for t, seen in enumerate(found):
+            np.testing.assert_allclose(seen[path][:, 0][..., :5], whole[path][:, t], atol=1e-6)
