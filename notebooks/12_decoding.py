@@ -79,6 +79,16 @@ said, logs = write(decode.greedy(), processors=(decode.no_repeat(5),))
 print(f"{-logs:.2f} nats a character\n    The king {said}")
 
 # %% [markdown]
+# `stream` gives each token as soon as it is there; the same key draws the same text as `generate`.
+
+# %%
+said, key = "", jax.random.key(0)
+for token in decode.stream(model, params, prompt, steps=70, strategy=decode.sample(temperature=0.5), key=key):
+    said += letters.decode(token)
+    print(letters.decode(token).replace("\n", " / "), end="", flush=True)
+assert said.replace("\n", " / ") == write(decode.sample(temperature=0.5))[0]
+
+# %% [markdown]
 # ## Reading one's own words
 #
 # In training the network has only ever read Shakespeare. When it writes, it reads itself, and a slip leads where it has
@@ -111,4 +121,4 @@ plot.trend(
 # **Answer.** Writing is a choice that the model does not make: searching finds texts that are probable and dull, drawing
 # finds typical ones with slips, and each slip is read again.
 #
-# *Try:* `decode.sample(min_p=0.1)`; `decode.diverse(6, groups=3)`; `for token in decode.stream(...)` to see it write.
+# *Try:* `decode.sample(min_p=0.1)`; `decode.diverse(6, groups=3)`; `decode.stream` without `steps`, which writes until it is interrupted.

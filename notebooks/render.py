@@ -31,7 +31,9 @@ def execute(path: Path) -> nbformat.NotebookNode:
     notebook = jupytext.read(path)
     notebook.metadata = nbformat.from_dict({"kernelspec": notebook.metadata["kernelspec"]})
     resources = {"metadata": {"path": str(FOLDER)}}
-    return nbclient.NotebookClient(notebook, timeout=600, resources=resources, record_timing=False).execute()
+    return nbclient.NotebookClient(
+        notebook, timeout=600, resources=resources, record_timing=False, coalesce_streams=True
+    ).execute()
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import seqjax as sj
 from seqjax import decode
 from seqjax.errors import ArgumentError
 from seqjax.interop import as_cell
-from seqjax.nn import Memory, TransformerDecoder
-from tests.decode.models import V, prompts, start
+from seqjax.nn import EncoderDecoder, Memory, TransformerDecoder
+from tests.decode.models import V, prompts, start, write_plainly
 
 B = 2
 
@@ -39,6 +40,19 @@ def test_a_vocabulary_of_one():
         found = decode.generate(cell, params, [0, 0], steps=3, **given)
         assert not np.any(found.tokens) and not np.any(found.log_probs)
     assert decode.generate(cell, params, [0, 0], steps=3, stop=0).lengths.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("width", [3, 60])
+def test_all_beams_equal(width):
+    """Every text is as good as any other: the first in order, none twice, fewer than are asked for where there are fewer."""
+    cell, params, _ = start("rnn", B)
+    params = jax.tree.map(jnp.zeros_like, params)
+    found = decode.generate(cell, params, prompts(B, 2), steps=2, strategy=decode.beam(width))
+    ended = found.lengths[0] == 2
+    assert found.tokens[0, 0].tolist() == [0, 0]
+    assert len(set(map(tuple, found.tokens[0][ended].tolist()))) == ended.sum() == min(width, V * V)
+    np.testing.assert_allclose(found.scores[0][ended], -np.log(V), rtol=1e-6)
+    assert np.all(np.isneginf(found.scores[0][~ended]))
 
 
 class Broken(sj.Wrapper):
@@ -89,6 +103,20 @@ def test_the_bound_of_a_cache():
         jax.jit(lambda prompt: decode.generate(cell, params, prompt, steps=7))(prompts(B, 5))
     scan = jax.jit(lambda carry: decode.generate(cell, params, prompts(B, 5), steps=4, carry=carry))
     assert np.isnan(scan(carry).scores).all()
+
+
+def test_a_source_longer_than_any_before():
+    """Nothing of a recurrent decoder knows how long a source may be; learned positions know, and say so."""
+    cell, params, _ = start("attending", B)
+    memory = Memory(jax.random.normal(jax.random.key(1), (B, 200, 8)))
+    carry = cell.initial_carry(params, (B,), memory=memory)
+    found = decode.generate(cell, params, prompts(B, 3), steps=4, carry=carry)
+    for r in range(B):
+        alone = jax.tree.map(lambda a, r=r: a[r : r + 1], carry)
+        assert found.tokens[r].tolist() == write_plainly(cell, params, prompts(B, 3)[r], 4, alone)[0]
+    module = EncoderDecoder(V, 8, 2, 1, positions="learned", capacity=6, rngs=nnx.Rngs(0))
+    with pytest.raises(ArgumentError, match="7 tokens, but positions are learned for 6"):
+        module.encode(jnp.ones((1, 7), jnp.int32))
 
 
 def test_an_empty_source():

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from seqjax import GRU, Dense, Dropout, Embed, scan, stack
-from seqjax.seq2seq import choose_inputs, free, scheduled, teacher, two_pass, unroll
+from seqjax.interop import as_cell
+from seqjax.nn import EncoderDecoder
+from seqjax.seq2seq import Memory, choose_inputs, free, scheduled, teacher, two_pass, unroll
 from tests.seq2seq.models import KEY, LANGUAGE, MODELS, RNG, TRANSFORMER, V, by_hand, params_of, start_of
 
 INPUTS = RNG.integers(0, V, (3, 8))
@@ -175,6 +177,19 @@ def test_two_passes_of_a_transformer():
     gaps = np.asarray(choose_inputs(TRANSFORMER, params, INPUTS, two_pass(1.0), key=KEY, mask=real))
     said = np.asarray(scan(TRANSFORMER, params, INPUTS, mask=real)[1]).argmax(-1)
     np.testing.assert_array_equal(gaps[:, [1, 4, 5, 6]], said[:, [0, 1, 4, 5]])
+
+
+def test_two_passes_of_a_decoder_with_a_memory():
+    """Both passes read the memory in the carry."""
+    cell = as_cell(EncoderDecoder, V, 8, 2, 1, capacity=16)
+    params = params_of(cell)
+    rows = len(INPUTS)
+    memory = Memory(jax.random.normal(jax.random.key(3), (rows, 4, 8)))
+    carry = cell.initial_carry(params, (rows,), memory=memory)
+    first = np.asarray(scan(cell, params, INPUTS, carry)[1]).argmax(-1)
+    mixed = np.concatenate([INPUTS[:, :1], first[:, :-1]], axis=1)
+    found = unroll(cell, params, INPUTS, two_pass(1.0), carry, key=KEY)
+    chex.assert_trees_all_equal(found, scan(cell, params, mixed, carry))
 
 
 def test_free_running_goes_on_from_a_carry():
