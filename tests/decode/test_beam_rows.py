@@ -70,7 +70,7 @@ def test_beams_of_rows_on_several_devices():
     cell, params, _ = start("rnn", 8)
     prompt = prompts(8, 3)
     wanted = decode.generate(cell, params, prompt, steps=3, strategy=decode.beam(2))
-    mesh = jax.make_mesh((8,), ("data",))
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spread = jax.device_put(prompt, jax.NamedSharding(mesh, jax.P("data")))
     found = decode.generate(cell, params, spread, steps=3, strategy=decode.beam(2))
     assert found.tokens.tolist() == wanted.tokens.tolist()

@@ -118,7 +118,7 @@ def test_inside_jit_and_vmap():
 def test_prompts_of_one_token_and_of_several_devices():
     cell, params, _ = start("rnn", 8)
     prompt = prompts(8, 3)
-    mesh = jax.make_mesh((8,), ("data",))
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spread = jax.device_put(prompt, jax.NamedSharding(mesh, jax.P("data")))
     wanted = decode.generate(cell, params, prompt, steps=L)
     assert decode.generate(cell, params, spread, steps=L).tokens.tolist() == wanted.tokens.tolist()
