@@ -130,22 +130,22 @@ def extend(
         return after, Keys(k, v, places.position, places.segment, places.real)
     if k.shape[-3] == 1:
         segment = jnp.broadcast_to(places.segment, after.at.shape)
-        return after, Keys(turn(after.k), turn(after.v), after.at, segment, after.at >= 0)
+        return after, Keys(swap_heads(after.k), swap_heads(after.v), after.at, segment, after.at >= 0)
     parts = [
-        (turn(cache.k), k, -3), (turn(cache.v), v, -3), (cache.at, places.position, -1),
+        (swap_heads(cache.k), k, -3), (swap_heads(cache.v), v, -3), (cache.at, places.position, -1),
         (jnp.zeros_like(cache.at), places.segment, -1), (cache.at >= 0, places.real, -1),
     ]  # fmt: skip
     return after, Keys(*(jnp.concatenate([old, new], axis=axis) for old, new, axis in parts))
 
 
-def turn(a: jax.Array) -> jax.Array:
+def swap_heads(a: jax.Array) -> jax.Array:
     """`[*B, K, C, H]` as `[*B, C, K, H]`, and back.
 
     `dot_product` turns it again, and nothing is left of both inside jit.
 
     >>> import jax.numpy as jnp
-    >>> from seqjax.attention.cache import turn
-    >>> turn(jnp.zeros((2, 16, 1, 4))).shape
+    >>> from seqjax.attention.cache import swap_heads
+    >>> swap_heads(jnp.zeros((2, 16, 1, 4))).shape
     (2, 1, 16, 4)
     """
     return jnp.swapaxes(a, -3, -2)
@@ -173,7 +173,7 @@ def _put_token(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window:
     for _ in range(places.count.ndim):
         put = jax.vmap(put)
     at = put(cache.at[..., None], slot, position[..., None])[..., 0]
-    return Cache(put(cache.k, slot, turn(k)), put(cache.v, slot, turn(v)), at, places.count)
+    return Cache(put(cache.k, slot, swap_heads(k)), put(cache.v, slot, swap_heads(v)), at, places.count)
 
 
 def _merge(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int | None) -> Cache:
@@ -184,7 +184,7 @@ def _merge(cache: Cache, k: jax.Array, v: jax.Array, places: Places, window: int
     step, new = _steps_at(position, last, places)
 
     def take(old: jax.Array, added: jax.Array, step: jax.Array, new: jax.Array) -> jax.Array:
-        return jnp.where(new[:, None], turn(added.at[step].get(mode="clip")), old)
+        return jnp.where(new[:, None], swap_heads(added.at[step].get(mode="clip")), old)
 
     for _ in range(places.count.ndim):
         take = jax.vmap(take)

@@ -180,7 +180,7 @@ class TransformerBlock(nnx.Module):
             return None
         memory = check_memory(self, memory, self.features, batch)
         k, v = self.cross.project(memory.values)
-        return Held((cache.turn(k), cache.turn(v), memory.mask))
+        return Held((cache.swap_heads(k), cache.swap_heads(v), memory.mask))
 
     def run(
         self, kept: cache.Cache | None, held: Held | None, x: jax.Array, shared: Shared, keys: Array | None
@@ -202,7 +202,7 @@ class TransformerBlock(nnx.Module):
         def attend_across(x: jax.Array) -> jax.Array:
             k, v, real = held.value  # type: ignore[union-attr]
             mask = None if real is None else mask_of_zeroed(real)
-            q, k, v = self.cross.query(x), cache.turn(k), cache.turn(v)
+            q, k, v = self.cross.query(x), cache.swap_heads(k), cache.swap_heads(v)
             with taps.scope("cross"):
                 return self.cross.attend(q, k, v, mask, keys=fold_keys(keys, 2))
 

@@ -35,6 +35,9 @@ def carry_of(make, batch=(2,)):
 TYPES = {
     "MultiHeadAttention: carry must be .* Cache, found NoneType": lambda: heads().extend(None, X),
     "TransformerBlock: carry must be .* Cache, found NoneType": lambda: block().extend(None, X),
+    "TransformerBlock: the memory in the carry must be keys, values and mask": lambda: block(cross=True).extend(
+        (carry_of(block), carry_of(both)[1]), X
+    ),
     "a pair of Cache and Held, found Cache": lambda: block(cross=True).extend(carry_of(block), X),
     "TransformerDecoder: carry must be .* DecoderCarry, found NoneType": lambda: decoder().extend(None, TOKENS),
     "DecoderCarry, found a tuple of DecoderCarry, Held": lambda: decoder().extend(carry_of(both), TOKENS),
