@@ -1,7 +1,9 @@
-"""A training step of one recurrent layer in this checkout and in an older one, in processes that take turns.
+"""One recurrent layer in this checkout and in an older one, in processes that take turns.
 
-The gradient of the mean square of all outputs in parameters and inputs, float32. Times are CPU time of the process,
-pinned to one core where `taskset` is at hand, the minimum over all turns; memory is XLA's temporary memory.
+`train` is the gradient of the mean square of all outputs in parameters and inputs, `forward` the last carry and all
+outputs, float32; lengths are drawn between T / 2 and T. Times are CPU time of the process, pinned to one core where
+`taskset` is at hand, the minimum over all turns; memory is XLA's temporary memory. The rows of the table that compare
+with another older commit stay in it.
 
     git worktree add OLDER <commit>
     python -m experiments.benchmarks.driver_levers OLDER [TURNS]
@@ -17,52 +19,72 @@ from pathlib import Path
 from typing import Any
 
 SHAPES = ((32, 128, 64, 128), (16, 512, 256, 256), (1, 1024, 128, 128), (64, 96, 512, 512), (32, 784, 1, 128),
-          (16, 200, 32, 32), (1, 100, 8, 8))  # B, T, D, F  # fmt: skip
+          (16, 200, 32, 32), (128, 64, 128, 256), (1, 100, 8, 8))  # B, T, D, F  # fmt: skip
 CELLS = ("LSTM({})", "GRU({})", "RNN({})", "GRU({}, reset_after=False)")
-RUNS, SECONDS = 9, 1.0  # in one process: at least so many runs, and more of a short step
+WORKS = (
+    *((cell, "train", "without") for cell in (*CELLS, "RNN({}, activation='relu')")),
+    *((cell, "train", "with") for cell in CELLS[:3]),
+    *((cell, "forward", "without") for cell in CELLS),
+)  # cell, call, lengths
+RUNS, SECONDS = 7, 1.0  # in one process: at least so many runs, and more of a short step
+POINTS = ("before", "cell", "call", "lengths", "batch_size", "length", "in_features", "features")
+
+Shape = tuple[int, int, int, int]
+Work = tuple[str, str, str]
 
 
-def measure(text: str, batch: int, length: int, width: int) -> dict[str, float]:
-    """Milliseconds of CPU time and MiB of temporary memory, in this process."""
+def compile_work(work: Work, shape: Shape) -> tuple[Any, tuple[Any, ...]]:
+    """The compiled program and its arguments, of the seqjax that this process imports."""
     import jax
     import jax.numpy as jnp
 
     import seqjax as sj
 
-    cell = sj.cell_from_text(text)
+    (text, call, ragged), (batch, length, width, features) = work, shape
+    cell = sj.cell_from_text(text.format(features))
     params = cell.init(jax.random.key(1), width)
     xs = jax.random.normal(jax.random.key(0), (batch, length, width))
-    loss = lambda p, x: jnp.mean(sj.scan(cell, p, x)[1] ** 2)
-    step = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, xs).compile()
-    jax.block_until_ready(step(params, xs))
+    lengths = jax.random.randint(jax.random.key(2), (batch,), length // 2, length + 1) if ragged == "with" else None
+    run = lambda p, x: sj.scan(cell, p, x, lengths=lengths)
+    step = run if call == "forward" else jax.grad(lambda p, x: jnp.mean(run(p, x)[1] ** 2), argnums=(0, 1))
+    return jax.jit(step).lower(params, xs).compile(), (params, xs)
+
+
+def measure(work: Work, shape: Shape) -> dict[str, float]:
+    """Milliseconds of CPU time and MiB of temporary memory, in this process."""
+    import jax
+
+    program, args = compile_work(work, shape)
+    jax.block_until_ready(program(*args))
     times: list[float] = []
     while len(times) < RUNS or (sum(times) < SECONDS and len(times) < 200):
         start = time.process_time()
-        jax.block_until_ready(step(params, xs))
+        jax.block_until_ready(program(*args))
         times.append(time.process_time() - start)
-    memory: Any = step.memory_analysis()
+    memory: Any = program.memory_analysis()
     return {"ms": 1e3 * min(times), "mib": memory.temp_size_in_bytes / 2**20}
 
 
-def measure_apart(tree: Path, shape: tuple[int, int, int, int]) -> dict[str, dict[str, float]]:
-    """`measure` for every cell, by the package in the folder `tree`, in a process of its own."""
-    pin = ["taskset", "-c", "1"] if shutil.which("taskset") else []
+def measure_apart(tree: Path, shape: Shape) -> list[dict[str, float]]:
+    """`measure` for every work, by the package in the folder `tree`, in a process of its own."""
+    pin = ["taskset", "-c", str(max(os.sched_getaffinity(0)))] if shutil.which("taskset") else []
     command = [*pin, sys.executable, str(Path(__file__).resolve()), "--one", *map(str, shape)]
     environment = os.environ | {"PYTHONPATH": str(tree), "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tree, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
-def compare(shape: tuple[int, int, int, int], older: Path, turns: int) -> list[dict[str, Any]]:
-    """A row for each cell: the older checkout is `before`, this one `after`."""
+def compare(shape: Shape, older: Path, turns: int) -> list[dict[str, Any]]:
+    """A row for each work: the older checkout is `before`, this one `after`."""
     here = Path(__file__).resolve().parents[2]
     found = [(measure_apart(older, shape), measure_apart(here, shape)) for _ in range(turns)]
+    commit = subprocess.run(("git", "rev-parse", "--short=7", "HEAD"), cwd=older, capture_output=True, text=True)
     rows = []
-    for cell in CELLS:
-        before, after = (min(turn[side][cell]["ms"] for turn in found) for side in (0, 1))
-        memory = [found[0][side][cell]["mib"] for side in (0, 1)]
-        sizes = zip(("batch_size", "length", "in_features", "features"), shape)
-        row: dict[str, Any] = {"cell": cell.format(shape[3])} | dict(sizes)
+    for i, (cell, call, ragged) in enumerate(WORKS):
+        before, after = (min(turn[side][i]["ms"] for turn in found) for side in (0, 1))
+        memory = [found[0][side][i]["mib"] for side in (0, 1)]
+        point = (commit.stdout.strip(), cell.format(shape[3]), call, ragged, *shape)
+        row: dict[str, Any] = dict(zip(POINTS, point, strict=True))
         row |= {"before_ms": round(before, 3), "after_ms": round(after, 3), "ratio": round(after / before, 3)}
         rows.append(row | {"before_mib": round(memory[0], 2), "after_mib": round(memory[1], 2)})
         print(*rows[-1].values(), flush=True)
@@ -71,16 +93,16 @@ def compare(shape: tuple[int, int, int, int], older: Path, turns: int) -> list[d
 
 def main(older: Path, turns: int = 2) -> None:
     """Compare at every shape and store the rows."""
-    from experiments.collect import write
+    from experiments.collect import update
     from experiments.harness.environment import where
 
-    rows = [row | where() for shape in SHAPES for row in compare(shape, older.resolve(), turns)]
-    write("benchmark_driver_levers", rows)
+    for shape in SHAPES:
+        update("benchmark_driver_levers", [row | where() for row in compare(shape, older.resolve(), turns)], POINTS)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--one":
-        *shape, features = map(int, sys.argv[2:])
-        print(json.dumps({cell: measure(cell.format(features), *shape) for cell in CELLS}))
+        batch, length, width, features = map(int, sys.argv[2:])
+        print(json.dumps([measure(work, (batch, length, width, features)) for work in WORKS]))
     else:
         main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

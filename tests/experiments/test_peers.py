@@ -1,5 +1,6 @@
 """The benchmark against peers: its arithmetic, its turns, and that what is compared is the same."""
 
+import csv
 import dataclasses
 import sys
 
@@ -13,7 +14,7 @@ from experiments.benchmarks.peers.flows import Flow
 from experiments.benchmarks.peers.frameworks import FRAMEWORKS
 from experiments.benchmarks.peers.model import Program, regroup
 from experiments.benchmarks.peers.work import GATES, WORKS, NotOffered, Point, make_data, make_weights, real_steps
-from experiments.collect import write
+from experiments.collect import update
 
 TINY = Point("lstm", "train", 2, 5, 3, 4, lengths=True)
 MAKERS = {"linen": linen.make, "nnx": nnx.make, "step alone": ours.make_step_alone}
@@ -97,12 +98,14 @@ def test_a_part_of_the_table_is_replaced_point_by_point(tmp_path):
         for f in ("seqjax", "keras")
         for c in (1, 2)
     ]
-    path = write("t", [*old, {"work": "import", "call": "import", "framework": "keras", "cores_used": 1}], tmp_path)
-    kept = ratios.other_rows(path, [{**old[0], "x": 0.3}])
-    assert [(row["work"], row["framework"], row["cores_used"], row["x"]) for row in kept] == [
+    points = ("work", "call", "length", "cores_used")
+    update("t", [*old, {"work": "import", "call": "import", "framework": "keras", "cores_used": 1}], points, tmp_path)
+    with update("t", [{**old[0], "x": 0.3}], points, tmp_path).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["work"], row["framework"], row["cores_used"], row["x"]) for row in rows] == [
         ("gru", "seqjax", "2", "0.1"), ("gru", "keras", "2", "0.1"), ("import", "keras", "1", ""),
+        ("gru", "seqjax", "1", "0.3"),
     ]  # fmt: skip
-    assert ratios.other_rows(tmp_path / "none.csv", old) == []
 
 
 def test_every_process_makes_the_same_data():

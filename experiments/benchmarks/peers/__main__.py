@@ -20,9 +20,9 @@ from experiments.benchmarks.peers import measure
 from experiments.benchmarks.peers.frameworks import FRAMEWORKS, OURS
 from experiments.benchmarks.peers.measure import Effort, Row
 from experiments.benchmarks.peers.processes import started
-from experiments.benchmarks.peers.ratios import other_rows, summarise
+from experiments.benchmarks.peers.ratios import SIZES, summarise
 from experiments.benchmarks.peers.work import SHAPES, WORKS, Point
-from experiments.collect import RESULTS, write
+from experiments.collect import update
 from experiments.harness.environment import where
 from experiments.harness.tables import table, text_rows
 
@@ -68,7 +68,7 @@ def main(words: list[str] | None = None) -> list[Row]:
         rows += [row | versions[row["framework"]] | extra for row in new]
         show(new)
         if chosen.name and rows:
-            write(chosen.name, [*other_rows(RESULTS / f"{chosen.name}.csv", rows), *rows])
+            update(chosen.name, rows, ("work", "call", *SIZES, "cores_used"))
     if summary := summarise(rows):
         print(table(text_rows(summary)))
     return rows

@@ -1,9 +1,7 @@
 """The arithmetic of the comparison: turns that alternate, ratios and their means, agreement of numbers."""
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,16 +64,6 @@ def timing_columns(taken: Times, ours: Times) -> dict[str, float]:
 
 
 SIZES = ("batch_size", "length", "in_features", "features", "lengths")
-
-
-def other_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The rows of a stored table that are of other points than these rows, or of another number of cores."""
-    if not path.exists():
-        return []
-    key = lambda row: tuple("" if row.get(k) is None else str(row[k]) for k in ("work", "call", *SIZES, "cores_used"))
-    measured = {key(row) for row in rows}
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if key(row) not in measured]
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
