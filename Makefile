@@ -21,7 +21,7 @@ test: $(VENV)/ready-torch lint
 
 # What another version of Python or jax could break: the law over all cells, the documents, the experiments.
 test-law: $(VENV)/ready
-	$(BIN)/python -m pytest -n 2 -m "not slow" tests/core/test_contract.py tests/test_documents.py tests/test_examples.py tests/experiments
+	$(BIN)/python -m pytest -n 2 -m "not slow" tests/core/test_contract.py tests/decode/test_devices.py tests/test_documents.py tests/test_examples.py tests/experiments
 
 # Every notebook, in a kernel of its own.
 test-notebooks: $(VENV)/ready

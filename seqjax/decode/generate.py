@@ -54,7 +54,7 @@ def generate(
 
     Args:
         cell, params: as in `scan`. Parts that draw, such as dropout, are switched off by `cell.evaluation()`.
-        prompt: first tokens `[B]`, or the beginnings of the texts `[B, P]`.
+        prompt: first tokens `[B]`, or the beginnings of the texts `[B, P]`; its rows may lie on several devices.
         steps: L, how many tokens at most.
         strategy: `greedy()`, `sample(...)`, `beam(...)`, ...
         stop: a token that ends a text, or several.

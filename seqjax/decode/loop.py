@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
 
 from seqjax._internal import trees
 from seqjax._internal.types import Array, Bool, Carry, Float, Int, Key, PyTree
@@ -51,7 +52,20 @@ class Fixed(NamedTuple):
 
 
 def run(request: Request) -> tuple[Generation, jax.Array]:
-    """The whole generation, and `Progress.failure` at its end."""
+    """The whole generation, and `Progress.failure` at its end.
+
+    On a mesh of explicit axes all that a step gathers and writes would have to name its sharding, in processors and
+    strategies of a user too; so there the compiler places it, and the result is sharded as the rows of the prompt.
+    """
+    sharding = jax.typeof(request.prompt).sharding
+    if AxisType.Explicit not in sharding.mesh.axis_types:
+        return _run(request)
+    rows = PartitionSpec(sharding.spec[0])
+    with use_abstract_mesh(sharding.mesh):  # that of the prompt, where none is set
+        return auto_axes(_run, out_sharding=(rows, rows))(request)
+
+
+def _run(request: Request) -> tuple[Generation, jax.Array]:
     fixed, progress = begin(request)
 
     def goes_on(progress: Progress) -> Bool[jax.Array, ""]:

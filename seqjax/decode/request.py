@@ -77,8 +77,8 @@ class Request:
 
     @property
     def zeros(self) -> Int[jax.Array, " B"]:
-        """A zero for each row, sharded as the prompt is."""
-        return jnp.zeros_like(jnp.asarray(self.prompt)[:, 0])
+        """A zero for each row, sharded as the prompt is; `zeros_like` would not be, from jax 0.11 on."""
+        return jnp.asarray(self.prompt)[:, 0] * 0
 
     def is_inline(self) -> bool:
         """Whether it becomes part of a program that is being traced."""

@@ -1,4 +1,4 @@
-"""Beams of many rows: each as if it were alone, with prompts of any length, in one program, on several devices."""
+"""Beams of many rows: each as if it were alone, with prompts of any length, in one program."""
 
 import functools
 
@@ -51,26 +51,3 @@ def test_one_program_serves_all_lengths_of_beams(name):
     for size, steps in ((2, 1), (9, 17), (5, 8)):
         assert run(prompts(2, size), steps=steps).tokens.shape == (2, 1, steps)
     assert not TRACES
-
-
-@pytest.mark.parametrize("name", ["rnn", pytest.param("transformer", marks=pytest.mark.slow)])
-def test_beams_in_a_map_over_shards(name):
-    cell, params, _ = start(name, 8)
-    prompt = prompts(8, 3)
-    write = lambda params, prompt: decode.generate(cell, params, prompt, steps=3, strategy=decode.beam(2)).tokens
-    wanted, data = write(params, prompt), jax.P("data")
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
-    with jax.set_mesh(mesh):
-        spread = jax.device_put(prompt, jax.NamedSharding(mesh, data))
-        mapped = jax.jit(jax.shard_map(write, in_specs=(jax.P(), data), out_specs=data))
-        assert mapped(params, spread).tolist() == wanted.tolist()
-
-
-def test_beams_of_rows_on_several_devices():
-    cell, params, _ = start("rnn", 8)
-    prompt = prompts(8, 3)
-    wanted = decode.generate(cell, params, prompt, steps=3, strategy=decode.beam(2))
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    spread = jax.device_put(prompt, jax.NamedSharding(mesh, jax.P("data")))
-    found = decode.generate(cell, params, spread, steps=3, strategy=decode.beam(2))
-    assert found.tokens.tolist() == wanted.tokens.tolist()

@@ -115,26 +115,8 @@ def test_inside_jit_and_vmap():
     assert both[0].tolist() == wanted.tokens.tolist()
 
 
-def test_prompts_of_one_token_and_of_several_devices():
+def test_prompts_of_one_token():
     cell, params, _ = start("rnn", 8)
     prompt = prompts(8, 3)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    spread = jax.device_put(prompt, jax.NamedSharding(mesh, jax.P("data")))
-    wanted = decode.generate(cell, params, prompt, steps=L)
-    assert decode.generate(cell, params, spread, steps=L).tokens.tolist() == wanted.tokens.tolist()
     first = decode.generate(cell, params, prompt[:, 0].tolist(), steps=L)
     assert first.tokens.tolist() == decode.generate(cell, params, prompt[:, :1], steps=L).tokens.tolist()
-
-
-@pytest.mark.parametrize("name", ["rnn", pytest.param("transformer", marks=pytest.mark.slow)])
-def test_in_a_map_over_shards(name):
-    cell, params, _ = start(name, 8)
-    prompt = prompts(8, 3)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
-    wanted = decode.generate(cell, params, prompt, steps=3)
-    write = lambda params, prompt: decode.generate(cell, params, prompt, steps=3).tokens
-    data = jax.P("data")
-    with jax.set_mesh(mesh):
-        spread = jax.device_put(prompt, jax.NamedSharding(mesh, data))
-        mapped = jax.jit(jax.shard_map(write, in_specs=(jax.P(), data), out_specs=data))
-        assert mapped(params, spread).tolist() == wanted.tokens.tolist()

@@ -1,0 +1,94 @@
+"""Rows of a batch on several devices: by a mesh of either kind of axes, set or not, and in a map over shards."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+
+from seqjax import decode
+from tests.decode.models import prompts, start
+
+ROWS = jax.P("data")
+STRATEGIES = {
+    "greedy": decode.greedy(),
+    "beam": decode.beam(2),
+    "sample": decode.sample(0.9, top_k=3),
+    "diverse": decode.diverse(2, 2, 0.5),
+    "constrained": decode.constrained(3, ((4,),)),
+    "stochastic": decode.stochastic(3),
+}
+slow = lambda *values: pytest.param(*values, marks=pytest.mark.slow)
+CASES = [
+    ("rnn", "greedy"),
+    ("rnn", "beam"),
+    ("attending", "greedy"),
+    *(slow("rnn", kind) for kind in STRATEGIES if kind not in ("greedy", "beam")),
+    *(slow("transformer", kind) for kind in STRATEGIES),
+]
+
+
+def mesh_of(kind):
+    return jax.make_mesh((8,), ("data",), axis_types=(kind,))
+
+
+def spread(tree, mesh):
+    return jax.tree.map(lambda a: jax.device_put(a, NamedSharding(mesh, ROWS)), tree)
+
+
+def writer(cell, kind):
+    """A function of arrays alone, for a ragged batch of eight rows."""
+
+    def write(params, prompt, lengths, carry, key):
+        found = decode.generate(
+            cell, params, prompt, steps=3, strategy=STRATEGIES[kind], stop=2, lengths=lengths, carry=carry, key=key
+        )
+        return found.tokens
+
+    return write
+
+
+def rows_for(carry):
+    return prompts(8, 3), np.array([1, 2, 3, 3, 2, 1, 2, 3]), carry, jax.random.split(jax.random.key(1), 8)
+
+
+@pytest.mark.parametrize("name, kind", CASES)
+def test_rows_on_several_devices(x64, name, kind):
+    """Outside and inside `jit`, whether or not the mesh is set; the tokens lie where the prompt does."""
+    cell, params, carry = start(name, 8, dtype=jnp.float64)
+    args, write = rows_for(carry), writer(cell, kind)
+    wanted = write(params, *args).tolist()
+    for axes in AxisType.Explicit, AxisType.Auto:
+        mesh = mesh_of(axes)
+        placed = jax.device_put(params, NamedSharding(mesh, jax.P())), *spread(args, mesh)
+        for context in contextlib.nullcontext(), jax.set_mesh(mesh):
+            with context:
+                assert write(*placed).tolist() == wanted
+                tokens = jax.jit(write)(*placed)
+            assert tokens.tolist() == wanted
+            if axes is AxisType.Explicit:
+                assert tokens.sharding.spec[0] == "data"
+
+
+@pytest.mark.parametrize("name, kind", [("rnn", "greedy"), ("rnn", "beam"), slow("transformer", "greedy"),
+                                        slow("transformer", "beam")])  # fmt: skip
+def test_in_a_map_over_shards(name, kind):
+    cell, params, carry = start(name, 8)
+    args, write = rows_for(carry), writer(cell, kind)
+    mesh = mesh_of(AxisType.Explicit)
+    with jax.set_mesh(mesh):
+        mapped = jax.jit(jax.shard_map(write, in_specs=(jax.P(), ROWS, ROWS, ROWS, ROWS), out_specs=ROWS))
+        assert mapped(params, *spread(args, mesh)).tolist() == write(params, *args).tolist()
+
+
+@pytest.mark.parametrize("axes", [AxisType.Explicit, AxisType.Auto])
+def test_a_stream_of_rows_on_several_devices(axes):
+    cell, params, _ = start("rnn", 8)
+    prompt, wanted = prompts(8, 3), decode.generate(*start("rnn", 8)[:2], prompts(8, 3), steps=3).tokens
+    mesh = mesh_of(axes)
+    written = list(
+        decode.stream(cell, jax.device_put(params, NamedSharding(mesh, jax.P())), spread(prompt, mesh), steps=3)
+    )
+    assert np.stack(written, axis=1).tolist() == wanted.tolist()
