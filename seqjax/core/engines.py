@@ -63,7 +63,7 @@ def _run_diagonal(cell: Any, params: Params, carry: Carry, xs: PyTree, plan: Pla
     def size_of(length: int) -> int:
         """Steps of a chunk of so many steps, which are a segment where there is a `checkpoint`."""
         small = length * sum(leaf.nbytes for leaf in jax.tree.leaves(carry)) <= ONE_CHUNK and plan.memory != "least"
-        size = length if blocks or autodiff or small else chunk_length(length, count_rows(cell, xs))
+        size = length if blocks or autodiff or small else chunk_length(length, count_rows(cell, xs), plan.memory)
         loop = f"loop over time for h' = a h + b alone, in chunks of {size}"
         how = f"associative in blocks of {BLOCK}" if blocks else loop
         add_line(f"{cell!r}: {how} ({why}){', autodiff gradient' if autodiff else ''}")

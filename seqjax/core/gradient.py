@@ -97,7 +97,7 @@ def deferred_loop(carry: Carry, inputs: PyTree, cell: Any, shared: PyTree, plan:
     in_parts = cell.separable and not held
     fold = fold_from_parts(cell, params, xs, plan) if in_parts else fold_from_step(cell, held, plan)
     chunks = Chunks(fold, cell, in_parts)
-    size = chunk_length(length, count_rows(cell, xs))
+    size = chunk_length(length, count_rows(cell, xs), plan.memory)
     add_line(f"{cell!r}: loop over time, deferred gradient in chunks of {size}")
     if length == size:
         carry, ys = _chain(fold, chunks.terms(shared, carry, inputs))

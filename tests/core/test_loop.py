@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqjax import GRU, LSTM, RNN, scan, stack
-from seqjax.core.chunks import CHUNK_ROWS, LONGEST_CHUNK, SHORTEST_CHUNK, chunk_length
+from seqjax.core.chunks import BOUNDS, LONGEST_CHUNK, chunk_length
 from tests.trees import close
 
 D, B, T = 3, 3, 7
@@ -51,19 +51,22 @@ def test_least_memory_keeps_no_gates(cell):
     assert bytes_of("auto") - bytes_of("least") >= 0.9 * 4 * gates * steps
 
 
+@pytest.mark.parametrize("memory", ["auto", "least"])
 @pytest.mark.parametrize("rows", [0, 1, 3, 16, 64, 1000])
 @pytest.mark.parametrize("length", [1, 16, 65, 97, 1000, 1009])
-def test_chunks_have_about_as_many_rows_as_wanted(length, rows):
-    size = chunk_length(length, rows)
-    wanted = min(max(CHUNK_ROWS / max(rows, 1), SHORTEST_CHUNK), LONGEST_CHUNK)
+def test_chunks_have_about_as_many_rows_as_wanted(length, rows, memory):
+    size, bounds = chunk_length(length, rows, memory), BOUNDS[memory]
+    wanted = min(max(bounds.rows / max(rows, 1), bounds.shortest), bounds.longest)
     assert size == length <= 2 * wanted or wanted // 2 <= size <= 2 * wanted
 
 
-@pytest.mark.parametrize("rows, steps", [(1, 128), (3, 128), (4, 128), (16, 32), (32, 16), (64, 8), (1000, 8)])
-def test_chunk_lengths_by_rows(rows, steps):
+@pytest.mark.parametrize("rows, steps, least", [(1, 128, 32), (3, 128, 32), (4, 128, 32), (16, 32, 8), (32, 16, 4),
+                                                (64, 8, 4), (1000, 8, 4)])  # fmt: skip
+def test_chunk_lengths_by_rows(rows, steps, least):
     assert chunk_length(2**14, rows) == steps
+    assert chunk_length(2**14, rows, "least") == least
     assert chunk_length(2 * steps, rows) == 2 * steps
-    assert SHORTEST_CHUNK <= chunk_length(1009, rows) <= LONGEST_CHUNK
+    assert 8 <= chunk_length(1009, rows) <= LONGEST_CHUNK
 
 
 def loops_of(hlo):
