@@ -71,8 +71,10 @@ def run_forward(fold: Fold, terms: Terms) -> tuple[Carry, PyTree, Kept]:
             _find(after, outputs) if plain and _is_one(after, outputs) else read
             for read, after in zip(jax.tree.leaves(read), jax.tree.leaves(after), strict=True)
         ]
-        few = not fold.keeps_gates or sum(gate.size for gate in gates) < FEWEST_GATES
-        kept = Kept(befores, None if few else [_find(gate, outputs) for gate in gates])
+        few = sum(gate.size for gate in gates) < FEWEST_GATES
+        found = [_find(gate, outputs) for gate in gates]
+        free = all(isinstance(gate, _Output) for gate in found)
+        kept = Kept(befores, found if not few and (free or fold.keeps_gates) else None)
         return select(mask, after, before), (y, kept)
 
     inputs = (terms.x, terms.z, terms.mask, terms.resets)
