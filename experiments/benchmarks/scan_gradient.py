@@ -2,6 +2,7 @@
 
 The gradient of a sum of squares of all outputs in parameters and inputs, float32, compiled apart; the programs take
 turns, so that a machine that slows down slows all of them. Memory is XLA's temporary memory of the compiled program.
+`own` is the same cell as a user writes it (`own_cells.py`).
 
     python -m experiments.benchmarks.scan_gradient [RUNS]
 """
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from flax import linen
 
 import seqjax as sj
+from experiments.benchmarks.own_cells import OWN
 from experiments.benchmarks.peers.ratios import geometric_mean
 from experiments.benchmarks.peers.work import SHAPES
 from experiments.collect import write
@@ -28,13 +30,15 @@ def programs(ours: Any, theirs: Any, shape: tuple[int, int, int, int]) -> "dict[
     """Compiled training steps by name, each with its arguments bound, and `.temp` in MiB."""
     batch, length, width, features = shape
     xs = jax.random.normal(jax.random.key(0), (batch, length, width))
-    cell = ours(features)
+    cell, own = ours(features), OWN[ours](features)
     params = cell.init(jax.random.key(1), width)
+    shared = {"project": params["project"], "mix": {"kernel": params["mix"]["kernel"]}}
     module = linen.RNN(theirs(features))
     variables, apply = module.init(jax.random.key(2), xs), cast(Any, module.apply)
     losses = {
         "deferred": (lambda p, x: jnp.sum(sj.scan(cell, p, x)[1] ** 2), params),
         "least": (lambda p, x: jnp.sum(sj.scan(cell, p, x, memory="least")[1] ** 2), params),
+        "own": (lambda p, x: jnp.sum(sj.scan(own, p, x)[1] ** 2), shared),
         "autodiff": (lambda p, x: jnp.sum(sj.scan(cell, p, x, gradient="autodiff")[1] ** 2), params),
         "flax": (lambda p, x: jnp.sum(apply(p, x) ** 2), variables),
     }
