@@ -56,6 +56,6 @@ def x64():
 def bounded_memory():
     """Compiled programs are dropped after a module once they take much: a worker would otherwise grow to 6 GB."""
     yield
-    if MEMORY.exists() and int(MEMORY.read_text().split()[1]) * resource.getpagesize() > 2**31:
+    if MEMORY.exists() and int(MEMORY.read_text().split()[1]) * resource.getpagesize() > 3 * 2**30:
         jax.clear_caches()
         gc.collect()

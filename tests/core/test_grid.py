@@ -59,16 +59,19 @@ def test_the_law(monkeypatch, cell, options):
     assert all(result == "holds" or result.startswith("not tried") for result in report.values())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype, roundings", [("float32", 4), ("bfloat16", 1)])
 @pytest.mark.parametrize("cell, options", rows(FEW))
-def test_no_gradient_is_less_exact_than_autodiff(monkeypatch, cell, options, dtype):
-    """In narrow floats, over several chunks: the distance from float64, as a part of the norm of each array."""
+def test_no_gradient_is_less_exact_than_autodiff(monkeypatch, cell, options, dtype, roundings):
+    """In narrow floats, over several chunks: the distance from float64, as a part of the norm of each array.
+
+    Two sums of 400 numbers in other orders differ by a few roundings; bfloat16 is added up in float32, and rounded once.
+    """
     monkeypatch.setattr(engines, "ONE_CHUNK", 0)
     with jax.enable_x64(True):
         exact, plain = (run(cell, kind, gradient="autodiff") for kind in ("float64", dtype))
         found = run(cell, dtype, **options)
     for a, b, c in zip(found, plain, exact, strict=True):
-        assert error(a, c) <= 2 * error(b, c) + float(jnp.finfo(dtype).eps)
+        assert error(a, c) <= 2 * error(b, c) + roundings * float(jnp.finfo(dtype).eps)
 
 
 def run(cell, dtype, **options):

@@ -39,7 +39,7 @@ def test_options_of_speed_and_memory_change_nothing(x64, reverse):
 
 @pytest.mark.parametrize("cell", [LSTM(32), stack(GRU(32), RNN(32))], ids=repr)
 def test_least_memory_keeps_no_gates(cell):
-    """Three or four numbers a unit and step fewer, up to what one chunk works with."""
+    """Four or five numbers a unit and step fewer, up to what one chunk works with."""
     params = cell.init(jax.random.key(0), 1)
     xs, steps = jnp.zeros((1, 4096, 1)), 4096
 
@@ -47,7 +47,7 @@ def test_least_memory_keeps_no_gates(cell):
         loss = lambda params: jnp.sum(scan(cell, params, xs, memory=memory)[1] ** 2)
         return jax.jit(jax.grad(loss)).lower(params).compile().memory_analysis().temp_size_in_bytes
 
-    gates = 4 * 32 if cell == LSTM(32) else 3 * 32
+    gates = 5 * 32 if cell == LSTM(32) else 4 * 32
     assert bytes_of("auto") - bytes_of("least") >= 0.9 * 4 * gates * steps
 
 

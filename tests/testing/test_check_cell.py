@@ -43,11 +43,8 @@ def test_checker_sees_a_broken_cell(row, message):
         check_cell(row.cell, make_xs=row.make_xs, make_carry=row.make_carry)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [pytest.param({"gradient": "autodiff"}, marks=pytest.mark.slow), {"checkpoint": "sqrt", "unroll": 2}],
-    ids=str,
-)
+@pytest.mark.slow  # that options reach the cell is seen below; tests/core/test_grid.py has more of them
+@pytest.mark.parametrize("options", [{"gradient": "autodiff"}, {"checkpoint": "sqrt", "unroll": 2}], ids=str)
 def test_options_of_scan_are_tried_as_given(options):
     check_cell(sj.GRU(2), **options)
 
