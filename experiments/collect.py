@@ -68,7 +68,7 @@ def write(name: str, rows: Sequence[Mapping[str, Any]], results: Path = RESULTS)
 def update(name: str, rows: Sequence[Mapping[str, Any]], points: Sequence[str], results: Path = RESULTS) -> Path:
     """Store rows in the table of this name, in place of those that agree with one of them in the columns `points`."""
     path = results / f"{name}.csv"
-    point = lambda row: tuple("" if row.get(column) is None else str(row[column]) for column in points)
+    point = lambda row: tuple("" if row.get(column) is None else str(_cell(row[column])) for column in points)
     measured, others = {point(row) for row in rows}, []
     if path.exists():
         with path.open(newline="") as file:

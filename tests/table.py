@@ -55,9 +55,6 @@ POINTER = copying(stack(Embed(5, 3), attend(RNN(3), "monotonic")), 3, 2)
 BOTH = EncoderDecoder(stack(Embed(5, 3), bidirectional(GRU(2))), stack(Embed(5, 3), attend(GRU(3), "general")), begin=0)
 
 COVERED = {
-    RNN(
-        4, activation="relu"
-    ): "the RNN with tanh, and relu in tests/core/test_gating.py and tests/cells/test_references.py",
     MinGRU(4): "itself in blocks, in tests/core/test_engines.py, and the LRU in a loop",
     MinLSTM(4): "the MinGRU, of which it has another affine",
 }

@@ -76,14 +76,14 @@ def measure_apart(tree: Path, shape: Shape) -> list[dict[str, float]]:
 
 def compare(shape: Shape, older: Path, turns: int) -> list[dict[str, Any]]:
     """A row for each work: the older checkout is `before`, this one `after`."""
-    here = Path(__file__).resolve().parents[2]
+    here, name = Path(__file__).resolve().parents[2], ("git", "rev-parse", "--short=7", "HEAD")
+    commit = subprocess.run(name, cwd=older, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     found = [(measure_apart(older, shape), measure_apart(here, shape)) for _ in range(turns)]
-    commit = subprocess.run(("git", "rev-parse", "--short=7", "HEAD"), cwd=older, capture_output=True, text=True)
     rows = []
     for i, (cell, call, ragged) in enumerate(WORKS):
         before, after = (min(turn[side][i]["ms"] for turn in found) for side in (0, 1))
         memory = [found[0][side][i]["mib"] for side in (0, 1)]
-        point = (commit.stdout.strip(), cell.format(shape[3]), call, ragged, *shape)
+        point = (commit, cell.format(shape[3]), call, ragged, *shape)
         row: dict[str, Any] = dict(zip(POINTS, point, strict=True))
         row |= {"before_ms": round(before, 3), "after_ms": round(after, 3), "ratio": round(after / before, 3)}
         rows.append(row | {"before_mib": round(memory[0], 2), "after_mib": round(memory[1], 2)})

@@ -4,7 +4,7 @@ The gradient of a sum of squares of all outputs in parameters and inputs, float3
 turns, so that a machine that slows down slows all of them. Memory is XLA's temporary memory of the compiled program.
 `own` is the same cell as a user writes it (`own_cells.py`).
 
-    python -m experiments.benchmarks.scan_gradient [RUNS]
+    taskset -c 1 python -m experiments.benchmarks.scan_gradient [RUNS]
 """
 
 import sys

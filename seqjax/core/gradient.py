@@ -37,8 +37,8 @@ Padding that lengths tell costs 1.06, 0.98, 0.99, 1.05 (RNN) and 1.02, 1.02, 1.0
 of the step before; stacked beside them it was 1.17, 1.14, 1.09, 1.22 and 1.10, 1.04, 1.04, 1.10 (least times of
 turns, a busy core, 2026-11-30). Under a mask, which may have gaps, and with resets they are stacked.
 
-Kept gates take memory: 74 MiB instead of 45 (LSTM, the first shape), where autodiff takes 146. Those of an RNN are its
-outputs: 27 MiB, autodiff 41. Of fewer than `forward.FEWEST_GATES` a step (GRU(8) at B = 1) it takes 1.24 of the time
+Kept gates take memory: 82 MiB instead of 37 (LSTM, the first shape), where autodiff takes 154. Those of an RNN are its
+outputs. Of fewer than `forward.FEWEST_GATES` a step (GRU(8) at B = 1) it takes 1.24 of the time
 to keep them. Chunks of 16 and 32 steps are level at 16 rows; at 32 rows 32 steps take 1.07-1.15 of the time of 16.
 """
 

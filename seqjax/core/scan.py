@@ -59,9 +59,10 @@ def scan(
             and outputs: the fewest levels of segments are chosen that fit (`seqjax.core.budget` has the formula).
         unroll: steps a turn of the inner loop.
         memory: "auto", or "least": the backward pass keeps the carries alone, and not the gates too, which it then
-            computes again, in about a sixth more time, for smaller chunks of steps. With B rows a cell of F units
-            keeps, in floats a step, 2 B F (LSTM) and B F (GRU, RNN), of which B F are the outputs; "auto" adds 5 B F,
-            4 B F and nothing. The work on a chunk takes some 30 B F more for each of its steps.
+            computes again, in about a sixth more time (up to a third), on smaller chunks. With B rows a cell of F
+            units keeps, in floats a step, 2 B F (LSTM) and B F (GRU, RNN), of which B F are the outputs; "auto" adds
+            5 B F, 4 B F and nothing, so that an RNN saves nothing by it. The work on a chunk takes some 30 B F more
+            for each of its steps, and the carry that a chunk starts with is kept as well.
         engine: "scan", a loop over time; "associative", in blocks of steps that are composed, for cells whose
             recurrences are linear in the carry (those that define `affine`); "newton", all steps at once for any
             recurrence, with NaN in rows that it does not solve (see `seqjax.newton`, which reports how it went);

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
+from jax.sharding import NamedSharding, auto_axes, reshard, use_abstract_mesh
 
 from seqjax._internal import trees
 from seqjax._internal.types import Array, Bool, Carry, Float, Int, Key, PyTree
@@ -22,6 +22,7 @@ from seqjax.core.scan import scan
 from seqjax.decode.checks import check_logits
 from seqjax.decode.generation import Generation
 from seqjax.decode.history import History
+from seqjax.decode.placement import find_explicit
 from seqjax.decode.request import Request
 from seqjax.decode.strategy import Sizes, View, Written
 
@@ -55,14 +56,14 @@ def run(request: Request) -> tuple[Generation, jax.Array]:
     """The whole generation, and `Progress.failure` at its end.
 
     On a mesh of explicit axes all that a step gathers and writes would have to name its sharding, in processors and
-    strategies of a user too; so there the compiler places it, and the result is sharded as the rows of the prompt.
+    strategies of a user too; so there the compiler places it, and the result is sharded as the rows are.
     """
-    sharding = jax.typeof(request.prompt).sharding
-    if AxisType.Explicit not in sharding.mesh.axis_types:
+    placed = find_explicit(request)
+    if placed is None:
         return _run(request)
-    rows = PartitionSpec(sharding.spec[0])
-    with use_abstract_mesh(sharding.mesh):  # that of the prompt, where none is set
-        return auto_axes(_run, out_sharding=(rows, rows))(request)
+    mesh, axes, rows = placed
+    with use_abstract_mesh(mesh):  # that of the arrays, where none is set
+        return auto_axes(_run, axes=axes, out_sharding=(rows, rows))(request)
 
 
 def _run(request: Request) -> tuple[Generation, jax.Array]:
@@ -186,7 +187,10 @@ def _row_keys(request: Request, batch: int) -> Any:
     """A key for each row, so that what is drawn for one does not depend on the others."""
     if request.key is None or not request.strategy.draws:
         return None
-    return jax.random.split(request.key, batch) if request.key.ndim == 0 else request.key
+    if request.key.ndim == 1:
+        return request.key
+    keys, placed = jax.random.split(request.key, batch), find_explicit(request)
+    return keys if placed is None else reshard(keys, NamedSharding(placed[0], placed[2]))  # in a stream
 
 
 def _move(tree: Any, ancestors: Int[Array, "..."], beams: int) -> Any:

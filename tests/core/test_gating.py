@@ -77,9 +77,9 @@ def test_what_is_kept_is_neither_computed_again_nor_counted_twice(x64):
 def test_a_product_that_is_kept_is_not_taken_again_for_the_gradient(cell, memory):
     """x W and h U, and for the gradients of h, W and U one each; h U once more where nothing is kept.
 
-    The relu of an RNN was not kept.
+    The relu of an RNN was not kept. It is the output, which is there with the least memory too.
     """
     params, xs = cell.init(jax.random.key(0), 8), jnp.zeros((4, 6, 8))
     loss = lambda params: scan(cell, params, xs, memory=memory)[1].sum()
     text = jax.jit(jax.grad(loss)).lower(params).compile().as_text()
-    assert len(re.findall(r" = \S+ dot\(", text)) == {"auto": 5, "least": 6}[memory]
+    assert len(re.findall(r" = \S+ dot\(", text)) == (6 if memory == "least" and cell == GRU(16) else 5)

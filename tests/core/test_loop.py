@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqjax import GRU, LSTM, RNN, scan, stack
+from seqjax import GRU, LSTM, RNN, explain, scan, stack
 from seqjax.core.chunks import BOUNDS, LONGEST_CHUNK, chunk_length
 from tests.trees import close
 
@@ -49,6 +49,8 @@ def test_least_memory_keeps_no_gates(cell):
 
     gates = 5 * 32 if cell == LSTM(32) else 4 * 32
     assert bytes_of("auto") - bytes_of("least") >= 0.9 * 4 * gates * steps
+    for cell_memory, size in (("auto", 128), ("least", 32)):
+        assert f"in chunks of {size}" in explain(cell, params, xs, memory=cell_memory)
 
 
 @pytest.mark.parametrize("memory", ["auto", "least"])

@@ -75,20 +75,47 @@ def test_rows_on_several_devices(x64, name, kind):
 @pytest.mark.parametrize("name, kind", [("rnn", "greedy"), ("rnn", "beam"), slow("transformer", "greedy"),
                                         slow("transformer", "beam")])  # fmt: skip
 def test_in_a_map_over_shards(name, kind):
+    """Where prompts have one length, which is told of the shard alone."""
     cell, params, carry = start(name, 8)
-    args, write = rows_for(carry), writer(cell, kind)
+    prompt, _, _, keys = rows_for(carry)
+    args, write = (prompt, None, carry, keys), writer(cell, kind)
     mesh = mesh_of(AxisType.Explicit)
     with jax.set_mesh(mesh):
         mapped = jax.jit(jax.shard_map(write, in_specs=(jax.P(), ROWS, ROWS, ROWS, ROWS), out_specs=ROWS))
         assert mapped(params, *spread(args, mesh)).tolist() == write(params, *args).tolist()
 
 
-@pytest.mark.parametrize("axes", [AxisType.Explicit, AxisType.Auto])
-def test_a_stream_of_rows_on_several_devices(axes):
+def test_in_a_map_over_some_axes():
+    """Of a mesh with two explicit axes one is mapped over, the other is not."""
     cell, params, _ = start("rnn", 8)
-    prompt, wanted = prompts(8, 3), decode.generate(*start("rnn", 8)[:2], prompts(8, 3), steps=3).tokens
+    write = lambda params, prompt: decode.generate(cell, params, prompt, steps=3).tokens
+    mesh = jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        mapped = jax.shard_map(write, in_specs=(jax.P(), ROWS), out_specs=ROWS, axis_names={"data"})
+        tokens = jax.jit(mapped)(params, spread(prompts(8, 3), mesh))
+    assert tokens.tolist() == write(params, prompts(8, 3)).tolist()
+
+
+@pytest.mark.parametrize("where", ["outside", "inside jit"])
+def test_a_prompt_that_lies_nowhere(x64, where):
+    """Tokens to begin with are an array of NumPy, and only parameters and the memory lie on the devices."""
+    cell, params, carry = start("attending", 8, dtype=jnp.float64)
+    begin = np.full(8, 3)
+    write = lambda params, carry: decode.generate(cell, params, begin, steps=3, carry=carry).tokens
+    mesh = mesh_of(AxisType.Explicit)
+    placed = jax.device_put(params, NamedSharding(mesh, jax.P())), spread(carry, mesh)
+    found = (jax.jit(write) if where == "inside jit" else write)(*placed)
+    assert found.tolist() == write(params, carry).tolist()
+
+
+@pytest.mark.parametrize("kind", ["greedy", "sample"])
+@pytest.mark.parametrize("axes", [AxisType.Explicit, AxisType.Auto])
+def test_a_stream_of_rows_on_several_devices(axes, kind):
+    """With one key for all rows."""
+    cell, params, _ = start("rnn", 8)
+    prompt, options = prompts(8, 3), {"steps": 3, "strategy": STRATEGIES[kind], "key": jax.random.key(3)}
+    wanted = decode.generate(cell, params, prompt, **options).tokens
     mesh = mesh_of(axes)
-    written = list(
-        decode.stream(cell, jax.device_put(params, NamedSharding(mesh, jax.P())), spread(prompt, mesh), steps=3)
-    )
-    assert np.stack(written, axis=1).tolist() == wanted.tolist()
+    placed = jax.device_put(params, NamedSharding(mesh, jax.P())), spread(prompt, mesh)
+    written = np.stack(list(decode.stream(cell, *placed, **options)), axis=1)
+    assert written.tolist() == wanted.tolist()
