@@ -35,6 +35,7 @@ from seqjax.train import Evaluation, Mean, TrainStep, fit, make_train_step
 
 SIZES = {  # model, rows, steps of a sequence, training steps of a turn
     "RNN(32), 8 x 20": (sj.RNN(32), 8, 20, 800),
+    "LSTM(32), 16 x 40": (sj.LSTM(32), 16, 40, 400),
     "LSTM(64), 32 x 64": (sj.LSTM(64), 32, 64, 100),
     "LSTM(256), 32 x 128": (sj.LSTM(256), 32, 128, 4),
 }
