@@ -130,3 +130,16 @@ TABLE = [
     Row(POINTER, tokens, masked_memory_for(POINTER), covered="tests/seq2seq/test_law.py and test_papers.py"),
     Row(BOTH, tokens, source_for(BOTH), covered="tests/seq2seq/test_law.py and test_encoder_decoder.py"),
 ]
+
+MAY_BE_LEFT_OUT = {
+    "sequence_is_the_fold_of_step": "reads both directions",
+    "outputs_do_not_see_the_future": "reads both directions",
+    "batch_rows_do_not_touch": "whole numbers",
+    "reverse_is_the_flip": "reads both directions",
+    "vmap_over_params": "no parameters",
+    "resets_cut": "does not begin as it did",
+    "a_fresh_carry_need_not_be_given": "asks for",
+    "what_is_held_stays": "nothing is held",
+    "a_uniform_step_takes_time_as_an_axis": "not said to be uniform",
+}
+"""By the part of the law, what its report says where it is not tried on one of these cells."""

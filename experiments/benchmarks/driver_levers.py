@@ -18,8 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-SHAPES = ((32, 128, 64, 128), (16, 512, 256, 256), (1, 1024, 128, 128), (64, 96, 512, 512), (32, 784, 1, 128),
-          (16, 200, 32, 32), (128, 64, 128, 256), (1, 100, 8, 8))  # B, T, D, F  # fmt: skip
 CELLS = ("LSTM({})", "GRU({})", "RNN({})", "GRU({}, reset_after=False)")
 WORKS = (
     *((cell, "train", "without") for cell in (*CELLS, "RNN({}, activation='relu')")),
@@ -93,6 +91,7 @@ def compare(shape: Shape, older: Path, turns: int) -> list[dict[str, Any]]:
 
 def main(older: Path, turns: int = 2) -> None:
     """Compare at every shape and store the rows."""
+    from experiments.benchmarks.peers.work import SHAPES
     from experiments.collect import update
     from experiments.harness.environment import where
 

@@ -36,6 +36,7 @@ Padding that lengths tell costs 1.06, 0.98, 0.99, 1.05 (RNN) and 1.02, 1.02, 1.0
 32, 128, 64, 128, 16, 512, 256, 256, 32, 784, 1, 128 and 128, 64, 128, 256, because there too the carries are outputs
 of the step before; stacked beside them it was 1.17, 1.14, 1.09, 1.22 and 1.10, 1.04, 1.04, 1.10 (least times of
 turns, a busy core, 2026-11-30). Under a mask, which may have gaps, and with resets they are stacked.
+The benchmarks' README has eight shapes.
 
 Kept gates take memory: 82 MiB instead of 37 (LSTM, the first shape), where autodiff takes 154. Those of an RNN are its
 outputs. Of fewer than `forward.FEWEST_GATES` a step (GRU(8) at B = 1) it takes 1.24 of the time

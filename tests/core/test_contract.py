@@ -7,19 +7,7 @@ from jax.test_util import check_grads
 
 from seqjax.testing import Case, check_cell, vectors
 from seqjax.testing.case import score_along
-from tests.table import TABLE
-
-MAY_BE_LEFT_OUT = {
-    "sequence_is_the_fold_of_step": "reads both directions",
-    "outputs_do_not_see_the_future": "reads both directions",
-    "batch_rows_do_not_touch": "whole numbers",
-    "reverse_is_the_flip": "reads both directions",
-    "vmap_over_params": "no parameters",
-    "resets_cut": "does not begin as it did",
-    "a_fresh_carry_need_not_be_given": "asks for",
-    "what_is_held_stays": "nothing is held",
-    "a_uniform_step_takes_time_as_an_axis": "not said to be uniform",
-}
+from tests.table import MAY_BE_LEFT_OUT, TABLE
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from seqjax.core import engines
 from seqjax.core.chunks import LONGEST_CHUNK
 from seqjax.testing import Case, check_cell, vectors
 from tests.own_cells import MGU, Peephole, TreeCell, mixed_tree, tokens
+from tests.table import MAY_BE_LEFT_OUT
 
 CELLS = {
     RNN(3, activation="relu"): None,
@@ -44,24 +45,25 @@ FEW = [
 STEPS = 2 * LONGEST_CHUNK + 3
 
 
-def rows(few):
+def rows(few, grid):
     """Those of the default run, and all others as slow ones."""
-    pairs = itertools.product(CELLS, GRID)
+    pairs = itertools.product(CELLS, grid)
     return [
         pytest.param(*pair, marks=[] if pair in few else pytest.mark.slow, id=f"{pair[0]}-{pair[1]}") for pair in pairs
     ]
 
 
-@pytest.mark.parametrize("cell, options", rows(FEW[:1]))
+@pytest.mark.parametrize("cell, options", rows(FEW[:1], GRID))
 def test_the_law(monkeypatch, cell, options):
     monkeypatch.setattr(engines, "ONE_CHUNK", 0)  # of linear cells, too, several
     report = check_cell(cell, make_xs=CELLS[cell], **options)
-    assert all(result == "holds" or result.startswith("not tried") for result in report.values())
+    for law, result in report.items():
+        assert result == "holds" or MAY_BE_LEFT_OUT[law] in result, (law, result)
 
 
 @pytest.mark.parametrize("dtype, roundings", [("float32", 4), ("bfloat16", 1)])
-@pytest.mark.parametrize("cell, options", rows(FEW))
-def test_no_gradient_is_less_exact_than_autodiff(monkeypatch, cell, options, dtype, roundings):
+@pytest.mark.parametrize("cell, options", rows(FEW, [options for options in GRID if options["gradient"] == "deferred"]))
+def test_deferred_gradients_are_as_exact_as_autodiff(monkeypatch, cell, options, dtype, roundings):
     """In narrow floats, over several chunks: the distance from float64, as a part of the norm of each array.
 
     Two sums of 400 numbers in other orders differ by a few roundings; bfloat16 is added up in float32, and rounded once.
